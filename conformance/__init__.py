@@ -1,0 +1,1 @@
+"""The conformance suite: one file per group of requirements, one test per requirement."""

@@ -1,0 +1,56 @@
+"""pytest-steering: the conformance suite for activation steering.
+
+The names below are imported on first use, so that a project that has the plugin installed and does not use it
+never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_steering.adapters import SteeringAdapter
+    from pytest_steering.architecture import Architecture, detect_architecture
+    from pytest_steering.capability import Capability
+    from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError, TargetError
+    from pytest_steering.plan import Positions, SteeringPlan
+    from pytest_steering.target import Target, load_target
+
+_HOMES = {
+    "AdapterError": "errors",
+    "Architecture": "architecture",
+    "ArchitectureError": "errors",
+    "Capability": "capability",
+    "Positions": "plan",
+    "SpecError": "errors",
+    "SteeringAdapter": "adapters",
+    "SteeringError": "errors",
+    "SteeringPlan": "plan",
+    "Target": "target",
+    "TargetError": "errors",
+    "detect_architecture": "architecture",
+    "load_target": "target",
+}
+
+__all__ = [
+    "AdapterError",
+    "Architecture",
+    "ArchitectureError",
+    "Capability",
+    "Positions",
+    "SpecError",
+    "SteeringAdapter",
+    "SteeringError",
+    "SteeringPlan",
+    "Target",
+    "TargetError",
+    "detect_architecture",
+    "load_target",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

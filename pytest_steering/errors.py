@@ -1,0 +1,37 @@
+"""What can go wrong, as exceptions that carry their whole sentence."""
+
+from __future__ import annotations
+
+
+class SteeringError(Exception):
+    """One clear sentence that names the thing, the reason and the remedy."""
+
+
+class SpecError(SteeringError):
+    """A model spec, adapter name, requirement id or option that cannot be meant: exit status 4."""
+
+
+class TargetError(SteeringError):
+    """A model that was named properly and cannot be loaded: a failure, exit status 1."""
+
+
+class ArchitectureError(SteeringError):
+    """A model whose decoder layers cannot be told: a failure with the reason."""
+
+
+class AdapterError(SteeringError):
+    """An adapter that cannot be built or does not keep to the protocol: a failure."""
+
+
+class Violation(AssertionError):
+    """A requirement that is not met.
+
+    ``detail`` is the measured fact ("max |Δ| 3.1e-02 at row 1, position 4; allowed 2 ulp"), ``where`` what narrows
+    it down ("layer 2, scale 0.5"), ``likely`` the cause that the numbers point to, when they do.
+    """
+
+    def __init__(self, detail: str, *, where: str = "", likely: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.where = where
+        self.likely = likely
