@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from pytest_steering.architecture import Architecture
+    from pytest_steering.anatomy import Architecture
 
 
 class Positions(StrEnum):

@@ -1,0 +1,58 @@
+"""What every built-in adapter does to a residual stream: add the scaled steering vector where the mask says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering.anatomy import Architecture, Emission
+from pytest_steering.plan import SteeringPlan
+
+
+def scaled(plan: SteeringPlan, layer: int, dtype: torch.dtype) -> Tensor:
+    """``scale * vector`` in ``dtype``, rounded once from double precision.
+
+    Raises ``ValueError`` when it overflows that dtype.
+    """
+    delta = (plan.vectors[layer].double() * plan.scale).to(dtype)
+    if not bool(torch.isfinite(delta.detach()).all()):
+        raise ValueError(
+            f"scale {plan.scale:g} times the steering vector of layer {layer} overflows "
+            f"{str(dtype).removeprefix('torch.')}, the dtype of the residual stream"
+        )
+    return delta
+
+
+def steps(plan: SteeringPlan, architecture: Architecture) -> dict[int, Step]:
+    """One step for each steered layer; ``ValueError`` when a dose overflows."""
+    return {layer: Step(plan, layer, architecture.emissions[layer]) for layer in plan.vectors}
+
+
+class Step:
+    """Adds ``scale * vector`` to what one decoder layer emits."""
+
+    def __init__(self, plan: SteeringPlan, layer: int, emission: Emission) -> None:
+        self._layout = emission.layout
+        self._delta = scaled(plan, layer, emission.dtype)
+        self._idle = plan.scale == 0
+        self._placed: dict[torch.device, Tensor] = {}
+
+    def __call__(self, output: Any, mask: Tensor | bool) -> Any:
+        """``output`` with the residual stream steered where ``mask`` is true; ``output`` itself when nowhere."""
+        if self._idle or mask is False:
+            return output
+        residual = self._layout.read(output)
+        steered = residual + self._on(residual.device)
+        if isinstance(mask, Tensor):
+            where = self._layout.spread(mask.to(residual.device), residual)
+            steered = torch.where(where, steered, residual)
+        return self._layout.write(output, steered)
+
+    def _on(self, device: torch.device) -> Tensor:
+        if self._delta.requires_grad:
+            return self._delta.to(device)
+        if device not in self._placed:
+            self._placed[device] = self._delta.to(device)
+        return self._placed[device]

@@ -1,0 +1,127 @@
+"""Zero cost: the scaled steering vector is folded into the last bias that a decoder layer adds to its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from pytest_steering.adapters.arithmetic import scaled
+from pytest_steering.anatomy import Architecture, Emission
+from pytest_steering.capability import Capability
+from pytest_steering.dataflow import hooked
+from pytest_steering.plan import Positions, SteeringPlan
+
+_TOKENS = 3
+
+
+class FoldedAdapter:
+    """Steers every position by a changed bias; no code runs in the forward pass.
+
+    The bias is that of the last linear module of a layer whose output reaches the layer's output unchanged, which
+    is proven by a trial. A layer without one (a norm or a router comes last) raises ``ValueError`` when the adapter
+    is made. Padding is steered like every other position, so ``PADDING`` is not declared.
+    """
+
+    name = "folded"
+    capabilities = frozenset(
+        {
+            Capability.MULTI_LAYER,
+            Capability.PER_LAYER_VECTORS,
+            Capability.BATCH,
+            Capability.GENERATE,
+            Capability.CACHE,
+            Capability.BEAMS,
+            Capability.ASSISTED,
+            Capability.NESTING,
+        }
+    )
+
+    def __init__(self, model: nn.Module, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.model = model
+        self._linear = [_foldable(model, emission) for emission in architecture.emissions]
+
+    @contextmanager
+    def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
+        """The model itself, with changed biases inside the block and its own parameters again afterwards."""
+        plan.check(self.architecture)
+        if plan.positions is not Positions.ALL:
+            raise ValueError(f"a folded vector steers all positions; it cannot steer positions={plan.positions}")
+        deltas = {layer: scaled(plan, layer, self.architecture.emissions[layer].dtype) for layer in plan.vectors}
+        with ExitStack() as stack:
+            for layer, delta in deltas.items():
+                if plan.scale != 0:
+                    stack.enter_context(_shifted_bias(self._linear[layer], delta))
+            yield self.model
+
+
+@contextmanager
+def _shifted_bias(linear: nn.Module, delta: Tensor) -> Iterator[None]:
+    before = linear.bias
+    weight: Any = linear.weight
+    shift = delta.detach().to(weight.device, weight.dtype)
+    shifted = shift.clone() if before is None else before.detach() + shift  # type: ignore[operator]
+    linear.bias = nn.Parameter(shifted, requires_grad=False)
+    try:
+        yield
+    finally:
+        linear.bias = before
+
+
+def _foldable(model: nn.Module, emission: Emission) -> nn.Module:
+    """The last linear module of a layer whose shift arrives in the layer's output unchanged."""
+    order = _linear_modules(model, emission)
+    for linear in reversed(order):
+        if _shift_arrives(model, emission, linear):
+            return linear
+    raise ValueError(
+        f"{emission.name} has no bias to fold a vector into: no linear module's output reaches what the layer emits "
+        "unchanged; use --steering-adapter=hooks"
+    )
+
+
+def _linear_modules(model: nn.Module, emission: Emission) -> list[nn.Module]:
+    """The layer's linear modules that write at the residual width, in the order in which they ran once each."""
+    order: list[nn.Module] = []
+    width = None
+
+    def note(module: nn.Module, _args: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.shape[-1] == width:
+            order.append(module)
+
+    linear = [module for module in emission.module.modules() if isinstance(module, nn.Linear | Conv1D)]
+    width = _emitted(model, emission).shape[-1]
+    with hooked(*(module.register_forward_hook(note) for module in linear)):
+        _emitted(model, emission)
+    return [module for module in order if order.count(module) == 1]
+
+
+def _shift_arrives(model: nn.Module, emission: Emission, linear: nn.Module) -> bool:
+    plain = _emitted(model, emission)
+    generator = torch.Generator().manual_seed(0)
+    size = float(plain.float().abs().amax()) + 1
+    shift = (torch.randn(plain.shape[-1], generator=generator) * size).to(plain)
+    with hooked(linear.register_forward_hook(lambda _module, _args, output: output + shift)):
+        moved = _emitted(model, emission).float() - plain.float()
+    eps = torch.finfo(plain.dtype).eps
+    return bool(((moved - shift.float()).abs() <= 16 * eps * size).all())
+
+
+@torch.no_grad()
+def _emitted(model: nn.Module, emission: Emission) -> Tensor:
+    """What the layer emits for a few tokens."""
+    found: list[Tensor] = []
+    embedding = next(module for module in model.modules() if isinstance(module, nn.Embedding))
+    ids = torch.arange(1, 1 + _TOKENS, device=embedding.weight.device).unsqueeze(0)
+
+    def keep(_module: nn.Module, _args: Any, output: Any) -> None:
+        found.append(emission.layout.read(output))
+
+    with hooked(emission.module.register_forward_hook(keep)):
+        model(ids)
+    return found[0]

@@ -1,0 +1,99 @@
+"""What is known of a model's anatomy: its decoder layers, its hidden size, who receives what they emit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_steering.residual import Layout
+
+FINAL_LAYERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Emission:
+    """The residual stream as one decoder layer emits it, and as the next module receives it."""
+
+    name: str
+    """Dotted name of the decoder layer."""
+    module: nn.Module
+    kind: str
+    """``tensor``, ``tuple`` or ``list``: the type of what the layer returns."""
+    layout: Layout
+    """Where the residual stream sits in what the layer returns."""
+    dtype: torch.dtype
+    receiver_name: str
+    """Dotted name of the module that receives exactly this tensor; empty when none does."""
+    receiver: nn.Module | None
+    arrival: Layout
+    """Where the residual stream sits in the receiver's ``(args, kwargs)``."""
+    calls: int
+    """How often the layer ran in one forward pass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """The decoder layers of a language model, proven by data flow."""
+
+    layers_path: str
+    """Dotted path of the decoder layers, e.g. ``model.layers``."""
+    emissions: tuple[Emission, ...]
+    entry_name: str
+    """Dotted name of the innermost module around the layers that receives the token ids; empty for the model."""
+    entry: nn.Module
+    """That module: a forward pass begins when it is called."""
+    hidden_size: int
+    """Width of the residual stream between decoder layers, measured."""
+    notes: tuple[str, ...] = ()
+    """Where the config contradicts what was measured."""
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """The decoder layers in the order in which they run."""
+        return tuple(emission.module for emission in self.emissions)
+
+    @property
+    def num_layers(self) -> int:
+        """How many decoder layers there are."""
+        return len(self.emissions)
+
+    @property
+    def steering_layers(self) -> tuple[int, ...]:
+        """The decoder layers steered by default: the final three, or all of fewer."""
+        return tuple(range(max(0, self.num_layers - FINAL_LAYERS), self.num_layers))
+
+    @property
+    def output_kind(self) -> str:
+        """What the decoder layers return: ``tensor``, ``tuple`` or ``list``; several are joined by ``|``."""
+        return "|".join(dict.fromkeys(emission.kind for emission in self.emissions))
+
+    @property
+    def block_classes(self) -> tuple[str, ...]:
+        """The class name of each decoder layer."""
+        return tuple(type(emission.module).__name__ for emission in self.emissions)
+
+    def summary(self) -> str:
+        """One line for people: where the layers are, how many, how wide, and which are steered by default."""
+        plural = "layer" if self.num_layers == 1 else "layers"
+        return (
+            f"Found {self.layers_path} with {self.num_layers} {plural}, hidden size {self.hidden_size}, "
+            f"{self.output_kind} output; steering layers {list(self.steering_layers)}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts that the report carries."""
+        return {
+            "layers_path": self.layers_path,
+            "num_layers": self.num_layers,
+            "hidden_size": self.hidden_size,
+            "steering_layers": list(self.steering_layers),
+            "output_kind": self.output_kind,
+            "block_classes": sorted(set(self.block_classes)),
+            "residual_dtype": str(self.emissions[0].dtype).removeprefix("torch."),
+            "receiver": self.emissions[-1].receiver_name,
+            "notes": list(self.notes),
+        }
+

@@ -1,0 +1,221 @@
+"""What a model spec means, and what can be known to be wrong with it before anything is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pytest_steering.errors import SpecError
+
+TEXT: Final = "text-generation"
+IMAGE_TEXT: Final = "image-text-to-text"
+Task = Literal["text-generation", "image-text-to-text"]
+
+_CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_HUB_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_HUB_ID = re.compile(rf"{_HUB_PART}(/{_HUB_PART})?")
+_FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
+
+
+class SpecKind(StrEnum):
+    """Where a model comes from."""
+
+    HUB = "hub"
+    """A Hub id: ``name`` or ``owner/name``."""
+    DIRECTORY = "directory"
+    """A directory that holds a checkpoint."""
+    TINY = "tiny"
+    """``tiny:TYPE``: a small random instance of a transformers model type."""
+    CONFIG = "config"
+    """``config:PATH``: full-size shapes from a config.json, without weights."""
+    CALLABLE = "callable"
+    """``module:callable``: a function that returns the model."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed model spec: the ``text`` as typed, its ``kind``, and the ``value`` without its prefix."""
+
+    text: str
+    kind: SpecKind
+    value: str
+
+
+def parse_spec(text: str) -> Spec:
+    """What ``text`` means by its form alone: prefixes first, then ``module:callable``, then paths, then Hub ids."""
+    for kind in (SpecKind.TINY, SpecKind.CONFIG):
+        if text.startswith(f"{kind}:"):
+            return Spec(text, kind, text.removeprefix(f"{kind}:"))
+    if _CALLABLE.fullmatch(text):
+        return Spec(text, SpecKind.CALLABLE, text)
+    return Spec(text, SpecKind.DIRECTORY if _is_path(text) else SpecKind.HUB, text)
+
+
+def check_spec(spec: Spec) -> None:
+    """The spec can be meant, as far as that is known without loading a model; otherwise ``SpecError`` says why."""
+    if not spec.text.strip():
+        raise SpecError(f"the model spec is empty: give {_FORMS}")
+    {
+        SpecKind.HUB: _check_hub,
+        SpecKind.DIRECTORY: _check_directory,
+        SpecKind.TINY: _check_tiny,
+        SpecKind.CONFIG: lambda spec: read_config(spec) and None,
+        SpecKind.CALLABLE: lambda spec: find_callable(spec) and None,
+    }[spec.kind](spec)
+
+
+def find_callable(spec: Spec) -> Callable[[], Any]:
+    """The callable that ``module:callable`` names, with the current directory importable as under ``python -m pytest``."""
+    module_name, _, attribute = spec.value.partition(":")
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise SpecError(_no_module(spec, error.name)) from None
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    for step in attribute.split("."):
+        if not hasattr(found, step):
+            close = difflib.get_close_matches(
+                step, [name for name in dir(found) if callable(getattr(found, name))]
+            )
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise SpecError(f"{spec.text}: {module_name} has no attribute {step!r}{hint}")
+        found = getattr(found, step)
+    if not callable(found):
+        raise SpecError(
+            f"{spec.text}: {attribute} is a {type(found).__name__} and cannot be called; "
+            "name a callable that returns a torch.nn.Module or (model, tokenizer)"
+        )
+    result: Callable[[], Any] = found
+    return result
+
+
+def read_config(spec: Spec) -> dict[str, Any]:
+    """The contents of the config.json that ``config:PATH`` or a directory names; ``SpecError`` when there is none."""
+    if not spec.value:
+        raise SpecError(
+            f"{spec.text}: no path after the colon; give a directory with a config.json, or the file"
+        )
+    path = Path(spec.value).expanduser()
+    if path.is_dir():
+        path = path / "config.json"
+        if not path.is_file():
+            raise SpecError(f"{spec.text}: the directory has no config.json")
+    elif not path.is_file():
+        raise SpecError(f"{spec.text}: there is no such file or directory")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(
+            f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}"
+        ) from None
+    if not isinstance(config, dict):
+        raise SpecError(f"{spec.text}: {path.name} holds a {type(config).__name__}, not an object")
+    return config
+
+
+def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
+    """The model types that the installed transformers knows for ``task``."""
+    from transformers.models.auto import modeling_auto
+
+    if task == TEXT:
+        return tuple(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    return tuple(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+
+
+def unknown_type(model_type: str, task: Task | None = None) -> str:
+    """The sentence about a ``tiny:`` type that does not exist, with the closest that do."""
+    import transformers
+
+    names = tiny_types(task) if task else tuple(dict.fromkeys(tiny_types(TEXT) + tiny_types(IMAGE_TEXT)))
+    close = difflib.get_close_matches(model_type, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(f'tiny:{name}' for name in close)}?" if close else ""
+    return f"tiny:{model_type}: transformers {transformers.__version__} has no language model type {model_type!r}{hint}"
+
+
+def one_line(error: BaseException | str, *, kind: bool = True) -> str:
+    """An exception as ``Type: message`` on one line, without the type when ``kind`` is false."""
+    message = " ".join(str(error).split())
+    if not kind or isinstance(error, str):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _is_path(text: str) -> bool:
+    if text.startswith((".", "/", "~")) or Path(text).exists():
+        return True
+    return "/" in text and Path(text).parent.is_dir()
+
+
+def _check_directory(spec: Spec) -> None:
+    path = Path(spec.value).expanduser()
+    if not path.exists():
+        hub = (
+            f"; for the Hub model, run where there is no directory {path.parent}"
+            if _HUB_ID.fullmatch(spec.value)
+            else ""
+        )
+        raise SpecError(f"{spec.text}: there is no such directory{hub}")
+    if not path.is_dir():
+        raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
+    if not (path / "config.json").is_file():
+        raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
+
+
+def _check_hub(spec: Spec) -> None:
+    if _HUB_ID.fullmatch(spec.value) and "--" not in spec.value and ".." not in spec.value:
+        return
+    raise SpecError(
+        f"{spec.text!r} is neither an existing directory nor a Hub id (name or owner/name): give {_FORMS}"
+    )
+
+
+def _check_tiny(spec: Spec) -> None:
+    if not spec.value:
+        raise SpecError("tiny: names no model type; give for example tiny:llama")
+    if set(spec.value) & set("*?["):
+        raise SpecError(
+            f"{spec.text}: a pattern names many model types; give one type per spec, for example tiny:llama"
+        )
+    if spec.value not in tiny_types(TEXT) and spec.value not in tiny_types(IMAGE_TEXT):
+        raise SpecError(unknown_type(spec.value))
+
+
+def _no_module(spec: Spec, missing: str) -> str:
+    prefix, _, rest = spec.value.partition(":")
+    close = difflib.get_close_matches(prefix, [SpecKind.TINY.value, SpecKind.CONFIG.value], cutoff=0.7)
+    hint = (
+        f"; did you mean {close[0]}:{rest}?"
+        if close
+        else "; it must be importable from the current directory or installed"
+    )
+    return f"{spec.text}: there is no module {missing!r}{hint}"
+
+
+def check_device(text: str) -> None:
+    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
+    from pytest_steering.devices import parse_device
+
+    parse_device(text)
+
+
+def check_dtype(text: str) -> None:
+    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
+    from pytest_steering.devices import parse_dtype
+
+    parse_dtype(text)

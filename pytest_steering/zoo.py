@@ -1,0 +1,91 @@
+"""Tiny random instances of transformers' architectures, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from pytest_steering.errors import SpecError
+from pytest_steering.quiet import quiet_transformers
+from pytest_steering.shrink import BOS, EOS, PAD, shrunk
+from pytest_steering.specs import IMAGE_TEXT, TEXT, tiny_types, unknown_type
+
+Task = Literal["text-generation", "image-text-to-text"]
+
+
+def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
+    """A random instance of ``model_type`` with four decoder layers that are 32 wide, in float32 and eval mode.
+
+    The same seed gives the same weights, and the global random state is untouched. Greedy generation never stops
+    early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that transformers does
+    not know for ``task`` raises ``SpecError``.
+    """
+    import transformers
+
+    auto = transformers.AutoModelForCausalLM if task == TEXT else transformers.AutoModelForImageTextToText
+    with quiet_transformers(), _seeded(seed):
+        model: Any = auto.from_config(tiny_config(model_type, task), dtype=torch.float32)
+    model.generation_config = transformers.GenerationConfig(pad_token_id=PAD, bos_token_id=BOS)
+    model.requires_grad_(True)
+    built: nn.Module = model.eval()
+    return built
+
+
+def tiny_config(model_type: str, task: Task = TEXT) -> Any:
+    """The configuration of :func:`tiny_model`: the architecture's own class with every size shrunk."""
+    config_class = _config_class(model_type, task)
+    with quiet_transformers():
+        config = config_class(**shrunk(config_class))
+    if getattr(config, "is_encoder_decoder", False) and task == TEXT:
+        config.is_encoder_decoder = False
+        config.is_decoder = True
+    return config
+
+
+def tiny_tokenizer() -> Any:
+    """A byte-level tokenizer of 259 tokens (every byte, padding, begin and end), which pads on the left."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    specials = {"<pad>": PAD, "<s>": BOS, "</s>": EOS}
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = specials | {symbol: len(specials) + index for index, symbol in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _config_class(model_type: str, task: Task) -> Any:
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+    if model_type not in tiny_types(task):
+        raise SpecError(unknown_type(model_type, task))
+    config_class = CONFIG_MAPPING[model_type]
+    text_class = getattr(config_class, "sub_configs", {}).get("text_config")
+    if task == TEXT and text_class is not None and text_class in MODEL_FOR_CAUSAL_LM_MAPPING:
+        # A family's name (gemma3) means its text decoder here; the image model is another task.
+        return text_class
+    return config_class
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """CPU draws come from ``seed`` and the global state is put back. Devices are not touched: weights start on CPU."""
+    state = torch.random.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
