@@ -1,5 +1,8 @@
 """Names of devices and of floating-point types, checked before a model is loaded."""
 
+# The plugin checks its options with this module, so torch is imported only when there is one to check.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -22,7 +25,7 @@ DTYPES = {
 
 
 def parse_dtype(text: str) -> torch.dtype:
-    """The floating-point type that ``text`` names (``bfloat16``, ``bf16`` …); ``SpecError`` for any other name."""
+    """The floating-point type that ``text`` names (``bf16`` …); ``SpecError`` for any other name."""
     import torch
 
     name = DTYPES.get(text)
@@ -43,7 +46,7 @@ def parse_device(text: str) -> torch.device:
     if device.type in ("cpu", "meta"):
         if device.type == "meta":
             raise SpecError(
-                "the device meta holds no weights; for shapes alone, give config:DIRECTORY as the model"
+                "the device meta holds no weights; for shapes alone, give the model config:DIRECTORY"
             )
         return device
     backend = getattr(torch, device.type, None)

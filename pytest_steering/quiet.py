@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import ERROR
+
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from transformers.utils import logging as transformers_logging
 
 _NOISY = ("transformers", "huggingface_hub")
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bar, warning or log line below an error appears inside; every setting is put back afterwards."""
-    import logging
-
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging as transformers_logging
-
+    """No progress bar, warning or log line below an error appears inside; every setting is put back after."""
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels = [logger.level for logger in loggers]
     hub_bars = not are_progress_bars_disabled()
     bars = transformers_logging.is_progress_bar_enabled()
     for logger in loggers:
-        logger.setLevel(ERROR)
+        logger.setLevel(logging.ERROR)
     disable_progress_bars()
     transformers_logging.disable_progress_bar()
     try:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import transformers
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pytest_steering.errors import TargetError
 from pytest_steering.quiet import quiet_transformers
 from pytest_steering.specs import Spec, one_line
 
-if TYPE_CHECKING:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
 
 def fake_model(
     spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: bool
-) -> tuple[nn.Module, FakeTensorMode, list[str]]:
-    """The model of ``config:PATH`` with fake parameters, the mode to run it under, and notes for the report.
+) -> tuple[nn.Module, FakeTensorMode, str]:
+    """The model of ``config:PATH`` with fake parameters, the mode to run it under, and a note for the report.
 
     Parameters and buffers have the shape and dtype of the real ones and take no memory. Inputs may be real.
     """
-    import transformers
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
     path = Path(spec.value).expanduser()
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
@@ -37,17 +33,13 @@ def fake_model(
                     config, dtype=dtype or config_dtype(config), trust_remote_code=trust_remote_code
                 )
     except Exception as error:
-        raise TargetError(
-            f"{spec.text}: the model cannot be built from this config: {one_line(error)}"
-        ) from error
+        raise TargetError(f"{spec.text}: this config builds no model: {one_line(error)}") from error
     count = sum(parameter.numel() for parameter in model.parameters())
-    return model.eval(), mode, [f"no weights: shapes of {count / 1e9:.1f} B parameters from config.json only"]
+    return model.eval(), mode, f"no weights: shapes of {count / 1e9:.1f} B parameters from config.json only"
 
 
 def auto_class(config: Any) -> Any:
     """The transformers class that builds a language model of this config: causal, or image-text-to-text."""
-    import transformers
-
     causal = transformers.AutoModelForCausalLM
     if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
         return causal

@@ -1,4 +1,4 @@
-"""How any configuration class becomes tiny: rules by the meaning of a field, not one table per architecture."""
+"""How any configuration class becomes tiny: rules by the meaning of a field, not a table per architecture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOW = 256
 
 @dataclass(frozen=True)
 class Rule:
-    """Every field whose whole name matches ``pattern`` and whose default has one of ``types`` becomes ``value``."""
+    """A field whose whole name matches ``pattern`` and whose default has one of ``types`` becomes ``value``."""
 
     pattern: str
     value: Any
@@ -84,8 +84,8 @@ RULES = (
 def shrunk(config_class: type) -> dict[str, Any]:
     """The keyword arguments that make a tiny instance of ``config_class``.
 
-    A field that no rule speaks about keeps its default. Where the full-size default mixes several kinds of layers,
-    each kind that fits occurs among the tiny one's four.
+    A field that no rule speaks about keeps its default. Where the full-size default mixes several kinds of
+    layers, each kind that fits occurs among the tiny one's four.
     """
     canonical = {own: name for name, own in getattr(config_class, "attribute_map", {}).items()}
     fields: dict[str, Any] = {}

@@ -1,10 +1,12 @@
 """What a model spec means, and what can be known to be wrong with it before anything is loaded."""
 
+# The plugin parses every spec with this module, so transformers is imported only when a type is looked up.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import json
 import os
 import re
@@ -15,15 +17,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pytest_steering.devices import parse_device, parse_dtype
 from pytest_steering.errors import SpecError
 
+Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
 IMAGE_TEXT: Final = "image-text-to-text"
-Task = Literal["text-generation", "image-text-to-text"]
 
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-_HUB_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
-_HUB_ID = re.compile(rf"{_HUB_PART}(/{_HUB_PART})?")
+_HUB_PART = r"\w(?:[\w.-]*\w)?"
+_HUB_ID = re.compile(rf"(?!.*(--|\.\.)){_HUB_PART}(/{_HUB_PART})?", re.ASCII)
 _FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
@@ -52,7 +55,7 @@ class Spec:
 
 
 def parse_spec(text: str) -> Spec:
-    """What ``text`` means by its form alone: prefixes first, then ``module:callable``, then paths, then Hub ids."""
+    """What ``text`` means by its form: a prefix first, then ``module:callable``, then a path, then a Hub id."""
     for kind in (SpecKind.TINY, SpecKind.CONFIG):
         if text.startswith(f"{kind}:"):
             return Spec(text, kind, text.removeprefix(f"{kind}:"))
@@ -62,36 +65,44 @@ def parse_spec(text: str) -> Spec:
 
 
 def check_spec(spec: Spec) -> None:
-    """The spec can be meant, as far as that is known without loading a model; otherwise ``SpecError`` says why."""
+    """The spec can be meant, as far as can be known without loading a model; otherwise ``SpecError`` says why."""
     if not spec.text.strip():
         raise SpecError(f"the model spec is empty: give {_FORMS}")
-    {
-        SpecKind.HUB: _check_hub,
-        SpecKind.DIRECTORY: _check_directory,
-        SpecKind.TINY: _check_tiny,
-        SpecKind.CONFIG: lambda spec: read_config(spec) and None,
-        SpecKind.CALLABLE: lambda spec: find_callable(spec) and None,
-    }[spec.kind](spec)
+    match spec.kind:
+        case SpecKind.HUB:
+            _check_hub(spec)
+        case SpecKind.DIRECTORY:
+            _check_directory(spec)
+        case SpecKind.TINY:
+            _check_tiny(spec)
+        case SpecKind.CONFIG:
+            read_config(spec)
+        case SpecKind.CALLABLE:
+            find_callable(spec)
+
+
+def check_device(text: str) -> None:
+    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
+    parse_device(text)
+
+
+def check_dtype(text: str) -> None:
+    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
+    parse_dtype(text)
 
 
 def find_callable(spec: Spec) -> Callable[[], Any]:
-    """The callable that ``module:callable`` names, with the current directory importable as under ``python -m pytest``."""
+    """The callable that ``module:callable`` names; the current directory is importable for it.
+
+    ``SpecError`` when the module is missing or fails while it is imported, and when the attribute is missing or
+    cannot be called.
+    """
     module_name, _, attribute = spec.value.partition(":")
-    here = os.getcwd()
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise SpecError(_no_module(spec, error.name)) from None
-        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
-    except (Exception, SystemExit) as error:
-        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    found: Any = _imported(spec, module_name)
     for step in attribute.split("."):
         if not hasattr(found, step):
             close = difflib.get_close_matches(
-                step, [name for name in dir(found) if callable(getattr(found, name))]
+                step, [name for name, value in vars(found).items() if callable(value)]
             )
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             raise SpecError(f"{spec.text}: {module_name} has no attribute {step!r}{hint}")
@@ -106,11 +117,9 @@ def find_callable(spec: Spec) -> Callable[[], Any]:
 
 
 def read_config(spec: Spec) -> dict[str, Any]:
-    """The contents of the config.json that ``config:PATH`` or a directory names; ``SpecError`` when there is none."""
+    """The contents of the config.json that ``config:PATH`` names; ``SpecError`` when there is none to read."""
     if not spec.value:
-        raise SpecError(
-            f"{spec.text}: no path after the colon; give a directory with a config.json, or the file"
-        )
+        raise SpecError(f"{spec.text} names no path; give a directory with a config.json, or the file")
     path = Path(spec.value).expanduser()
     if path.is_dir():
         path = path / "config.json"
@@ -138,14 +147,21 @@ def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
     return tuple(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
 
 
-def unknown_type(model_type: str, task: Task | None = None) -> str:
-    """The sentence about a ``tiny:`` type that does not exist, with the closest that do."""
-    import transformers
+def tiny_task(model_type: str) -> Task:
+    """The task that ``tiny:TYPE`` means: text generation where the type has a text decoder of its own."""
+    for task in (TEXT, IMAGE_TEXT):
+        if model_type in tiny_types(task):
+            return task
+    raise SpecError(unknown_type(model_type, tuple(dict.fromkeys(tiny_types(TEXT) + tiny_types(IMAGE_TEXT)))))
 
-    names = tiny_types(task) if task else tuple(dict.fromkeys(tiny_types(TEXT) + tiny_types(IMAGE_TEXT)))
-    close = difflib.get_close_matches(model_type, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {', '.join(f'tiny:{name}' for name in close)}?" if close else ""
-    return f"tiny:{model_type}: transformers {transformers.__version__} has no language model type {model_type!r}{hint}"
+
+def unknown_type(model_type: str, known: tuple[str, ...]) -> str:
+    """The sentence about a ``tiny:`` type that is none of the ``known``, with the closest of them."""
+    from transformers import __version__
+
+    close = difflib.get_close_matches(model_type, known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(f'tiny:{name}' for name in close)}?" if close else ""
+    return f"tiny:{model_type}: transformers {__version__} has no language model type {model_type!r}{hint}"
 
 
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:
@@ -157,65 +173,64 @@ def one_line(error: BaseException | str, *, kind: bool = True) -> str:
 
 
 def _is_path(text: str) -> bool:
-    if text.startswith((".", "/", "~")) or Path(text).exists():
+    if text.startswith((".", "/", "~")) or (text and Path(text).exists()):
         return True
     return "/" in text and Path(text).parent.is_dir()
+
+
+def _imported(spec: Spec, module_name: str) -> Any:
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise SpecError(_no_module(spec, error.name)) from None
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+
+
+def _no_module(spec: Spec, missing: str) -> str:
+    prefix, _, rest = spec.value.partition(":")
+    close = difflib.get_close_matches(prefix, [SpecKind.TINY.value, SpecKind.CONFIG.value], cutoff=0.7)
+    hint = f"did you mean {close[0]}:{rest}?" if close else "it must be installed or in the current directory"
+    return f"{spec.text}: there is no module {missing!r}; {hint}"
 
 
 def _check_directory(spec: Spec) -> None:
     path = Path(spec.value).expanduser()
     if not path.exists():
-        hub = (
-            f"; for the Hub model, run where there is no directory {path.parent}"
-            if _HUB_ID.fullmatch(spec.value)
-            else ""
-        )
-        raise SpecError(f"{spec.text}: there is no such directory{hub}")
+        raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
     if not (path / "config.json").is_file():
         raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
 
 
-def _check_hub(spec: Spec) -> None:
-    if _HUB_ID.fullmatch(spec.value) and "--" not in spec.value and ".." not in spec.value:
-        return
-    raise SpecError(
-        f"{spec.text!r} is neither an existing directory nor a Hub id (name or owner/name): give {_FORMS}"
+def _directory_remedy(spec: Spec, path: Path) -> str:
+    if _HUB_ID.fullmatch(spec.value):
+        return f"for a Hub model of that name, run where there is no directory {str(path.parent)!r}"
+    siblings = (
+        [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
     )
+    close = difflib.get_close_matches(path.name, siblings)
+    return (
+        f"did you mean {' or '.join(close)}?" if close else "give one that holds config.json and the weights"
+    )
+
+
+def _check_hub(spec: Spec) -> None:
+    if not _HUB_ID.fullmatch(spec.value):
+        raise SpecError(
+            f"{spec.text!r} is neither a directory nor a Hub id (name or owner/name): give {_FORMS}"
+        )
 
 
 def _check_tiny(spec: Spec) -> None:
     if not spec.value:
         raise SpecError("tiny: names no model type; give for example tiny:llama")
     if set(spec.value) & set("*?["):
-        raise SpecError(
-            f"{spec.text}: a pattern names many model types; give one type per spec, for example tiny:llama"
-        )
-    if spec.value not in tiny_types(TEXT) and spec.value not in tiny_types(IMAGE_TEXT):
-        raise SpecError(unknown_type(spec.value))
-
-
-def _no_module(spec: Spec, missing: str) -> str:
-    prefix, _, rest = spec.value.partition(":")
-    close = difflib.get_close_matches(prefix, [SpecKind.TINY.value, SpecKind.CONFIG.value], cutoff=0.7)
-    hint = (
-        f"; did you mean {close[0]}:{rest}?"
-        if close
-        else "; it must be importable from the current directory or installed"
-    )
-    return f"{spec.text}: there is no module {missing!r}{hint}"
-
-
-def check_device(text: str) -> None:
-    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
-    from pytest_steering.devices import parse_device
-
-    parse_device(text)
-
-
-def check_dtype(text: str) -> None:
-    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
-    from pytest_steering.devices import parse_dtype
-
-    parse_dtype(text)
+        raise SpecError(f"{spec.text} is a pattern; give one type per spec, for example tiny:llama")
+    tiny_task(spec.value)

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pytest_steering.devices import parse_device, parse_dtype
 from pytest_steering.errors import TargetError
-from pytest_steering.specs import (
-    IMAGE_TEXT,
-    TEXT,
-    Spec,
-    SpecKind,
-    check_spec,
-    find_callable,
-    one_line,
-    parse_spec,
-)
-from pytest_steering.specs import tiny_types
+from pytest_steering.loading import load_checkpoint
+from pytest_steering.shapes import fake_model
+from pytest_steering.specs import Spec, SpecKind, check_spec, find_callable, one_line, parse_spec, tiny_task
+from pytest_steering.zoo import tiny_model, tiny_tokenizer
 
 if TYPE_CHECKING:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
     from pytest_steering.architecture import Architecture
 
 
 @dataclass
 class Target:
-    """A loaded model in eval mode, with everything that a requirement needs to know about where it came from.
+    """A loaded model in eval mode, with what a requirement needs to know about where it came from.
 
-    ``trained`` says whether the weights come from a checkpoint; what a callable returns counts as untrained, because
-    nothing tells. ``fake`` is the mode under which a model without weights runs, and ``notes`` are sentences that
-    belong in the report.
+    ``trained`` says whether the weights come from a checkpoint; what a callable returns counts as untrained,
+    because nothing tells. ``fake`` is the mode under which a model without weights runs, and ``notes`` are
+    sentences that belong in the report.
     """
 
     spec: str
@@ -51,9 +43,9 @@ class Target:
     @cached_property
     def architecture(self) -> Architecture:
         """The decoder layers, found by data flow; ``ArchitectureError`` when they cannot be told."""
-        from pytest_steering.architecture import detect_architecture
+        from pytest_steering.architecture import detect_architecture  # noqa: PLC0415 (needed only when asked)
 
-        with self.fake or nullcontext():
+        with self.fake or contextlib.nullcontext():
             return detect_architecture(self.model)
 
     @property
@@ -68,10 +60,8 @@ class Target:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The floating-point type of the first parameter that has one."""
-        return next(
-            (p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.get_default_dtype()
-        )
+        """The floating-point type of the input embedding, in which the residual stream starts."""
+        return self._embedding.dtype
 
     @cached_property
     def vocab_size(self) -> int:
@@ -93,19 +83,17 @@ class Target:
                 return value
         return 0
 
-    @cached_property
+    @property
     def _embedding(self) -> torch.Tensor:
         embedding = None
-        try:
+        with contextlib.suppress(AttributeError, NotImplementedError, TypeError):
             embedding = self.model.get_input_embeddings()  # type: ignore[operator]
-        except (AttributeError, NotImplementedError, TypeError):
-            pass
         if not isinstance(getattr(embedding, "weight", None), torch.Tensor):
             embedding = next((m for m in self.model.modules() if isinstance(m, nn.Embedding)), None)
         if embedding is None:
             raise TargetError(
-                f"{self.spec}: found no input embedding in {type(self.model).__name__}, so its vocabulary is unknown; "
-                "give the model a get_input_embeddings() method"
+                f"{self.spec}: {type(self.model).__name__} has no input embedding, so its vocabulary is unknown; "
+                "give it a method get_input_embeddings() that returns a torch.nn.Embedding"
             )
         weight: torch.Tensor = embedding.weight
         return weight
@@ -120,53 +108,46 @@ def load_target(
 ) -> Target:
     """The model that ``spec`` names, in eval mode, ready to be called.
 
-    Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model stays where
-    it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs. ``SpecError`` for a spec that
-    cannot be meant, ``TargetError`` for a model that cannot be loaded: one sentence each.
+    Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model stays
+    where it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs. ``SpecError`` for
+    a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one sentence each.
     """
     parsed = parse_spec(spec)
     check_spec(parsed)
-    where = parse_device(device) if device else None
-    what = parse_dtype(dtype) if dtype else None
+    request = _Request(
+        parsed,
+        parse_device(device) if device else None,
+        parse_dtype(dtype) if dtype else None,
+        trust_remote_code,
+    )
     started = time.perf_counter()
-    target = _load(parsed, device=where, dtype=what, trust_remote_code=trust_remote_code)
+    target = _LOADERS[parsed.kind](request)
     target.model.eval()
     target.load_seconds = time.perf_counter() - started
     return target
 
 
-def _load(
-    spec: Spec, *, device: torch.device | None, dtype: torch.dtype | None, trust_remote_code: bool
-) -> Target:
-    if spec.kind is SpecKind.TINY:
-        return _tiny(spec, device=device, dtype=dtype)
-    if spec.kind is SpecKind.CALLABLE:
-        return _called(spec, device=device, dtype=dtype)
-    if spec.kind is SpecKind.CONFIG:
-        from pytest_steering.shapes import fake_model
-
-        model, mode, notes = fake_model(spec, dtype=dtype, trust_remote_code=trust_remote_code)
-        return Target(spec.text, model, fake=mode, notes=notes)
-    from pytest_steering.loading import load_checkpoint
-
-    loaded = load_checkpoint(spec, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    return Target(spec.text, loaded.model, loaded.tokenizer, trained=True, notes=loaded.notes)
+@dataclass(frozen=True)
+class _Request:
+    spec: Spec
+    device: torch.device | None
+    dtype: torch.dtype | None
+    trust_remote_code: bool
 
 
-def _tiny(spec: Spec, *, device: torch.device | None, dtype: torch.dtype | None) -> Target:
-    from pytest_steering.zoo import tiny_model, tiny_tokenizer
-
-    task = TEXT if spec.value in tiny_types(TEXT) else IMAGE_TEXT
+def _tiny(request: _Request) -> Target:
+    spec = request.spec
     try:
-        model = tiny_model(spec.value, task)
+        model = tiny_model(spec.value, tiny_task(spec.value))
     except Exception as error:
         raise TargetError(
             f"{spec.text}: no small instance of this model type can be built: {one_line(error)}"
         ) from error
-    return Target(spec.text, _moved(spec, model, device=device, dtype=dtype), tiny_tokenizer())
+    return Target(spec.text, _moved(request, model), tiny_tokenizer())
 
 
-def _called(spec: Spec, *, device: torch.device | None, dtype: torch.dtype | None) -> Target:
+def _called(request: _Request) -> Target:
+    spec = request.spec
     build = find_callable(spec)
     try:
         result = build()
@@ -174,19 +155,46 @@ def _called(spec: Spec, *, device: torch.device | None, dtype: torch.dtype | Non
         raise TargetError(f"{spec.text}: calling it raised {one_line(error)}") from error
     model, tokenizer = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(model, nn.Module):
-        kind = type(result).__name__
         raise TargetError(
-            f"{spec.text}: it returned a {kind}; it must return a torch.nn.Module or (model, tokenizer)"
+            f"{spec.text}: it returned a {type(result).__name__}; "
+            "it must return a torch.nn.Module or (model, tokenizer)"
         )
-    return Target(spec.text, _moved(spec, model, device=device, dtype=dtype), tokenizer)
+    return Target(spec.text, _moved(request, model), tokenizer)
 
 
-def _moved(
-    spec: Spec, model: nn.Module, *, device: torch.device | None, dtype: torch.dtype | None
-) -> nn.Module:
+def _shapes(request: _Request) -> Target:
+    model, mode, note = fake_model(
+        request.spec, dtype=request.dtype, trust_remote_code=request.trust_remote_code
+    )
+    return Target(request.spec.text, model, fake=mode, notes=[note])
+
+
+def _checkpoint(request: _Request) -> Target:
+    loaded = load_checkpoint(
+        request.spec,
+        device=request.device,
+        dtype=request.dtype,
+        trust_remote_code=request.trust_remote_code,
+    )
+    return Target(request.spec.text, loaded.model, loaded.tokenizer, trained=True, notes=loaded.notes)
+
+
+def _moved(request: _Request, model: nn.Module) -> nn.Module:
+    if request.device is None and request.dtype is None:
+        return model
     try:
-        return model.to(device=device, dtype=dtype)
+        return model.to(device=request.device, dtype=request.dtype)
     except Exception as error:
+        wanted = " and ".join(str(item) for item in (request.device, request.dtype) if item is not None)
         raise TargetError(
-            f"{spec.text}: cannot move the model to {device or 'its device'}: {one_line(error)}"
+            f"{request.spec.text}: moving the model to {wanted} failed: {one_line(error)}"
         ) from error
+
+
+_LOADERS = {
+    SpecKind.TINY: _tiny,
+    SpecKind.CALLABLE: _called,
+    SpecKind.CONFIG: _shapes,
+    SpecKind.DIRECTORY: _checkpoint,
+    SpecKind.HUB: _checkpoint,
+}

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
 from pytest_steering.errors import SpecError
 from pytest_steering.quiet import quiet_transformers
 from pytest_steering.shrink import BOS, EOS, PAD, shrunk
-from pytest_steering.specs import IMAGE_TEXT, TEXT, tiny_types, unknown_type
-
-Task = Literal["text-generation", "image-text-to-text"]
+from pytest_steering.specs import TEXT, Task, tiny_types, unknown_type
 
 
 def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
-    """A random instance of ``model_type`` with four decoder layers that are 32 wide, in float32 and eval mode.
+    """A random instance of ``model_type`` with four decoder layers, 32 wide, in float32 and eval mode.
 
-    The same seed gives the same weights, and the global random state is untouched. Greedy generation never stops
-    early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that transformers does
-    not know for ``task`` raises ``SpecError``.
+    The same seed gives the same weights, and the global random state is untouched. Greedy generation never
+    stops early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that
+    transformers does not know for ``task`` raises ``SpecError``.
     """
-    import transformers
-
     auto = transformers.AutoModelForCausalLM if task == TEXT else transformers.AutoModelForImageTextToText
     with quiet_transformers(), _seeded(seed):
         model: Any = auto.from_config(tiny_config(model_type, task), dtype=torch.float32)
@@ -48,16 +46,13 @@ def tiny_config(model_type: str, task: Task = TEXT) -> Any:
 
 def tiny_tokenizer() -> Any:
     """A byte-level tokenizer of 259 tokens (every byte, padding, begin and end), which pads on the left."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
     specials = {"<pad>": PAD, "<s>": BOS, "</s>": EOS}
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = specials | {symbol: len(specials) + index for index, symbol in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         bos_token="<s>",
@@ -68,13 +63,12 @@ def tiny_tokenizer() -> Any:
 
 
 def _config_class(model_type: str, task: Task) -> Any:
-    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
-
-    if model_type not in tiny_types(task):
-        raise SpecError(unknown_type(model_type, task))
-    config_class = CONFIG_MAPPING[model_type]
+    known = tiny_types(task)
+    if model_type not in known:
+        raise SpecError(unknown_type(model_type, known))
+    config_class = transformers.CONFIG_MAPPING[model_type]
     text_class = getattr(config_class, "sub_configs", {}).get("text_config")
-    if task == TEXT and text_class is not None and text_class in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if task == TEXT and text_class is not None and text_class in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         # A family's name (gemma3) means its text decoder here; the image model is another task.
         return text_class
     return config_class
@@ -82,7 +76,7 @@ def _config_class(model_type: str, task: Task) -> Any:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """CPU draws come from ``seed`` and the global state is put back. Devices are not touched: weights start on CPU."""
+    """CPU draws come from ``seed`` and the global state is put back; weights start on the CPU, so no other is."""
     state = torch.random.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,0 +1,149 @@
+"""The decoder layers are known, and known rightly."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from pytest_steering import checks
+from pytest_steering.architecture import detect_architecture
+from pytest_steering.dataflow import record
+from pytest_steering.errors import ArchitectureError, Violation
+from pytest_steering.residual import same_bits
+from pytest_steering.target import Target
+from pytest_steering.trial import Trial
+
+
+@pytest.mark.steering_requirement(id="layers-found", without_weights=True)
+def test_layers_found(steering_model: Target) -> None:
+    """The decoder layers are found by following the tensors from module to module to the logits.
+
+    A refusal says what was seen. Names and config are evidence, never the proof.
+    """
+    try:
+        architecture = steering_model.architecture
+    except ArchitectureError as error:
+        raise Violation(str(error)) from error
+    names = [name for name, _ in steering_model.model.named_modules()]
+    lost = [emission.name for emission in architecture.emissions if emission.name not in names]
+    if lost:
+        raise Violation(f"{', '.join(lost)} is no module of the model")
+
+
+@pytest.mark.steering_requirement(id="layers-chain", without_weights=True)
+def test_layers_chain(trial: Trial) -> None:
+    """Each decoder layer receives exactly what the one before it emitted."""
+    emissions = trial.architecture.emissions
+    for number, (emission, following) in enumerate(zip(emissions, emissions[1:], strict=False)):
+        if emission.receiver is not following.module:
+            receiver = emission.receiver_name or "no module"
+            raise Violation(
+                f"what {emission.name} emits is received by {receiver}, not by {following.name}",
+                where=f"layer {number}",
+            )
+    if emissions[-1].receiver is None:
+        trial.target.notes.append("the last layer's output is consumed by the model's own forward")
+
+
+@pytest.mark.steering_requirement(id="hidden-size-measured", without_weights=True)
+def test_hidden_size_measured(trial: Trial) -> None:
+    """Every decoder layer emits a residual stream of the one measured hidden size.
+
+    A config that says otherwise is reported, and the measured width is used.
+    """
+    inputs = trial.prompts.batch()
+    trace = trial.plain_again(inputs)
+    for layer in trial.every_layer:
+        width = trace.arrived(layer).shape[-1]
+        if width != trial.architecture.hidden_size:
+            raise Violation(
+                f"{width} elements arrive, the hidden size is {trial.architecture.hidden_size}", where=f"layer {layer}"
+            )
+
+
+@pytest.mark.steering_requirement(id="text-decoder-only", without_weights=True)
+def test_text_decoder_only(trial: Trial) -> None:
+    """Steering the first decoder layer leaves every module that ran before it as it was.
+
+    Embeddings, encoders and towers beside the text decoder run before it: a difference there means that another
+    part of the model is steered.
+    """
+    inputs = trial.prompts.batch()
+    first = trial.architecture.layers[0]
+    with trial.running():
+        plain, _ = record(trial.model, lambda: trial.model(**inputs))
+    with trial.running(), trial.steering(trial.plan([0])) as steered:
+        during, _ = record(trial.model, lambda: steered(**inputs))
+    start = next(call.started for call in plain if call.module is first)
+    before = [call for call in plain if 0 <= call.ended < start]
+    ran = [call.name for call in during if call.ended >= 0]
+    for call in before:
+        if call.name not in ran:
+            raise Violation(f"{call.name} does not run when the model is steered", where="layer 0")
+    if trial.target.has_weights:
+        _same_outputs(before, during)
+
+
+def _same_outputs(before: list, during: list) -> None:  # type: ignore[type-arg]
+    steered = {call.name: call for call in reversed(during)}
+    for call in before:
+        for (path, tensor), (_, other) in zip(call.outputs, steered[call.name].outputs, strict=False):
+            if not same_bits(tensor, other):
+                raise Violation(
+                    f"the output of {call.name} changes{f' at {path}' if path else ''}",
+                    where="layer 0",
+                    likely="the vector lands outside the decoder layers",
+                )
+
+
+@pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)
+def test_each_layer_once(trial: Trial) -> None:
+    """Each decoder layer runs exactly once in a steered forward pass.
+
+    A layer that runs several times is steered several times; a model that runs twice costs twice.
+    """
+    inputs = trial.prompts.batch()
+    plan = trial.plan(trial.layers("middle")[:1])
+    with trial.running(), trial.steering(plan) as steered:
+        calls, _ = record(trial.model, lambda: steered(**inputs))
+    counts = Counter(call.module for call in calls if call.ended >= 0)
+    for number, layer in enumerate(trial.architecture.layers):
+        if counts[layer] != 1:
+            raise Violation(
+                f"layer {number} runs {counts[layer]} times in one steered forward pass",
+                where=checks.named(plan),
+                likely="the model is run again for steering" if counts[layer] > 1 else "",
+            )
+
+
+@pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",))
+def test_default_layers(trial: Trial) -> None:
+    """The default steering layers are the final three, and a plan for them steers all of them.
+
+    A model with fewer layers is steered in all it has.
+    """
+    layers = trial.architecture.steering_layers
+    expected = tuple(trial.every_layer)[-3:]
+    if layers != expected:
+        raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
+    checks.forward(trial, trial.plan(layers), trial.prompts.batch())
+
+
+@pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)
+def test_detection_repeats(trial: Trial) -> None:
+    """Finding the decoder layers again, also in training mode, finds the same ones and leaves the model as it was."""
+    model = trial.model
+    modes = [module.training for module in model.modules()]
+    model.train()
+    try:
+        with trial.target.fake or torch.enable_grad():
+            again = detect_architecture(model)
+        if not all(module.training for module in model.modules()):
+            raise Violation("detection leaves the model in another mode")
+    finally:
+        for module, mode in zip(model.modules(), modes, strict=True):
+            module.training = mode
+    if again.layers != trial.architecture.layers:
+        raise Violation(f"found {again.layers_path} the second time, {trial.architecture.layers_path} the first")

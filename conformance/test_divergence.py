@@ -1,0 +1,177 @@
+"""Steering changes what it should, by as much as it should, and nothing before it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pytest_steering import checks, tolerance, verdicts
+from pytest_steering.applicability import not_applicable
+from pytest_steering.direction import token_direction
+from pytest_steering.errors import Violation
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.trial import Trial
+
+PLACES = ("first", "middle", "last")
+
+
+@pytest.mark.parametrize("scale", [0.5, -3.0])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="exact-delta")
+def test_exact_delta(trial: Trial, place: str, scale: float) -> None:
+    """The steered residual equals the unsteered one plus scale times the vector.
+
+    Read where the next module receives it, at every token of a batch, in units in the last place. A failure here
+    with Δ = scale · v everywhere means that nothing was added: look whether the hook fires and returns its result.
+    """
+    for layer in trial.layers(place):
+        checks.forward(trial, trial.plan([layer], scale), trial.prompts.batch())
+
+
+@pytest.mark.parametrize("place", ["middle", "last"])
+@pytest.mark.steering_requirement(id="upstream-untouched")
+def test_upstream_untouched(trial: Trial, place: str) -> None:
+    """Everything before the steered layer is bit-equal to the unsteered run.
+
+    A difference here means that the vector lands a layer early, or that the input was changed instead of the output.
+    """
+    inputs = trial.prompts.batch()
+    for layer in trial.layers(place):
+        steered, plain = trial.steered(trial.plan([layer]), inputs), trial.plain(inputs)
+        for before in range(layer):
+            verdicts.identical(
+                steered.arrived(before),
+                plain.arrived(before),
+                f"the residual stream after layer {before}",
+                where=f"layer {layer}",
+                likely="the vector lands on an earlier layer" if before == layer - 1 else "",
+            )
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="zero-scale-is-identity")
+def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
+    """At scale 0 every residual and every logit is bit-equal to the unsteered run."""
+    inputs = trial.prompts.batch()
+    plan = trial.plan(trial.layers(place), 0.0)
+    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
+    for layer in trial.every_layer:
+        verdicts.identical(
+            steered.arrived(layer),
+            plain.arrived(layer),
+            f"the residual stream after layer {layer}",
+            where=checks.named(plan),
+            likely="something is added at scale 0",
+        )
+    verdicts.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="scale-is-linear")
+def test_scale_is_linear(trial: Trial, place: str) -> None:
+    """The delta grows in proportion to the scale, from an eighth to sixty-four.
+
+    A dose that is clamped, normalised or rounded shows here at one end of the range.
+    """
+    inputs = trial.prompts.batch()
+    for layer in trial.layers(place):
+        for scale in (0.125, 1.0, 8.0, 64.0):
+            checks.forward(trial, trial.plan([layer], scale), inputs)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="sign-is-kept")
+def test_sign_is_kept(trial: Trial, place: str) -> None:
+    """A positive scale moves the residual along the vector and a negative one against it."""
+    inputs = trial.prompts.batch()
+    for layer in trial.layers(place):
+        vector = trial.vector(layer).double()
+        plain = trial.plain(inputs).arrived(layer).double().cpu()
+        for scale in (2.0, -2.0):
+            moved = trial.steered(trial.plan([layer], scale), inputs).arrived(layer).double().cpu() - plain
+            doses = moved @ vector / (vector @ vector)
+            if not bool((doses * scale > 0).all()):
+                raise Violation(
+                    f"the residual moves by {float(doses.mean()):+.3g} vectors",
+                    where=f"layer {layer}, scale {scale:g}",
+                    likely="the sign is lost" if bool((doses != 0).any()) else "the vector never arrives",
+                )
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="logits-diverge")
+def test_logits_diverge(trial: Trial, place: str) -> None:
+    """The logits move by more than the measured noise, to where a second mechanism moves them."""
+    inputs = trial.prompts.batch()
+    for layer in trial.layers(place):
+        plan = trial.plan([layer])
+        steered, plain, expected = (
+            trial.steered(plan, inputs).result,
+            trial.plain(inputs).result,
+            trial.expected(plan, inputs).result,
+        )
+        noise = tolerance.furthest(plain, trial.plain_again(inputs).result)
+        floor = max(10 * noise, tolerance.rounding(plain))
+        distance = tolerance.furthest(steered, plain)
+        if not distance > floor:
+            raise Violation(
+                f"the logits move by {distance:.1e}, the noise floor is {floor:.1e}",
+                where=f"layer {layer}",
+                likely="the vector never arrives" if distance == 0 else "",
+            )
+        verdicts.close(steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}")
+
+
+@pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
+def test_tokens_diverge(trial: Trial) -> None:
+    """A strong dose changes the generated tokens, to those that a second mechanism generates."""
+    inputs = trial.prompts.batch(rows=1)
+    layer = trial.layers("last")[0]
+    plain = trial.generated_plain(inputs)
+    token = trial.rare_token(inputs)
+    direction = token_direction(trial.model, trial.architecture, inputs, token)
+    plan = SteeringPlan({layer: direction * trial.residual_size(layer)}, 32.0)
+    expected = trial.generated_expected(plan, inputs).result
+    if torch.equal(expected, plain):
+        raise Violation(f"scale {plan.scale:g} towards token {token} changes no token", where=f"layer {layer}")
+    found = trial.generated(plan, inputs).result
+    same = torch.equal(found, plain)
+    verdicts.same_tokens(
+        found,
+        expected,
+        "the generated tokens",
+        where=f"layer {layer}, scale {plan.scale:g}",
+        likely="generation is not steered" if same else "",
+    )
+
+
+@pytest.mark.steering_requirement(id="dose-response")
+def test_dose_response(trial: Trial) -> None:
+    """Steering along a token's direction raises that token's logit with every larger dose and lowers it with every
+    smaller one.
+
+    The direction is the gradient of the logit with respect to the last residual stream; doses stay below a third of
+    the residual's size, where the response is monotone.
+    """
+    inputs = trial.prompts.batch(rows=1)
+    layer = trial.layers("last")[0]
+    token = trial.rare_token(inputs)
+    direction = token_direction(trial.model, trial.architecture, inputs, token) * trial.residual_size(layer)
+    doses = (-0.3, -0.15, 0.0, 0.15, 0.3)
+    levels = [
+        float(trial.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
+        for dose in doses
+    ]
+    if any(after <= before for before, after in zip(levels, levels[1:], strict=False)):
+        curve = ", ".join(f"{dose:+g}: {level:.4g}" for dose, level in zip(doses, levels, strict=True))
+        raise Violation(
+            f"the logit of token {token} does not rise with the dose ({curve})",
+            where=f"layer {layer}",
+            likely="the vector never arrives" if len(set(levels)) == 1 else "",
+        )
+
+
+@pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))
+def test_beats_random_direction(trial: Trial) -> None:
+    """A trained direction moves its own behaviour more than random directions of the same size."""
+    not_applicable(f"{trial.target.spec} comes with no contrastive pairs to train a direction from")

@@ -1,0 +1,145 @@
+"""Steering in generation: every pass, with and without a cache, however the tokens are chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pytest_steering import checks, tolerance, verdicts
+from pytest_steering.applicability import need, not_applicable
+from pytest_steering.errors import Violation
+from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.trial import Trial
+
+
+@pytest.mark.parametrize("batch", ["equal", "left-padded"])
+@pytest.mark.steering_requirement(id="every-pass", needs=("GENERATE",))
+def test_every_pass(trial: Trial, batch: str) -> None:
+    """Every pass of generate is steered: the prompt's and each generated token's."""
+    if batch == "left-padded":
+        need(trial, "BATCH", "PADDING")
+    inputs = trial.prompts.batch() if batch == "equal" else trial.prompts.padded("left", numbered=False)
+    checks.passes(trial, _middle(trial), inputs)
+
+
+@pytest.mark.steering_requirement(id="cache-equals-no-cache", needs=("GENERATE", "CACHE"))
+def test_cache_equals_no_cache(trial: Trial) -> None:
+    """Generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
+    inputs, plan = trial.prompts.batch(), _middle(trial)
+    cached = checks.passes(trial, plan, inputs, use_cache=True)
+    uncached = checks.passes(trial, plan, inputs, use_cache=False)
+    if not torch.equal(cached, uncached) and not _tied(trial, plan, inputs, cached, uncached):
+        verdicts.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
+
+
+@pytest.mark.parametrize("positions", [Positions.ALL, Positions.PROMPT, Positions.GENERATED])
+@pytest.mark.steering_requirement(id="single-token-prompt", needs=("GENERATE",))
+def test_single_token_prompt(trial: Trial, positions: Positions) -> None:
+    """A prompt of one token is a prompt: it is steered as one, and so is each token after it.
+
+    A pass of one token is not always a decode pass.
+    """
+    if positions is not Positions.ALL:
+        need(trial, "POSITIONS")
+    checks.passes(trial, _middle(trial, positions), trial.prompts.batch(tokens=1))
+
+
+@pytest.mark.parametrize("positions", [Positions.ALL, Positions.LAST, Positions.PROMPT])
+@pytest.mark.steering_requirement(id="chunked-prefill", needs=("GENERATE", "CACHE"))
+def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
+    """A prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
+    if positions is not Positions.ALL:
+        need(trial, "POSITIONS")
+    inputs = trial.prompts.batch()
+    columns = trial.prompts.ids(inputs).shape[1]
+    _possible(trial, inputs, prefill_chunk_size=columns - 1)
+    checks.passes(trial, _middle(trial, positions), inputs, prefill_chunk_size=columns - 1)
+
+
+@pytest.mark.steering_requirement(id="beams", needs=("GENERATE", "BEAMS"))
+def test_beams(trial: Trial) -> None:
+    """Beam search is steered in every beam of every row: it finds the sequences that a second mechanism finds."""
+    inputs = trial.prompts.batch()
+    _possible(trial, inputs, num_beams=3)
+    plan = _middle(trial)
+    found, wanted = (
+        generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected)
+    )
+    layer = min(plan.vectors)
+    for number, (step, other) in enumerate(zip(found.passes, wanted.passes, strict=False)):
+        verdicts.close(
+            step.arrived[layer],
+            other.arrived[layer],
+            f"the residual stream of pass {number}, beside that of the second mechanism",
+            where=f"{checks.named(plan)}, 3 beams",
+        )
+    verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
+
+
+@pytest.mark.steering_requirement(id="seeded-sampling", needs=("GENERATE",))
+def test_seeded_sampling(trial: Trial) -> None:
+    """Sampling with a seed draws the tokens that a second mechanism draws with that seed."""
+    inputs, plan = trial.prompts.batch(), _middle(trial)
+    options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    drawn = []
+    for generate in (trial.generated_expected, trial.generated):
+        with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+            torch.manual_seed(7)
+            drawn.append(generate(plan, inputs, **options).result)
+    verdicts.same_tokens(
+        drawn[1],
+        drawn[0],
+        "the sampled tokens",
+        where=checks.named(plan),
+        likely="the random state is drawn from, or generation is not steered",
+    )
+
+
+@pytest.mark.parametrize("positions", [Positions.ALL, Positions.GENERATED])
+@pytest.mark.steering_requirement(id="assisted", needs=("GENERATE", "ASSISTED"))
+def test_assisted(trial: Trial, positions: Positions) -> None:
+    """Assisted decoding is steered at every token of a pass that checks several candidates.
+
+    Prompt lookup puts candidates behind the prompt in the first pass: a pass may hold prompt and generated tokens.
+    """
+    if positions is not Positions.ALL:
+        need(trial, "POSITIONS")
+    inputs = trial.prompts.repetitive()
+    options = {"prompt_lookup_num_tokens": 3}
+    _possible(trial, inputs, **options)
+    plan = _middle(trial, positions)
+    assisted = checks.passes(trial, plan, inputs, **options)
+    plain = checks.passes(trial, plan, inputs)
+    if not torch.equal(assisted, plain) and not _tied(trial, plan, inputs, plain, assisted):
+        verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
+
+
+def _middle(trial: Trial, positions: Positions = Positions.ALL) -> SteeringPlan:
+    return trial.plan(trial.layers("middle")[:1], positions=positions)
+
+
+def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:
+    """The unsteered model can do it, or the requirement is not applicable with the model's own reason."""
+    try:
+        trial.generated_plain(inputs, **options)
+    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+        not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")
+
+
+def _tied(
+    trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], one: Tensor, other: Tensor
+) -> bool:
+    """The first other token is a tie within rounding between the two, by a second mechanism's logits."""
+    if one.shape != other.shape:
+        raise Violation(f"{tuple(other.shape)} tokens instead of {tuple(one.shape)}", where=checks.named(plan))
+    row, column = (one != other).nonzero()[0].tolist()
+    before = trial.prompts.extended(inputs, one)
+    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=one.shape[1])
+    logits = trial.expected(plan, before, asked).result
+    scores = logits[row, column - 1].double()
+    margin = float((scores[one[row, column]] - scores[other[row, column]]).abs())
+    return margin <= 2 * tolerance.rounding(logits)
+

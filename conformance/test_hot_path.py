@@ -1,0 +1,122 @@
+"""What steering costs, and the seed's own dose: scale 100 on the final three layers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_steering import checks
+from pytest_steering.errors import Violation
+from pytest_steering.residual import logits_of
+from pytest_steering.timing import Overhead, overhead, seconds_of
+from pytest_steering.trial import Trial
+
+FORWARD_BUDGET = 1.6
+GENERATE_BUDGET = 2.0
+
+_LONG_ENOUGH = 0.005
+_MOST_TOKENS = 128
+
+
+@pytest.mark.steering_requirement(id="forward-overhead")
+def test_forward_overhead(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """A steered forward pass takes at most 1.6 times as long as an unsteered one.
+
+    Measured in turn within one run, on a batch that takes five milliseconds or more; steered in the default layers.
+    """
+    inputs = _long_batch(trial)
+    plan = trial.plan(_layers(trial))
+    with trial.running(), trial.steering(plan) as steered:
+        cost = _measured(request, "forward", trial, lambda: steered(**inputs), lambda: trial.model(**inputs), plan)
+    _within(cost, FORWARD_BUDGET, checks.named(plan))
+
+
+@pytest.mark.steering_requirement(id="generate-overhead", needs=("GENERATE",))
+def test_generate_overhead(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """Steered generation takes at most twice as long as unsteered generation of as many tokens.
+
+    Its passes hold one token each, so what counts is the fixed cost per pass.
+    """
+    inputs = trial.prompts.batch()
+    plan = trial.plan(_layers(trial))
+    options = {
+        "max_new_tokens": 16,
+        "min_new_tokens": 16,
+        "do_sample": False,
+        "pad_token_id": trial.target.pad_token_id,
+    }
+
+    def unsteered() -> Any:
+        return trial.model.generate(**inputs, **options)  # type: ignore[operator]
+
+    with trial.running(), trial.steering(plan) as steered:
+        cost = _measured(request, "generate", trial, lambda: steered.generate(**inputs, **options), unsteered, plan)
+    _within(cost, GENERATE_BUDGET, checks.named(plan))
+
+
+@pytest.mark.steering_requirement(id="seed-dose", needs=("MULTI_LAYER",))
+def test_seed_dose(trial: Trial) -> None:
+    """Scale 100 on the final three layers arrives exactly and leaves every logit finite.
+
+    A robustness case and no evidence: the final norm takes the magnitude away, and the output hardly depends on the
+    prompt any more.
+    """
+    plan = trial.plan(trial.architecture.steering_layers, 100.0)
+    inputs = trial.prompts.batch()
+    checks.forward(trial, plan, inputs)
+    logits = trial.steered(plan, inputs).result
+    wrong = int((~torch.isfinite(logits)).sum())
+    if wrong:
+        raise Violation(f"{wrong} of {logits.numel()} logits are not finite", where=checks.named(plan))
+
+
+def _layers(trial: Trial) -> tuple[int, ...]:
+    return trial.architecture.steering_layers if trial.can("MULTI_LAYER") else trial.architecture.steering_layers[-1:]
+
+
+def _long_batch(trial: Trial) -> dict[str, torch.Tensor]:
+    """A batch whose unsteered pass takes long enough to time, within what fits."""
+    tokens = trial.workload.tokens
+    while True:
+        inputs = trial.prompts.batch(tokens=tokens)
+        with trial.running():
+            logits_of(trial.model(**inputs))
+            seconds = seconds_of(lambda inputs=inputs: trial.model(**inputs), trial.target.device)
+        if seconds >= _LONG_ENOUGH or trial.workload.note or 2 * tokens > _MOST_TOKENS:
+            return inputs
+        tokens *= 2
+
+
+def _measured(
+    request: pytest.FixtureRequest,
+    what: str,
+    trial: Trial,
+    steered: Callable[[], Any],
+    unsteered: Callable[[], Any],
+    plan: Any,
+) -> Overhead:
+    """The overhead, recorded for the report and, where pytest-benchmark is active, as a benchmark of the steered run."""
+    cost = overhead(steered, unsteered, trial.target.device)
+    request.node.user_properties.append(("steering_overhead", json.dumps({what: cost.as_json()})))
+    if request.config.pluginmanager.hasplugin("benchmark"):
+        benchmark = request.getfixturevalue("benchmark")
+        # A key of its own: a renamed test, another rootdir or an install elsewhere must not lose the history.
+        benchmark.fullname = f"pytest-steering::{what}::{trial.target.spec}::{trial.adapter.name}"
+        benchmark.group = f"steered {what}"
+        benchmark.extra_info.update(ratio=cost.ratio, layers=list(plan.vectors), scale=plan.scale)
+        benchmark.pedantic(lambda: seconds_of(steered, trial.target.device), rounds=5, warmup_rounds=1)
+    return cost
+
+
+def _within(cost: Overhead, budget: float, where: str) -> None:
+    if cost.ratio > budget:
+        raise Violation(
+            f"{cost.ratio:.2f} times as long as unsteered ({1e3 * cost.steered_seconds:.1f} ms beside "
+            f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
+            where=where,
+            likely="the model is run more than once" if cost.ratio > 1.9 else "",
+        )

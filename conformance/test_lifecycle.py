@@ -1,0 +1,218 @@
+"""What steering does to the model: all of it inside the block, none of it afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_steering import checks, verdicts
+from pytest_steering.applicability import not_applicable
+from pytest_steering.belongings import belongings
+from pytest_steering.errors import Violation
+from pytest_steering.memory import available_bytes, parameter_bytes
+from pytest_steering.oracle import reference
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.residual import logits_of, same_bits
+from pytest_steering.trial import Trial
+
+
+@pytest.mark.steering_requirement(id="clean-after-exit")
+def test_clean_after_exit(trial: Trial) -> None:
+    """After the block the model computes bit-equal to before, and generates the same tokens."""
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
+    before = trial.plain_again(inputs).result
+    can_generate = trial.can("GENERATE")
+    tokens = trial.generated_plain(inputs) if can_generate else None
+    trial.steered(plan, inputs)
+    if can_generate:
+        trial.generated(plan, inputs)
+    verdicts.identical(
+        trial.plain_again(inputs).result,
+        before,
+        "the unsteered logits after the block",
+        where=checks.named(plan),
+        likely="a hook or a changed parameter is left behind",
+    )
+    if tokens is not None:
+        verdicts.same_tokens(trial.generated_plain(inputs), tokens, "the unsteered tokens after the block")
+
+
+@pytest.mark.steering_requirement(id="clean-after-exception")
+def test_clean_after_exception(trial: Trial) -> None:
+    """An exception inside the block leaves the block, and the model computes bit-equal to before."""
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
+    before = trial.plain_again(inputs).result
+    mine = RuntimeError("raised inside the block")
+    try:
+        with trial.running(), trial.steering(plan) as steered:
+            steered(**inputs)
+            raise mine
+    except RuntimeError as error:
+        if error is not mine:
+            raise Violation(f"the exception becomes {type(error).__name__}: {error}", where=checks.named(plan)) from error
+    else:
+        raise Violation("the exception is swallowed", where=checks.named(plan))
+    verdicts.identical(
+        trial.plain_again(inputs).result,
+        before,
+        "the unsteered logits after the exception",
+        where=checks.named(plan),
+        likely="the hooks are removed only when the block ends well (no try/finally)",
+    )
+
+
+@pytest.mark.steering_requirement(id="re-entry")
+def test_re_entry(trial: Trial) -> None:
+    """The adapter steers again after a block, with the same plan and with another, as if for the first time."""
+    inputs = trial.prompts.batch()
+    layer = trial.layers("middle")[0]
+    for plan in (trial.plan([layer]), trial.plan([layer]), trial.plan([layer], -0.5, seed=1), trial.plan([layer])):
+        checks.forward(trial, plan, inputs)
+    with trial.running(), trial.steering(trial.plan([layer])) as steered:
+        first, second = (logits_of(steered(**inputs)) for _ in range(2))
+    verdicts.close(second, first, "the logits of the second call inside one block", where=f"layer {layer}")
+
+
+@pytest.mark.steering_requirement(id="nesting", needs=("NESTING",))
+def test_nesting(trial: Trial) -> None:
+    """A block inside a block adds its vector, and afterwards the outer one steers alone."""
+    inputs = trial.prompts.batch()
+    layer = trial.layers("middle")[0]
+    outer, inner = trial.plan([layer]), trial.plan([layer], 0.5, seed=1)
+    deltas = {layer: trial.deltas(outer)[layer] + trial.deltas(inner)[layer]}
+    with trial.running():
+        with reference(trial.architecture, deltas):
+            both = logits_of(trial.model(**inputs))
+        alone = trial.expected(outer, inputs).result
+        with trial.steering(outer) as outside:
+            before = logits_of(outside(**inputs))
+            with trial.steering(inner) as inside:
+                found = logits_of(inside(**inputs))
+            after = logits_of(outside(**inputs))
+    verdicts.close(found, both, "the logits inside both blocks", where=f"layer {layer}")
+    verdicts.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
+    verdicts.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
+
+
+@pytest.mark.steering_requirement(id="two-models")
+def test_two_models(trial: Trial) -> None:
+    """Two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
+    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
+    if needed > free // 2:
+        not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+    other = trial.twin(copy.deepcopy(trial.model))
+    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+    plans = trial.plan([layer]), trial.plan([layer], -2.0, seed=1)
+    plain = trial.plain(inputs).result
+    with trial.running(), trial.steering(plans[0]):
+        verdicts.identical(
+            logits_of(other.model(**inputs)),
+            plain,
+            "the logits of the model that is not steered",
+            where=checks.named(plans[0]),
+            likely="state is shared between models (on the class or in a global)",
+        )
+    alone = [trial.steered(plan, inputs).result for plan in plans]
+    with trial.running(), trial.steering(plans[0]) as one, other.steering(plans[1]) as two:
+        together = logits_of(one(**inputs)), logits_of(two(**inputs))
+    for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
+        verdicts.close(found, wanted, f"the logits of model {number} while both are steered", where=f"layer {layer}")
+
+
+@pytest.mark.steering_requirement(id="model-left-alone")
+def test_model_left_alone(trial: Trial) -> None:
+    """After the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers)
+    trial.model.train()
+    before = belongings(trial.model)
+    try:
+        with contextlib.suppress(RuntimeError), trial.running(), trial.steering(plan) as steered:
+            steered(**inputs)
+            if trial.can("GENERATE"):
+                steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=trial.target.pad_token_id)
+            raise RuntimeError
+        after = belongings(trial.model)
+    finally:
+        trial.model.eval()
+    for what, value in before.items():
+        if not _same(after.get(what), value):
+            raise Violation(f"{what} of the model changes", where=checks.named(plan))
+    new = sorted(after.keys() - before.keys())
+    if new:
+        raise Violation(f"the model has {new[0]} that it did not have before", where=checks.named(plan))
+
+
+@pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
+def test_steers_after_compile(trial: Trial) -> None:
+    """A model that was compiled and has run before is steered like any other, and is clean afterwards."""
+    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+    plan = trial.plan([layer])
+    expected = trial.expected(plan, inputs).result
+    trial.model.compile(backend="eager", dynamic=False)
+    try:
+        with trial.running():
+            before = logits_of(trial.model(**inputs))
+            with trial.steering(plan) as steered:
+                found = logits_of(steered(**inputs))
+            after = logits_of(trial.model(**inputs))
+    finally:
+        # torch offers no way to undo Module.compile.
+        trial.model._compiled_call_impl = None
+        torch.compiler.reset()
+    likely = "hooks added after the first compiled call are not seen" if same_bits(found, before) else ""
+    verdicts.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
+    verdicts.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
+
+
+@pytest.mark.steering_requirement(id="steers-in-inference-mode")
+def test_steers_in_inference_mode(trial: Trial) -> None:
+    """Under torch.inference_mode the model is steered to bit-equal logits."""
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    wanted = trial.steered(plan, inputs).result
+    with torch.inference_mode(), trial.steering(plan) as steered:
+        found = logits_of(steered(**inputs))
+    verdicts.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan))
+    with torch.inference_mode():
+        plain = logits_of(trial.model(**inputs)).clone()
+    if same_bits(plain, found):
+        raise Violation("inference mode is not steered", where=checks.named(plan), likely="the vector never arrives")
+
+
+@pytest.mark.steering_requirement(id="gradients-flow", needs=("GRADIENTS",))
+def test_gradients_flow(trial: Trial) -> None:
+    """The gradient of the logits with respect to the steering vector is the one that a second mechanism gives."""
+    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+
+    def gradient(run: Any) -> torch.Tensor:
+        vector = trial.vector(layer).requires_grad_()
+        loss = run(SteeringPlan({layer: vector}, 0.5)).float().square().mean()
+        (found,) = torch.autograd.grad(loss, [vector], allow_unused=True)
+        return torch.zeros_like(vector) if found is None else found
+
+    def adapted(plan: SteeringPlan) -> torch.Tensor:
+        with trial.steering(plan) as steered:
+            return logits_of(steered(**inputs))
+
+    def by_reference(plan: SteeringPlan) -> torch.Tensor:
+        with reference(trial.architecture, trial.deltas(plan)):
+            return logits_of(trial.model(**inputs))
+
+    with torch.enable_grad():
+        found, wanted = gradient(adapted), gradient(by_reference)
+    verdicts.close(
+        found,
+        wanted,
+        "the gradient of the loss with respect to the vector",
+        where=f"layer {layer}",
+        likely="the vector is detached" if not bool(found.any()) else "",
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one is other or same_bits(one, other)
+    return bool(one == other)

@@ -1,0 +1,124 @@
+"""Any scale, any vector, any layer, any length: Hypothesis draws them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pytest_steering import checks
+from pytest_steering.errors import Violation
+from pytest_steering.fuzz import fuzz
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.trial import Trial
+
+
+@pytest.mark.steering_requirement(id="any-scale")
+def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """Any scale, from zero over the tiniest to near overflow and of either sign, gives exactly its dose."""
+    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+    vector = trial.vector(layer)
+    most = torch.finfo(trial.architecture.emissions[layer].dtype).max / 8 / float(vector.abs().max())
+
+    def check(scale: float) -> None:
+        checks.forward(trial, SteeringPlan({layer: vector}, scale), inputs)
+
+    ordinary = st.floats(-1000, 1000)
+    edges = st.sampled_from([0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most])
+    wide = st.builds(lambda sign, power: sign * most ** power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
+    fuzz(request.config, check, seconds_per_example=trial.seconds_per_pass, scale=ordinary | edges | wide)
+
+
+@pytest.mark.steering_requirement(id="any-vector")
+def test_any_vector(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """Any finite vector arrives element by element: dense, sparse, one-hot, constant, or of a wide range."""
+    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+    width, size = trial.architecture.hidden_size, trial.residual_size(layer)
+
+    def check(kind: str, seed: int, scale: float) -> None:
+        checks.forward(trial, SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs)
+
+    fuzz(
+        request.config,
+        check,
+        seconds_per_example=trial.seconds_per_pass,
+        kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
+        seed=st.integers(0, 2**31 - 1),
+        scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
+    )
+
+
+def _vector(kind: str, width: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    dense = torch.randn(width, generator=generator)
+    if kind == "constant":
+        return torch.ones(width)
+    if kind == "one-hot":
+        return torch.eye(width)[seed % width]
+    if kind == "sparse":
+        return dense * (torch.rand(width, generator=generator) < 0.2) + torch.eye(width)[seed % width]
+    if kind == "wide":
+        return dense * torch.logspace(-4, 1, width)
+    return dense
+
+
+@pytest.mark.steering_requirement(id="any-layer-and-length")
+def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """Every decoder layer is steered exactly, for batches of any number of rows and tokens."""
+
+    def check(layer: int, rows: int, tokens: int, seed: int) -> None:
+        checks.forward(trial, trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
+
+    fuzz(
+        request.config,
+        check,
+        seconds_per_example=2 * trial.seconds_per_pass,
+        layer=st.integers(0, trial.architecture.num_layers - 1),
+        rows=st.integers(1, trial.workload.rows if trial.can("BATCH") else 1),
+        tokens=st.integers(1, trial.workload.tokens),
+        seed=st.integers(0, 99),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.steering_requirement(id="dtype-kept")
+def test_dtype_kept(trial: Trial, dtype: str) -> None:
+    """A vector of any floating-point dtype steers, and the residual stream keeps the model's dtype.
+
+    A float32 vector added to a bfloat16 residual promotes it, and the next layer fails or slows down.
+    """
+    layer = trial.layers("middle")[0]
+    vector = trial.vector(layer).to(getattr(torch, dtype))
+    if not bool(torch.isfinite(vector).all()):
+        vector = (trial.vector(layer) / trial.residual_size(layer)).to(vector.dtype)
+    checks.forward(trial, SteeringPlan({layer: vector}), trial.prompts.batch())
+
+
+@pytest.mark.parametrize("times", [2.0, 1e6])
+@pytest.mark.steering_requirement(id="finite-or-refused")
+def test_finite_or_refused(trial: Trial, times: float) -> None:
+    """A dose that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
+
+    float16 ends at 65504: an infinity in the residual stream becomes NaN logits without an error anywhere.
+    """
+    layer = trial.layers("middle")[0]
+    vector = trial.vector(layer)
+    scale = torch.finfo(trial.architecture.emissions[layer].dtype).max / float(vector.abs().max()) * times
+    if not math.isfinite(scale):
+        scale = 1.7e308
+        vector = vector * 1e30
+    inputs = trial.prompts.batch()
+    try:
+        arrived = trial.steered(SteeringPlan({layer: vector}, scale), inputs).arrived(layer)
+    except ValueError:
+        return
+    if not bool(torch.isfinite(arrived).all()):
+        raise Violation(
+            f"{int((~torch.isfinite(arrived)).sum())} infinite or NaN values arrive",
+            where=f"layer {layer}, scale {scale:.3g}",
+            likely="the dose is not checked against the dtype",
+        )
+    raise Violation("the dose is changed without a word", where=f"layer {layer}, scale {scale:.3g}", likely="it is clamped")

@@ -1,0 +1,81 @@
+"""Which rows and tokens are steered, and that no other is."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_steering import checks, tolerance, verdicts
+from pytest_steering.applicability import need, not_applicable
+from pytest_steering.plan import Positions
+from pytest_steering.trial import Trial
+
+SIDES = ("left", "right")
+
+
+@pytest.mark.parametrize("run", ["forward", "generate"])
+@pytest.mark.parametrize("positions", list(Positions))
+@pytest.mark.steering_requirement(id="only-these-positions", needs=("POSITIONS",))
+def test_only_these_positions(trial: Trial, positions: Positions, run: str) -> None:
+    """Exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
+
+    Positions are absolute: the same tokens in a forward pass, in the prefill and in every decode pass.
+    """
+    plan = trial.plan(trial.layers("middle")[:1], positions=positions)
+    if run == "forward":
+        checks.forward(trial, plan, trial.prompts.batch())
+    else:
+        need(trial, "GENERATE")
+        checks.passes(trial, plan, trial.prompts.batch())
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+@pytest.mark.steering_requirement(id="every-row", needs=("BATCH",))
+def test_every_row(trial: Trial, place: str) -> None:
+    """Every row of a batch is steered by the same vector.
+
+    A layer that returns a bare tensor turns output[0] into batch row 0.
+    """
+    inputs = trial.prompts.batch(rows=max(3, trial.workload.rows))
+    for layer in trial.layers(place):
+        checks.forward(trial, trial.plan([layer]), inputs)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.steering_requirement(id="padding-untouched", needs=("BATCH", "PADDING"))
+def test_padding_untouched(trial: Trial, side: str) -> None:
+    """Padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
+    for layer in trial.layers("middle"):
+        checks.forward(trial, trial.plan([layer]), trial.prompts.padded(side))
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.steering_requirement(id="padded-equals-unpadded", needs=("BATCH", "PADDING"))
+def test_padded_equals_unpadded(trial: Trial, side: str) -> None:
+    """A padded row is steered to the same logits as the same row without padding, within rounding."""
+    inputs = trial.prompts.padded(side)
+    _rows_alone(trial, inputs, f"{side} padding")
+
+
+@pytest.mark.steering_requirement(id="batch-equals-single", needs=("BATCH",))
+def test_batch_equals_single(trial: Trial) -> None:
+    """A row in a batch is steered to the same logits as the same row alone, within rounding."""
+    _rows_alone(trial, trial.prompts.batch(), "batch")
+
+
+def _rows_alone(trial: Trial, inputs: dict, where: str) -> None:  # type: ignore[type-arg]
+    plan = trial.plan(trial.layers("middle")[:1])
+    together, plain = trial.steered(plan, inputs).result, trial.plain(inputs).result
+    mask = trial.prompts.real(inputs)
+    for row in range(len(mask)):
+        alone = trial.prompts.row(inputs, row)
+        unsteered = trial.plain(alone).result[0]
+        floor = tolerance.furthest(plain[row, mask[row]], unsteered)
+        if floor > 4 * tolerance.rounding(unsteered):
+            not_applicable("the unsteered model itself gives this row other logits in the batch")
+        verdicts.close(
+            together[row, mask[row]],
+            trial.steered(plan, alone).result[0],
+            f"the logits of row {row}, beside the row alone",
+            where=f"{checks.named(plan)}, {where}",
+            floor=floor,
+        )

@@ -1,0 +1,98 @@
+"""The same steering gives the same numbers: again, in another process, in another order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from pytest_steering import checks, verdicts
+from pytest_steering.applicability import need_repeatable, not_applicable
+from pytest_steering.errors import Violation
+from pytest_steering.fresh import FreshRun, digest
+from pytest_steering.trial import Trial
+
+
+@pytest.mark.steering_requirement(id="same-twice")
+def test_same_twice(trial: Trial) -> None:
+    """Two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    need_repeatable(trial)
+    first, second = (trial.steered(plan, inputs).result for _ in range(2))
+    verdicts.identical(
+        second,
+        first,
+        "the logits of the second run",
+        where=checks.named(plan),
+        likely="the adapter keeps state from run to run",
+    )
+    checks.forward(trial, plan, inputs)
+
+
+@pytest.mark.steering_requirement(id="same-in-fresh-process")
+def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
+    """A fresh process that loads the same model and steers it the same way gets bit-equal logits."""
+    if isinstance(fresh_run, str):
+        not_applicable(fresh_run)
+    assert isinstance(fresh_run, FreshRun)
+    need_repeatable(trial)
+    here = digest(trial)
+    try:
+        there = fresh_run.digest()
+    except RuntimeError as error:
+        raise Violation(f"the fresh process fails: {error}") from error
+    if here != there:
+        raise Violation(
+            f"logits with digest {there[:12]} in a fresh process, {here[:12]} in this one",
+            likely="something outside the plan is used: a cache, the clock, the random state",
+        )
+
+
+@pytest.mark.steering_requirement(id="rng-untouched")
+def test_rng_untouched(trial: Trial) -> None:
+    """Steering draws from no random state: torch's, Python's and NumPy's are as they were."""
+    numpy = pytest.importorskip("numpy")
+    states = {
+        "torch": lambda: torch.random.get_rng_state().tolist(),
+        "torch.cuda": lambda: [state.tolist() for state in torch.cuda.get_rng_state_all()]
+        if torch.cuda.is_available()
+        else [],
+        "random": random.getstate,
+        "numpy.random": lambda: [str(part) for part in numpy.random.get_state()],
+    }
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    before = {name: state() for name, state in states.items()}
+    trial.steered(plan, inputs)
+    for name, state in states.items():
+        if state() != before[name]:
+            raise Violation(
+                f"the state of {name} changes",
+                where=checks.named(plan),
+                likely="the adapter draws random numbers or sets a seed",
+            )
+
+
+@pytest.mark.steering_requirement(id="order-independent")
+def test_order_independent(trial: Trial) -> None:
+    """What ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
+    need_repeatable(trial)
+    batches = [trial.prompts.batch(), trial.prompts.batch(rows=1, tokens=3, seed=5)]
+    plans = [trial.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_doses(trial))]
+    runs = [(plan, number) for plan in plans for number in range(len(batches))]
+    forth = [trial.steered(plan, batches[number]).result for plan, number in runs]
+    back = [trial.steered(plan, batches[number]).result for plan, number in reversed(runs)][::-1]
+    for (plan, number), one, other in zip(runs, forth, back, strict=True):
+        verdicts.identical(
+            other,
+            one,
+            f"the logits of batch {number} in reversed order",
+            where=checks.named(plan),
+            likely="the adapter keeps state from plan to plan or from batch to batch",
+        )
+        checks.forward(trial, plan, batches[number])
+
+
+def _doses(trial: Trial) -> list[tuple[int, float]]:
+    middle, last = trial.layers("middle")[0], trial.layers("last")[0]
+    return [(middle, 1.0), (middle, -2.0), (last, 1.0)]

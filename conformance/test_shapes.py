@@ -1,0 +1,149 @@
+"""Shapes and types: what goes in fits, what comes out is of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pytest_steering import checks, vectors
+from pytest_steering.dataflow import hooked
+from pytest_steering.errors import Violation
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.residual import kind_of, same_bits, tensors_in
+from pytest_steering.trial import Trial
+
+PLACES = ("first", "middle", "last")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="residual-shape", without_weights=True)
+def test_residual_shape(trial: Trial, place: str) -> None:
+    """A steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
+    inputs = trial.prompts.batch()
+    rows, columns = trial.prompts.ids(inputs).shape
+    wanted = (rows, columns, trial.architecture.hidden_size)
+    for layer in trial.layers(place):
+        arrived = trial.steered(trial.plan([layer]), inputs).arrived(layer)
+        emission = trial.architecture.emissions[layer]
+        if tuple(arrived.shape) != wanted or arrived.dtype != emission.dtype:
+            raise Violation(
+                f"{arrived.dtype} {tuple(arrived.shape)} arrives instead of {emission.dtype} {wanted}",
+                where=f"layer {layer}",
+            )
+
+
+@pytest.mark.steering_requirement(id="steering-tensor-shape", without_weights=True)
+def test_steering_tensor_shape(trial: Trial) -> None:
+    """The steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
+    layers = trial.architecture.steering_layers
+    plan = trial.plan(layers)
+    stacked = vectors.stack(plan.vectors)
+    wanted = (min(3, trial.architecture.num_layers), trial.architecture.hidden_size)
+    if tuple(stacked.shape) != wanted:
+        raise Violation(f"the steering tensor has shape {tuple(stacked.shape)} instead of {wanted}")
+    for layer, row in zip(layers, stacked, strict=True):
+        arrived = trial.steered(SteeringPlan({layer: row}), trial.prompts.batch()).arrived(layer)
+        if arrived.shape[-1] != wanted[1]:
+            raise Violation(f"{arrived.shape[-1]} elements arrive, {wanted[1]} were asked for", where=f"layer {layer}")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="output-type-preserved", without_weights=True)
+def test_output_type_preserved(trial: Trial, place: str) -> None:
+    """A steered layer returns the same type as before, with everything beside the residual stream untouched.
+
+    A tuple stays a tuple of the same length, a tensor stays a tensor: the code around the layer relies on it.
+    """
+    inputs = trial.prompts.batch()
+    for layer in trial.layers(place):
+        plan = trial.plan([layer])
+        plain = _output(trial, layer, lambda: trial.model(**inputs))
+        with trial.running(), trial.steering(plan) as steered:
+            found = _output(trial, layer, lambda steered=steered: steered(**inputs))
+        if kind_of(found) != kind_of(plain):
+            raise Violation(f"the layer returns a {kind_of(found)} instead of a {kind_of(plain)}", where=f"layer {layer}")
+        residual = trial.architecture.emissions[layer].layout.path
+        before, after = dict(tensors_in(plain)), dict(tensors_in(found))
+        if before.keys() != after.keys():
+            raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=f"layer {layer}")
+        for path in before:
+            if path != residual and trial.target.has_weights and not same_bits(before[path], after[path]):
+                raise Violation(f"the element at {path} changes", where=f"layer {layer}")
+
+
+def _output(trial: Trial, layer: int, run: Callable[[], Any]) -> Any:
+    """What the layer returned, as the code around it got it."""
+    outputs: list[Any] = []
+
+    def keep(_module: torch.nn.Module, _args: Any, output: Any) -> None:
+        outputs.append(output)
+
+    with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
+        run()
+    return outputs[-1]
+
+
+_WRONG: dict[str, Callable[[int], Tensor]] = {
+    "one element": lambda width: torch.ones(1),
+    "too narrow": lambda width: torch.ones(width - 1),
+    "too wide": lambda width: torch.ones(width + 1),
+    "row": lambda width: torch.ones(1, width),
+    "batch": lambda width: torch.ones(2, 1, width),
+    "NaN": lambda width: torch.full((width,), torch.nan),
+    "infinity": lambda width: torch.full((width,), torch.inf),
+}
+
+
+@pytest.mark.parametrize("case", [*_WRONG, "layer too high", "negative layer"])
+@pytest.mark.steering_requirement(id="wrong-shape-refused", without_weights=True)
+def test_wrong_shape_refused(trial: Trial, case: str) -> None:
+    """A vector of another shape, a NaN or a layer that does not exist is refused with a ValueError, and nothing is
+    changed.
+
+    A wrong vector that is accepted is broadcast silently and steers something else.
+    """
+    width = trial.architecture.hidden_size
+    vector = _WRONG[case](width) if case in _WRONG else torch.ones(width)
+    layer = {"layer too high": trial.architecture.num_layers, "negative layer": -1}.get(case, 0)
+    inputs = trial.prompts.batch()
+    before = trial.plain_again(inputs)
+    try:
+        with trial.running(), trial.steering(SteeringPlan({layer: vector})) as steered:
+            steered(**inputs)
+    except ValueError as error:
+        if not str(error):
+            raise Violation("the ValueError does not say what is wrong", where=case) from error
+    except Exception as error:
+        raise Violation(
+            f"{type(error).__name__} instead of ValueError: {' '.join(str(error).split())[:120]}",
+            where=case,
+            likely="the plan is not checked before the model is touched",
+        ) from error
+    else:
+        raise Violation(
+            f"shape {tuple(vector.shape)} at layer {layer} is accepted",
+            where=case,
+            likely="the plan is not checked (plan.check(architecture)), so the vector is broadcast",
+        )
+    after = trial.plain_again(inputs)
+    if trial.target.has_weights and not same_bits(before.result, after.result):
+        raise Violation("the refused plan leaves the model changed", where=case)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.steering_requirement(id="logits-shape", without_weights=True)
+def test_logits_shape(trial: Trial, place: str) -> None:
+    """The steered model returns logits of the same shape and dtype as the unsteered one."""
+    inputs = trial.prompts.batch()
+    plain = trial.plain_again(inputs).result
+    plan = trial.plan(trial.layers(place)[:1])
+    steered = trial.steered(plan, inputs).result
+    if steered.shape != plain.shape or steered.dtype != plain.dtype:
+        raise Violation(
+            f"{steered.dtype} {tuple(steered.shape)} instead of {plain.dtype} {tuple(plain.shape)}",
+            where=checks.named(plan),
+        )

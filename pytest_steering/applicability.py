@@ -1,0 +1,63 @@
+"""What a requirement needs of the model and the adapter, and the reason when it is not applicable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_steering.capability import Capability
+
+if TYPE_CHECKING:
+    from pytest_steering.trial import Trial
+
+PREFIX = "not applicable: "
+
+
+def need(trial: Trial, *needs: str) -> None:
+    """The test goes on, or is reported as not applicable with the reason."""
+    reason = lacking(trial, needs)
+    if reason:
+        not_applicable(reason)
+
+
+def need_repeatable(trial: Trial) -> None:
+    """Two unsteered runs are bit-equal, or bit-equality cannot be asked of steered ones."""
+    if any(trial.floor(layer) for layer in trial.every_layer):
+        not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
+
+
+def not_applicable(reason: str) -> None:
+    """The test ends here: the requirement has no meaning for this model with this adapter."""
+    pytest.skip(PREFIX + reason)
+
+
+def lacking(trial: Trial, needs: Iterable[str]) -> str:
+    """Why a requirement with these needs is not applicable; empty when it is.
+
+    A need is the name of a ``Capability``, or ``weights`` (values to compute with) or ``trained`` (weights that
+    learned something, with contrastive pairs to steer by).
+    """
+    for name in needs:
+        reason = _lacks(trial, name)
+        if reason:
+            return reason
+    return ""
+
+
+def _lacks(trial: Trial, name: str) -> str:
+    if name == "weights":
+        return "" if trial.target.has_weights else "the model has shapes and no weights"
+    if name == "trained":
+        return "no trained weights with contrastive pairs of their own to steer by"
+    capability = Capability[name]
+    if capability not in trial.adapter.capabilities:
+        return f"{trial.adapter.name} does not declare {name}"
+    if capability is Capability.GENERATE and not hasattr(trial.model, "generate"):
+        return f"{type(trial.model).__name__} has no generate"
+    if capability is Capability.PADDING and not trial.prompts.masked:
+        return f"{type(trial.model).__name__} takes no attention mask"
+    if capability in (Capability.MULTI_LAYER, Capability.PER_LAYER_VECTORS) and trial.architecture.num_layers == 1:
+        return "the model has one decoder layer"
+    return ""

@@ -1,0 +1,116 @@
+"""What arrives: the residual stream as the module after each decoder layer receives it, pass by pass.
+
+Nothing here looks at ``output_hidden_states``: for most architectures its last entry is taken after the final norm,
+and what a hook adds may be invisible in it. What the module after a decoder layer receives is what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from pytest_steering.anatomy import Architecture, Emission
+from pytest_steering.dataflow import hooked
+
+
+@dataclass(eq=False)
+class Pass:
+    """One forward pass: its first absolute column, its width, and the residual stream after each watched layer."""
+
+    start: int
+    columns: int
+    arrived: dict[int, Tensor] = field(default_factory=dict)
+    """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it."""
+
+
+@dataclass(eq=False)
+class Trace:
+    """What was seen while something ran."""
+
+    passes: list[Pass]
+    result: Any = None
+
+    def arrived(self, layer: int) -> Tensor:
+        """The residual stream after ``layer`` in the only pass."""
+        return self.passes[0].arrived[layer]
+
+
+def observe(architecture: Architecture, layers: Sequence[int], run: Callable[[], Any]) -> Trace:
+    """Every pass made while ``run`` runs, with a copy of what arrived after each of ``layers``.
+
+    To be called inside the adapter's block, so that the hooks here run after the adapter's own.
+    """
+    trace = Trace([])
+    with ExitStack() as stack:
+        stack.enter_context(following(architecture, trace.passes))
+        for layer in layers:
+
+            def keep(tensor: Tensor, layer: int = layer) -> None:
+                trace.passes[-1].arrived[layer] = tensor.detach().clone()
+
+            stack.enter_context(arriving(architecture.emissions[layer], keep))
+        trace.result = run()
+    return trace
+
+
+@contextmanager
+def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
+    """A ``Pass`` is appended whenever a forward pass begins."""
+
+    def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
+        values = [*args, *kwargs.values()]
+        tokens = next(value for value in values if isinstance(value, Tensor))
+        for name in ("input_ids", "inputs_embeds"):
+            if isinstance(kwargs.get(name), Tensor):
+                tokens = kwargs[name]
+                break
+        columns = tokens.shape[1]
+        cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
+        passes.append(Pass(_cached_columns(cache, passes), columns))
+
+    with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
+        yield
+
+
+def _cached_columns(cache: Any, passes: Sequence[Pass]) -> int:
+    if cache is None:
+        return 0
+    try:
+        return int(cache.get_seq_length())
+    except (TypeError, ValueError, NotImplementedError):
+        # A recurrent state does not know how many tokens it has seen.
+        return passes[-1].start + passes[-1].columns if passes else 0
+
+
+@contextmanager
+def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``, and may
+    return another to take its place."""
+
+    def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
+        layout = emission.arrival
+        tensor = layout.read((args, kwargs))
+        new = use(layout.canonical(tensor))
+        if new is None:
+            return None
+        new = new.movedim((0, 1), (layout.batch_axis, layout.sequence_axis))
+        return layout.write((args, kwargs), new)
+
+    def emitted(_module: nn.Module, _args: Any, output: Any) -> Any:
+        layout = emission.layout
+        new = use(layout.canonical(layout.read(output)))
+        if new is None:
+            return None
+        return layout.write(output, new.movedim((0, 1), (layout.batch_axis, layout.sequence_axis)))
+
+    if emission.receiver is not None:
+        handle = emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
+    else:
+        # The model's own forward consumes the last layer's output: the output itself is all that can be read.
+        handle = emission.module.register_forward_hook(emitted)
+    with hooked(handle):
+        yield

@@ -1,0 +1,55 @@
+"""Everything of a model that steering might leave changed, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+
+def belongings(model: nn.Module) -> dict[str, Any]:
+    """A snapshot: each module's class, mode, hooks and own attributes, each parameter's identity, values and gradient
+    flag, each buffer's values, and the configs."""
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        place = name or "the root"
+        found[f"the class of {place}"] = type(module)
+        found[f"the training mode of {place}"] = module.training
+        found[f"the attributes of {place}"] = sorted(vars(module))
+        found[f"the hooks of {place}"] = {kind: list(getattr(module, kind)) for kind in _HOOKS}
+        if "forward" in vars(module):
+            found[f"the forward of {place}"] = vars(module)["forward"]
+    for name, parameter in model.named_parameters():
+        found[f"parameter {name}"] = id(parameter)
+        found[f"the gradient flag of {name}"] = parameter.requires_grad, parameter.grad is None
+        found[f"the values of {name}"] = _fingerprint(parameter)
+    for name, buffer in model.named_buffers():
+        found[f"buffer {name}"] = _fingerprint(buffer)
+    for name in ("config", "generation_config"):
+        config = getattr(model, name, None)
+        if hasattr(config, "to_dict"):
+            found[f"the {name}"] = config.to_dict()
+    return found
+
+
+def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
+    """Shape, dtype, device and two sums over the values: enough to see a change, cheap for many parameters."""
+    values = tensor.detach()
+    if not values.is_floating_point():
+        values = values.double()
+    return (
+        tuple(tensor.shape),
+        tensor.dtype,
+        str(tensor.device),
+        float(values.sum(dtype=values.dtype).double()),
+        float(values.abs().max().double()) if values.numel() else 0.0,
+    )

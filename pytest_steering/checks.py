@@ -1,0 +1,104 @@
+"""Whole runs judged: a forward pass, every pass of a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering import verdicts
+from pytest_steering.errors import Violation
+from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.trial import Trial
+
+
+def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
+    """A forward pass is steered exactly as the plan says.
+
+    The first steered layer is compared with the unsteered run. What later ones send depends on it, so they are
+    compared with the run that a second mechanism steers.
+    """
+    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
+    asked = trial.prompts.steered_tokens(inputs, plan.positions)
+    first, *later = sorted(plan.vectors)
+    verdicts.arrives(
+        steered.arrived(first),
+        plain.arrived(first),
+        plan.vectors[first],
+        plan.scale,
+        asked,
+        where=named(plan, first),
+        incoming=plain.arrived(first - 1) if first else None,
+        padding=_padding(inputs),
+        floor=trial.floor(first),
+    )
+    if later:
+        expected = trial.expected(plan, inputs, asked)
+        for layer in later:
+            verdicts.close(
+                steered.arrived(layer),
+                expected.arrived(layer),
+                f"the residual stream after layer {layer}, beside that of the second mechanism",
+                where=named(plan, layer),
+            )
+
+
+def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
+    """Every pass of ``generate`` is steered exactly as the plan says, in absolute positions; returns the sequences.
+
+    An unsteered model is made to choose the same tokens in the same passes; what arrives after the first steered
+    layer may differ by ``scale * vector`` at the plan's positions and by nothing elsewhere.
+    """
+    steered = trial.generated(plan, inputs, **options)
+    sequences: Tensor = steered.result
+    layer = min(plan.vectors)
+    plain = trial.replayed(sequences, inputs, [layer], **options)
+    shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
+    if shapes[0] != shapes[1]:
+        raise Violation(
+            f"the steered generation runs passes {_brief(shapes[0])}, the unsteered one {_brief(shapes[1])}",
+            where=named(plan, layer),
+        )
+    furthest = max(start + columns for start, columns in shapes[0])
+    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=max(furthest, sequences.shape[1]))
+    padding = _padding(inputs)
+    if padding is not None:
+        padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
+    for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
+        columns = slice(step.start, step.start + step.columns)
+        try:
+            verdicts.arrives(
+                step.arrived[layer],
+                before.arrived[layer],
+                plan.vectors[layer],
+                plan.scale,
+                asked[:, columns],
+                where=f"{named(plan, layer)}, pass {number}",
+                padding=None if padding is None else padding[:, columns],
+                floor=trial.floor(layer),
+                first_column=step.start,
+            )
+        except Violation as violation:
+            if number and violation.likely.startswith("the vector never arrives"):
+                violation.likely = "only the first pass (the prompt) is steered"
+            raise
+    return sequences
+
+
+def named(plan: SteeringPlan, layer: int | None = None) -> str:
+    """The plan in a few words: ``layer 2, scale 0.5``."""
+    layers = sorted(plan.vectors) if layer is None else [layer]
+    plural = "layer" if len(layers) == 1 else "layers"
+    positions = "" if plan.positions is Positions.ALL else f", positions {plan.positions}"
+    return f"{plural} {', '.join(map(str, layers))}, scale {plan.scale:g}{positions}"
+
+
+def _padding(inputs: Mapping[str, Tensor]) -> Tensor | None:
+    mask = inputs.get("attention_mask")
+    return None if mask is None else ~mask.bool()
+
+
+def _brief(shapes: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{start}+{columns}" for start, columns in shapes[:8]) + (" …" if len(shapes) > 8 else "")

@@ -1,0 +1,34 @@
+"""The direction in the residual stream that raises one token's logit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.anatomy import Architecture
+from pytest_steering.arrival import arriving
+from pytest_steering.residual import logits_of
+
+
+def token_direction(
+    model: nn.Module, architecture: Architecture, inputs: Mapping[str, Any], token: int
+) -> Tensor:
+    """The gradient of the last position's logit of ``token`` with respect to the last residual stream.
+
+    Shape ``(hidden_size,)``, float32 on the CPU, scaled to a root mean square of 1, averaged over the rows. It is the
+    token's unembedding direction as seen through the final norm.
+    """
+    leaves: list[Tensor] = []
+
+    def leaf(tensor: Tensor) -> Tensor:
+        leaves.append(tensor.detach().requires_grad_())
+        return leaves[-1]
+
+    with torch.enable_grad(), arriving(architecture.emissions[-1], leaf):
+        logit = logits_of(model(**inputs))[:, -1, token].float().sum()
+    (gradient,) = torch.autograd.grad(logit, leaves)
+    direction = gradient[:, -1].float().mean(0).cpu()
+    return direction / direction.square().mean().sqrt()

@@ -1,0 +1,64 @@
+"""The same steered run in a fresh process: ``python -m pytest_steering.fresh`` reads a request and prints a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+from pytest_steering.trial import Trial
+
+
+class FreshRun:
+    """A process of its own that loads the model, steers it, and reports the digest of the logits."""
+
+    def __init__(self, **request: Any) -> None:
+        """The process starts at once and works while the caller does something else."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "pytest_steering.fresh", json.dumps(request)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def digest(self) -> str:
+        """The digest, or ``RuntimeError`` with the last line that the process wrote."""
+        output, errors = self._process.communicate(timeout=600)
+        if self._process.returncode != 0:
+            lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
+            raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
+        return output.split()[-1]
+
+    def close(self) -> None:
+        """The process is ended if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+
+def digest(trial: Trial) -> str:
+    """SHA-256 over the bits of the steered logits of the trial's own batch and vector."""
+    plan = trial.plan(trial.layers("middle")[:1])
+    logits = trial.steered(plan, trial.prompts.batch()).result
+    return hashlib.sha256(logits.detach().cpu().double().numpy().tobytes()).hexdigest()
+
+
+def main(arguments: list[str]) -> None:
+    """The request is one JSON argument: ``spec``, ``adapter`` and the options of ``load_target``."""
+    # Everything heavy is imported here, in the process that needs it.
+    from pytest_steering.adapters import make_adapter
+    from pytest_steering.target import load_target
+
+    request = json.loads(arguments[0])
+    build = partial(make_adapter, request.pop("adapter"))
+    target = load_target(request.pop("spec"), **request)
+    trial = Trial(target, build(target.model, target.architecture), build)
+    sys.stdout.write(digest(trial) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

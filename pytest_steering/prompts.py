@@ -1,0 +1,118 @@
+"""Seeded batches of token ids: equal and unequal lengths, padded on either side, and which tokens a plan means."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering.plan import Positions
+from pytest_steering.target import Target
+
+
+class Prompts:
+    """Batches for one model; the same seed gives the same tokens on every device."""
+
+    def __init__(self, target: Target, workload: Any) -> None:
+        self._target = target
+        self._workload = workload
+        accepted = inspect.signature(target.model.forward).parameters
+        anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+        self._ids_name = "input_ids" if anything or "input_ids" in accepted else next(iter(accepted))
+        self.masked = anything or "attention_mask" in accepted
+        """The model takes an attention mask, so rows of unequal length can be padded."""
+        self._numbered = "position_ids" in accepted
+
+    def batch(
+        self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0
+    ) -> dict[str, Tensor]:
+        """Rows of equal length and different tokens, without padding."""
+        shape = rows or self._workload.rows, tokens or self._workload.tokens
+        return self._inputs(self._ids(shape, seed), torch.ones(shape, dtype=torch.long))
+
+    def padded(self, side: str, *, seed: int = 0, numbered: bool = True) -> dict[str, Tensor]:
+        """Rows of unequal length, padded on the ``left`` or the ``right``.
+
+        ``numbered`` batches carry ``position_ids`` when padding stands before the tokens and the model takes them:
+        a forward pass does not count them from the mask as ``generate`` does.
+        """
+        shape = self._workload.rows, self._workload.tokens
+        ids, mask = self._ids(shape, seed), torch.ones(shape, dtype=torch.long)
+        for row in range(1, shape[0]):
+            pads = min(row, shape[1] - 2)
+            gap = slice(0, pads) if side == "left" else slice(shape[1] - pads, None)
+            mask[row, gap] = 0
+            ids[row, gap] = self._target.pad_token_id
+        inputs = self._inputs(ids, mask)
+        if numbered and side == "left" and self._numbered:
+            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp_min(0).to(self._target.device)
+        return inputs
+
+    def repetitive(self) -> dict[str, Tensor]:
+        """One row that says the same three tokens again and again, so that prompt lookup finds candidates."""
+        once = self._ids((1, 3), seed=3)
+        ids = once.repeat(1, 3)
+        return self._inputs(ids, torch.ones_like(ids))
+
+    def real(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The real tokens of a batch: boolean, ``(rows, columns)``."""
+        mask = inputs.get("attention_mask")
+        return torch.ones_like(self.ids(inputs), dtype=torch.bool) if mask is None else mask.bool()
+
+    def row(self, inputs: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+        """One row of a batch on its own, its padding removed."""
+        kept = {name: tensor[index : index + 1] for name, tensor in inputs.items()}
+        mask = inputs.get("attention_mask")
+        if mask is not None:
+            real = mask[index].bool()
+            kept = {name: tensor[:, real] for name, tensor in kept.items()}
+        return kept
+
+    def ids(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The token ids of a batch, ``(rows, columns)``."""
+        return inputs[self._ids_name]
+
+    def extended(self, inputs: Mapping[str, Tensor], sequences: Tensor) -> dict[str, Tensor]:
+        """The prompts of ``inputs`` with what was generated after them, as one batch."""
+        more = sequences.shape[1] - self.ids(inputs).shape[1]
+        whole = {self._ids_name: sequences}
+        if "attention_mask" in inputs:
+            whole["attention_mask"] = torch.nn.functional.pad(inputs["attention_mask"], (0, more), value=1)
+        return whole
+
+    def steered_tokens(
+        self, inputs: Mapping[str, Tensor], positions: Positions, *, total: int | None = None
+    ) -> Tensor:
+        """Which ``(row, absolute column)`` the positions mean: by definition, from the prompt's real tokens alone.
+
+        ``total`` columns when tokens are generated after the prompt; without it the whole input is the prompt.
+        """
+        real = self.real(inputs)
+        prompt = real.shape[1]
+        new = (total or prompt) - prompt
+        end = torch.zeros_like(real)
+        for row in range(real.shape[0]):
+            end[row, int(real[row].nonzero().max())] = True
+        generated = torch.ones(real.shape[0], new, dtype=torch.bool, device=real.device)
+        none = torch.zeros_like(generated)
+        parts = {
+            Positions.ALL: (real, generated),
+            Positions.PROMPT: (real, none),
+            Positions.GENERATED: (torch.zeros_like(real), generated),
+            Positions.LAST: (end, generated),
+        }
+        return torch.cat(parts[positions], dim=1)
+
+    def _ids(self, shape: tuple[int, int], seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        low = 8 if self._target.vocab_size > 64 else 0
+        return torch.randint(low, self._target.vocab_size, shape, generator=generator)
+
+    def _inputs(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        inputs = {self._ids_name: ids.to(self._target.device)}
+        if self.masked:
+            inputs["attention_mask"] = mask.to(self._target.device)
+        return inputs

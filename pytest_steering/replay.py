@@ -1,0 +1,26 @@
+"""Making an unsteered model walk the path of a steered one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+
+class Forced(LogitsProcessor):  # type: ignore[misc]
+    """Only the token of ``sequences`` is possible at each step."""
+
+    def __init__(self, sequences: Tensor) -> None:
+        self._sequences = sequences
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores of minus infinity, and 0 at the token that comes next."""
+        column = min(input_ids.shape[1], self._sequences.shape[1] - 1)
+        chosen = self._sequences[:, column].to(scores.device)
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter(1, chosen.unsqueeze(1), 0.0)
+
+
+def forced(sequences: Tensor) -> LogitsProcessorList:
+    """A logits processor that forces ``sequences``, of shape ``(rows, prompt and generated columns)``."""
+    return LogitsProcessorList([Forced(sequences)])

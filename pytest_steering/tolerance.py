@@ -1,0 +1,57 @@
+"""How close is equal, per dtype: exact, within rounding of one addition, or within rounding of another kernel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+ULPS = 2
+"""Allowed error of one steered element, in units in the last place of the layer's dtype."""
+
+_KERNEL_EPS = {torch.float64: 1024, torch.float32: 16, torch.float16: 4, torch.bfloat16: 4}
+
+
+def ulp(magnitude: Tensor, dtype: torch.dtype) -> Tensor:
+    """The gap between neighbouring numbers of ``dtype`` at ``magnitude`` (a float64 tensor of absolute values)."""
+    info = torch.finfo(dtype)
+    exponent = torch.floor(torch.log2(magnitude.clamp_min(info.smallest_normal)))
+    return torch.exp2(exponent) * info.eps
+
+
+def addition(magnitude: Tensor, dtype: torch.dtype, *, floor: float = 0.0) -> Tensor:
+    """Allowed error of ``h + scale * v``: ``ULPS`` units in the last place of the largest number involved.
+
+    In bfloat16 200 + 0.3 is 200: an absolute tolerance would call that wrong or miss a real error. ``floor`` is the
+    measured difference of two unsteered runs.
+    """
+    return ULPS * ulp(magnitude, dtype) + floor
+
+
+def rounding(reference: Tensor, *, floor: float = 0.0) -> float:
+    """Allowed difference after a change of kernel, batch geometry or cache: some machine epsilons of the largest
+    value, and four times what the same change does to an unsteered run."""
+    largest = float(reference.double().abs().amax()) if reference.numel() else 0.0
+    return _KERNEL_EPS[reference.dtype] * torch.finfo(reference.dtype).eps * largest + 4 * floor
+
+
+def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
+    """Allowed relative error of the dose, measured by projection on ``delta`` of shape ``(hidden_size,)``.
+
+    Rounding averages out over the elements, so a dose that is one percent off shows even in bfloat16. Where the
+    numbers involved (``magnitude``) dwarf the delta, it is absorbed instead: then one unit in the last place of them.
+    """
+    eps = torch.finfo(dtype).eps
+    squares = float(delta.square().sum())
+    # Each element's rounding error counts as much as the element does in the projection.
+    absorbed = float((ulp(magnitude, dtype) * delta.abs()).sum(-1).amax()) / squares if squares else math.inf
+    averaged = 6 * eps / math.sqrt(len(delta))
+    return averaged if absorbed <= 4 * eps else absorbed
+
+
+def furthest(left: Tensor, right: Tensor) -> float:
+    """The largest absolute difference of two tensors; infinite when one holds a NaN where the other does not."""
+    difference = (left.double() - right.double()).abs()
+    difference[(left == right) | (left.isnan() & right.isnan())] = 0.0
+    return float(difference.nan_to_num(math.inf, math.inf).amax()) if difference.numel() else 0.0
