@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 
-from pytest_steering.adapters import SteeringAdapter
+from pytest_steering.adapters import SteeringAdapter, make_adapter
 from pytest_steering.applicability import need
+from pytest_steering.fresh import FreshRun
+from pytest_steering.memory import available_bytes, parameter_bytes
+from pytest_steering.model_fixtures import ADAPTER_NAME
+from pytest_steering.options import settings_of
 from pytest_steering.target import Target
 from pytest_steering.trial import Trial
 
 
 @pytest.fixture(scope="session")
-def trial(steering_model: Target, steering_adapter: SteeringAdapter) -> Trial:
+def adapter_name(request: pytest.FixtureRequest, steering_adapter: SteeringAdapter) -> str:
+    """The name under which the adapter was asked for."""
+    return request.config.stash[ADAPTER_NAME]
+
+
+@pytest.fixture(scope="session")
+def trial(
+    request: pytest.FixtureRequest, steering_model: Target, steering_adapter: SteeringAdapter, adapter_name: str
+) -> Trial:
     """The model under the adapter, with the batches, vectors and runs that requirements are judged on."""
-    return Trial(steering_model, steering_adapter)
+    build = partial(make_adapter, adapter_name, provided=settings_of(request.config).provided)
+    trial = Trial(steering_model, steering_adapter, build)
+    if trial.workload.note:
+        steering_model.notes.append(trial.workload.note)
+    return trial
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +42,31 @@ def _applicable(request: pytest.FixtureRequest) -> None:
     if marker is not None and "trial" in request.fixturenames:
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
         need(request.getfixturevalue("trial"), *weights, *marker.kwargs.get("needs", ()))
+
+
+@pytest.fixture(scope="session")
+def fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
+    """A fresh process at work on the same model, or the reason why there is none."""
+    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
+    if needed > free // 2:
+        yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        return
+    option = request.config.getoption
+    run = FreshRun(
+        spec=trial.target.spec,
+        adapter=adapter_name,
+        device=option("steering_device"),
+        dtype=option("steering_dtype"),
+        trust_remote_code=option("steering_trust_remote_code"),
+    )
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a model's own code warns about is no verdict on steering, whatever filters the project sets."""
+    for item in items:
+        if item.get_closest_marker("steering_requirement"):
+            item.add_marker(pytest.mark.filterwarnings("ignore"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 import torch
 
 from pytest_steering import checks
 from pytest_steering.architecture import detect_architecture
-from pytest_steering.dataflow import record
+from pytest_steering.dataflow import Call, record
 from pytest_steering.errors import ArchitectureError, Violation
 from pytest_steering.residual import same_bits
 from pytest_steering.target import Target
@@ -77,25 +78,35 @@ def test_text_decoder_only(trial: Trial) -> None:
     with trial.running(), trial.steering(trial.plan([0])) as steered:
         during, _ = record(trial.model, lambda: steered(**inputs))
     start = next(call.started for call in plain if call.module is first)
-    before = [call for call in plain if 0 <= call.ended < start]
-    ran = [call.name for call in during if call.ended >= 0]
-    for call in before:
-        if call.name not in ran:
+    ran = _numbered(during)
+    for key, call in _numbered(plain).items():
+        if not 0 <= call.ended < start:
+            continue
+        if key not in ran:
             raise Violation(f"{call.name} does not run when the model is steered", where="layer 0")
-    if trial.target.has_weights:
-        _same_outputs(before, during)
+        if trial.target.has_weights:
+            _same_outputs(call, ran[key])
 
 
-def _same_outputs(before: list, during: list) -> None:  # type: ignore[type-arg]
-    steered = {call.name: call for call in reversed(during)}
-    for call in before:
-        for (path, tensor), (_, other) in zip(call.outputs, steered[call.name].outputs, strict=False):
-            if not same_bits(tensor, other):
-                raise Violation(
-                    f"the output of {call.name} changes{f' at {path}' if path else ''}",
-                    where="layer 0",
-                    likely="the vector lands outside the decoder layers",
-                )
+def _numbered(calls: Iterable[Call]) -> dict[tuple[str, int], Call]:
+    """Finished calls by module name and by how often that module had run before."""
+    counts: Counter[str] = Counter()
+    found = {}
+    for call in calls:
+        if call.ended >= 0:
+            found[call.name, counts[call.name]] = call
+            counts[call.name] += 1
+    return found
+
+
+def _same_outputs(before: Call, during: Call) -> None:
+    for (path, tensor), (_, other) in zip(before.outputs, during.outputs, strict=False):
+        if not same_bits(tensor, other):
+            raise Violation(
+                f"the output of {before.name} changes{f' at {path}' if path else ''}",
+                where="layer 0",
+                likely="the vector lands outside the decoder layers",
+            )
 
 
 @pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)

@@ -1,4 +1,4 @@
-"""A checkpoint's files, read before any weight is: what is there, what is torn, and how many bytes it needs."""
+"""A checkpoint's files, read before any weight is: what is there, what is torn, how many bytes it needs."""
 
 from __future__ import annotations
 

@@ -19,27 +19,34 @@ from pytest_steering.quiet import quiet_transformers
 from pytest_steering.specs import Spec, one_line
 
 _PROBE_SECONDS = 4.0
+_LISTING_SECONDS = 15.0
 _SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 
 
-def snapshot(spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: bool) -> Path:
-    """The directory in the Hub's cache that holds the whole checkpoint, downloaded where it was not.
+def snapshot(spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: bool) -> tuple[Path, list[str]]:
+    """The directory in the Hub's cache that holds the checkpoint, downloaded where it was not, and notes.
 
-    Offline, or where the endpoint does not answer, the cache alone decides, at once. ``TargetError`` for a model
-    that does not exist, is private, does not fit, or whose download breaks off.
+    Offline, or where the endpoint does not answer, the cache alone decides, at once. ``TargetError`` for a
+    model that does not exist, is private, does not fit, or whose download breaks off.
     """
-    cached = _cached(spec.value)
     reason = _unreachable()
     if reason is None:
         try:
-            return _downloaded(spec, dtype=dtype, trust_remote_code=trust_remote_code)
+            return _downloaded(spec, dtype=dtype, trust_remote_code=trust_remote_code), []
         except _Unreachable as error:
             reason = str(error)
+    cached = _cached(spec.value)
     if cached is None:
         raise TargetError(
-            f"{spec.text} is not in the cache, and {reason}; give a directory, or run where the Hub is reachable"
+            f"{spec.text}: it is not in the cache, and {reason}; "
+            "give a directory, or run where the Hub can be reached"
         )
-    return cached
+    if not any(cached.glob("*.safetensors")) and not trust_remote_code:
+        raise TargetError(
+            f"{spec.text}: the cache has its config.json and no safetensors weights, and {reason}; "
+            "run where the Hub can be reached"
+        )
+    return cached, [f"loaded from the cache: {reason}"]
 
 
 class _Unreachable(Exception):
@@ -72,11 +79,9 @@ def _downloaded(spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: boo
 def _listing(name: str, repo: str) -> dict[str, int | None]:
     """The repository's files and their sizes in bytes."""
     try:
-        info = huggingface_hub.HfApi().model_info(repo, files_metadata=True, timeout=_PROBE_SECONDS * 3)
+        info = huggingface_hub.HfApi().model_info(repo, files_metadata=True, timeout=_LISTING_SECONDS)
     except errors.GatedRepoError:
-        raise TargetError(
-            f"{name}: the model is gated; accept its terms on {constants.ENDPOINT}/{repo} and set HF_TOKEN"
-        ) from None
+        raise _gated(name, repo) from None
     except errors.RepositoryNotFoundError:
         raise TargetError(
             f"{name}: no such model on {constants.ENDPOINT} (or a private one: set HF_TOKEN)"
@@ -94,16 +99,25 @@ def _fetched(name: str, repo: str, file: str) -> Path:
     try:
         with quiet_transformers():
             return Path(huggingface_hub.hf_hub_download(repo, file))
-    except errors.EntryNotFoundError as error:
-        if isinstance(error, errors.LocalEntryNotFoundError):
-            raise TargetError(
-                f"{name}: the download of {file} broke off: {one_line(error)}; run again to resume it"
-            ) from None
-        raise TargetError(f"{name}: the repository lists {file} and does not have it (404)") from None
+    except errors.GatedRepoError:
+        # A gated repository is listed for everyone, and gives its files only to those who accepted.
+        raise _gated(name, repo) from None
     except Exception as error:
+        if isinstance(error, errors.EntryNotFoundError) and not isinstance(
+            error, errors.LocalEntryNotFoundError
+        ):
+            raise TargetError(
+                f"{name}: the repository lists {file} and does not have it (404); tell its owner"
+            ) from None
         raise TargetError(
             f"{name}: the download of {file} broke off: {one_line(error)}; run again to resume it"
         ) from None
+
+
+def _gated(name: str, repo: str) -> TargetError:
+    return TargetError(
+        f"{name}: the model is gated; accept its terms on {constants.ENDPOINT}/{repo} and set HF_TOKEN"
+    )
 
 
 def _cached(repo: str) -> Path | None:

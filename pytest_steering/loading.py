@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import nn
 
-from pytest_steering.checkpoint import TRUST, Weights, check_config, check_weights
+from pytest_steering.checkpoint import Weights, check_config, check_weights
 from pytest_steering.errors import TargetError
 from pytest_steering.hub import snapshot
 from pytest_steering.memory import available_bytes, check_fits
@@ -34,20 +34,20 @@ def load_checkpoint(
 ) -> Loaded:
     """The model of a directory or Hub id with every weight from the checkpoint and every value finite.
 
-    Nothing is filled in: a weight that the checkpoint lacks, a file that is cut, a NaN, a model that does not fit
-    into memory is a ``TargetError`` that names it.
+    Nothing is filled in: a weight that the checkpoint lacks, a file that is cut, a NaN, a model that does not
+    fit into memory is a ``TargetError`` that names it.
     """
     name = spec.text
+    origin: list[str] = []
+    directory = Path(spec.value).expanduser()
     if spec.kind is SpecKind.HUB:
-        directory = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
-    else:
-        directory = Path(spec.value).expanduser()
+        directory, origin = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
     check_config(name, directory, trust_remote_code=trust_remote_code)
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
     where, notes = _place(name, weights, device, dtype)
     model, more = _model(name, directory, where, dtype, trust_remote_code)
     tokenizer, missing = _tokenizer(name, directory, trust_remote_code)
-    return Loaded(model, tokenizer, [*notes, *more, *missing])
+    return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
 
 
 def _place(
@@ -85,16 +85,13 @@ def _model(
                 use_safetensors=None if trust_remote_code else True,
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
             model = model.to(device).eval()
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
-    if info["missing_keys"]:
-        raise TargetError(
-            f"{name}: the checkpoint lacks {_some(info['missing_keys'])}, which would be filled with random numbers; "
-            "save or download it again"
-        )
-    _check_finite(name, model)
+    _check_complete(name, info)
+    _check_finite(name, model, dtype)
     unused = info["unexpected_keys"]
     notes = (
         [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"]
@@ -104,14 +101,31 @@ def _model(
     return model, notes
 
 
-def _check_finite(name: str, model: nn.Module) -> None:
+def _check_complete(name: str, info: dict[str, Any]) -> None:
+    """Nothing was filled in: transformers draws random numbers for whatever a checkpoint lacks."""
+    if info["missing_keys"]:
+        raise TargetError(
+            f"{name}: the checkpoint lacks {_some(info['missing_keys'])}, "
+            "which would be filled with random numbers; save or download it again"
+        )
+    if info["mismatched_keys"]:
+        key, stored, expected = min(info["mismatched_keys"])
+        raise TargetError(
+            f"{name}: {key} has shape {tuple(stored)} in the checkpoint, and the config makes it {tuple(expected)}; "
+            "correct config.json or save the checkpoint again"
+        )
+
+
+def _check_finite(name: str, model: nn.Module, dtype: torch.dtype | None) -> None:
+    remedy = "save or download the checkpoint again"
+    if dtype is not None:
+        remedy += f", or leave out --steering-dtype if {dtype} is too narrow for it"
     for key, parameter in model.named_parameters():
         if parameter.dtype.is_floating_point and parameter.dtype.itemsize > 1:
             bad = int((~torch.isfinite(parameter)).sum())
             if bad:
                 raise TargetError(
-                    f"{name}: {key} holds {bad} NaN or infinite values of {parameter.numel()}; "
-                    "save the checkpoint again or choose a wider --steering-dtype"
+                    f"{name}: {key} holds {bad} NaN or infinite values of {parameter.numel()}; {remedy}"
                 )
 
 

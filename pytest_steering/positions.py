@@ -5,12 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pytest_steering.plan import Positions
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """The prompt of one ``generate`` call."""
+
+    rows: int
+    columns: int
+    attention_mask: Tensor | None
 
 
 class PassPositions:
@@ -24,35 +34,39 @@ class PassPositions:
     def __init__(self, positions: Positions) -> None:
         self.positions = positions
         self.mask: Tensor | bool = True
-        self._prompt: tuple[int, Tensor | None] | None = None
-        self._columns_seen = 0
+        self.prompt: Prompt | None = None
+        """Inside :meth:`generating`, what is generated from."""
+        self.start = 0
+        """The first absolute column of the current pass."""
+        self.columns = 0
+        self.rows = 0
 
     @contextmanager
     def generating(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
         """Passes inside belong to one ``generate`` call for a prompt of shape ``(rows, prompt columns)``."""
-        before = self._prompt, self._columns_seen
-        columns = 0 if prompt is None else prompt.shape[1]
-        self._prompt, self._columns_seen = (columns, attention_mask), 0
+        before = self.prompt, self.start, self.columns
+        rows, columns = (0, 0) if prompt is None else prompt.shape[:2]
+        self.prompt, self.start, self.columns = Prompt(rows, columns, attention_mask), 0, 0
         try:
             yield
         finally:
-            self._prompt, self._columns_seen = before
+            self.prompt, self.start, self.columns = before
 
     def begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
         if args:
             kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
         tokens = _tokens(kwargs)
-        rows, columns = tokens.shape[:2]
         mask = kwargs.get("attention_mask")
         if not isinstance(mask, Tensor) or mask.ndim != 2:
             mask = None
-        start = self._start(kwargs, columns, mask)
-        self._columns_seen = start + columns
-        if self._prompt is None:
-            self.mask = self._plain(rows, columns, start, mask, tokens.device)
+        rows, columns = tokens.shape[:2]
+        self.start = self._start(kwargs, columns, mask)
+        self.rows, self.columns = rows, columns
+        if self.prompt is None:
+            self.mask = self._plain(mask, tokens.device)
         else:
-            self.mask = self._generated(rows, columns, start, mask, tokens.device)
+            self.mask = self._generated(self.prompt, mask, tokens.device)
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
         if mask is not None:
@@ -67,30 +81,26 @@ class PassPositions:
                 return int(cache.get_seq_length())
             except (TypeError, ValueError, NotImplementedError):
                 pass
-        return self._columns_seen if self._prompt is not None else 0
+        # A recurrent state does not know how many tokens it has seen.
+        return self.start + self.columns if self.prompt is not None else 0
 
-    def _plain(
-        self, rows: int, columns: int, start: int, mask: Tensor | None, device: torch.device
-    ) -> Tensor | bool:
+    def _plain(self, mask: Tensor | None, device: torch.device) -> Tensor | bool:
         if self.positions is Positions.GENERATED:
             return False
-        real = _real(mask, start, columns)
+        real = _real(mask, self.start, self.columns)
         if self.positions is not Positions.LAST:
             return True if real is None else real
         if real is None:
-            real = torch.ones(rows, columns, dtype=torch.bool, device=device)
+            real = torch.ones(self.rows, self.columns, dtype=torch.bool, device=device)
         return _last_of(real)
 
-    def _generated(
-        self, rows: int, columns: int, start: int, mask: Tensor | None, device: torch.device
-    ) -> Tensor | bool:
-        assert self._prompt is not None
-        prompt_columns, prompt_mask = self._prompt
-        if start >= prompt_columns > 0:
+    def _generated(self, prompt: Prompt, mask: Tensor | None, device: torch.device) -> Tensor | bool:
+        start, rows, columns = self.start, self.rows, self.columns
+        if start >= prompt.columns > 0:
             return self.positions is not Positions.PROMPT
-        if mask is None and prompt_mask is not None and prompt_mask.ndim == 2:
+        if mask is None and prompt.attention_mask is not None and prompt.attention_mask.ndim == 2:
             # Beams and several returned sequences repeat each row of the prompt in place.
-            mask = prompt_mask.repeat_interleave(rows // prompt_mask.shape[0], dim=0)
+            mask = prompt.attention_mask.repeat_interleave(rows // prompt.rows, dim=0)
             mask = torch.nn.functional.pad(mask, (0, max(0, start + columns - mask.shape[1])), value=1)
         real = _real(mask, start, columns)
         if real is None:
@@ -98,14 +108,14 @@ class PassPositions:
                 return True
             real = torch.ones(rows, columns, dtype=torch.bool, device=device)
         absolute = torch.arange(start, start + columns, device=device)
-        generated = (absolute >= prompt_columns).expand(rows, columns)
+        generated = (absolute >= prompt.columns).expand(rows, columns)
         if self.positions is Positions.ALL:
             return real
         if self.positions is Positions.PROMPT:
             return real & ~generated
         if self.positions is Positions.GENERATED:
             return generated
-        return generated | self._prompt_end(real, absolute, mask, prompt_columns)
+        return generated | self._prompt_end(real, absolute, mask, prompt.columns)
 
     @staticmethod
     def _prompt_end(real: Tensor, absolute: Tensor, mask: Tensor | None, prompt_columns: int) -> Tensor:

@@ -7,17 +7,21 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 
+_UNLIKELY = -1e4
+"""Not minus infinity: assisted decoding drops candidates that a processor makes impossible, and runs other passes."""
+
+
 class Forced(LogitsProcessor):  # type: ignore[misc]
-    """Only the token of ``sequences`` is possible at each step."""
+    """The token of ``sequences`` is by far the likeliest at each step."""
 
     def __init__(self, sequences: Tensor) -> None:
         self._sequences = sequences
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores of minus infinity, and 0 at the token that comes next."""
+        """Scores that are all alike but for the token that comes next."""
         column = min(input_ids.shape[1], self._sequences.shape[1] - 1)
         chosen = self._sequences[:, column].to(scores.device)
-        only = torch.full_like(scores, -torch.inf)
+        only = torch.full_like(scores, _UNLIKELY)
         return only.scatter(1, chosen.unsqueeze(1), 0.0)
 
 

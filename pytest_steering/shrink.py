@@ -1,4 +1,4 @@
-"""How any configuration class becomes tiny: rules by the meaning of a field, not a table per architecture."""
+"""How any configuration class becomes tiny: rules by what a field means, not a table per architecture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOW = 256
 
 @dataclass(frozen=True)
 class Rule:
-    """A field whose whole name matches ``pattern`` and whose default has one of ``types`` becomes ``value``."""
+    """A field with this name ``pattern`` and a default of one of ``types`` becomes ``value``."""
 
     pattern: str
     value: Any

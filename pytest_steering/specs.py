@@ -27,6 +27,7 @@ IMAGE_TEXT: Final = "image-text-to-text"
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HUB_PART = r"\w(?:[\w.-]*\w)?"
 _HUB_ID = re.compile(rf"(?!.*(--|\.\.)){_HUB_PART}(/{_HUB_PART})?", re.ASCII)
+_LONGEST = 300
 _FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
@@ -55,7 +56,7 @@ class Spec:
 
 
 def parse_spec(text: str) -> Spec:
-    """What ``text`` means by its form: a prefix first, then ``module:callable``, then a path, then a Hub id."""
+    """What ``text`` means by its form: a prefix first, then ``module:callable``, a path, a Hub id."""
     for kind in (SpecKind.TINY, SpecKind.CONFIG):
         if text.startswith(f"{kind}:"):
             return Spec(text, kind, text.removeprefix(f"{kind}:"))
@@ -65,7 +66,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def check_spec(spec: Spec) -> None:
-    """The spec can be meant, as far as can be known without loading a model; otherwise ``SpecError`` says why."""
+    """The spec can be meant, as far as is known without loading; otherwise ``SpecError`` says why."""
     if not spec.text.strip():
         raise SpecError(f"the model spec is empty: give {_FORMS}")
     match spec.kind:
@@ -94,8 +95,8 @@ def check_dtype(text: str) -> None:
 def find_callable(spec: Spec) -> Callable[[], Any]:
     """The callable that ``module:callable`` names; the current directory is importable for it.
 
-    ``SpecError`` when the module is missing or fails while it is imported, and when the attribute is missing or
-    cannot be called.
+    ``SpecError`` when the module is missing or fails while it is imported, and when the attribute is missing
+    or cannot be called.
     """
     module_name, _, attribute = spec.value.partition(":")
     found: Any = _imported(spec, module_name)
@@ -117,7 +118,7 @@ def find_callable(spec: Spec) -> Callable[[], Any]:
 
 
 def read_config(spec: Spec) -> dict[str, Any]:
-    """The contents of the config.json that ``config:PATH`` names; ``SpecError`` when there is none to read."""
+    """The contents of the config.json that ``config:PATH`` names; ``SpecError`` when there are none."""
     if not spec.value:
         raise SpecError(f"{spec.text} names no path; give a directory with a config.json, or the file")
     path = Path(spec.value).expanduser()
@@ -165,8 +166,10 @@ def unknown_type(model_type: str, known: tuple[str, ...]) -> str:
 
 
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:
-    """An exception as ``Type: message`` on one line, without the type when ``kind`` is false."""
+    """An exception as ``Type: message`` on one line, cut to 300 characters; only the message unless ``kind``."""
     message = " ".join(str(error).split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST].rstrip()} …"
     if not kind or isinstance(error, str):
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

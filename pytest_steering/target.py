@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_steering.architecture import Architecture
 
 
-@dataclass
+@dataclass(eq=False)
 class Target:
     """A loaded model in eval mode, with what a requirement needs to know about where it came from.
 
@@ -39,6 +39,9 @@ class Target:
     fake: FakeTensorMode | None = None
     trained: bool = False
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Target({self.spec!r})"
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -108,9 +111,10 @@ def load_target(
 ) -> Target:
     """The model that ``spec`` names, in eval mode, ready to be called.
 
-    Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model stays
-    where it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs. ``SpecError`` for
-    a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one sentence each.
+    Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model
+    stays where it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs.
+    ``SpecError`` for a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one
+    sentence each.
     """
     parsed = parse_spec(spec)
     check_spec(parsed)

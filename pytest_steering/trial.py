@@ -44,7 +44,7 @@ class Trial:
             device=target.device,
         )
         self.prompts = Prompts(target, self.workload)
-        self._plain: dict[bytes, Trace] = {}
+        self._plain: dict[str, Trace] = {}
 
     def twin(self, model: nn.Module) -> Trial:
         """The same trial of another model: an architecture and an adapter of its own."""
@@ -134,7 +134,7 @@ class Trial:
 
     def plain(self, inputs: Mapping[str, Tensor]) -> Trace:
         """The unsteered forward pass of ``inputs``, watched after every layer; each batch is run once."""
-        key = b"".join(name.encode() + tensor.cpu().numpy().tobytes() for name, tensor in inputs.items())
+        key = repr([(name, tensor.tolist()) for name, tensor in inputs.items()])
         if key not in self._plain:
             self._plain[key] = self.plain_again(inputs)
         return self._plain[key]

@@ -24,11 +24,15 @@ def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
     stops early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that
     transformers does not know for ``task`` raises ``SpecError``.
     """
+    return random_model(tiny_config(model_type, task), task, seed)
+
+
+def random_model(config: Any, task: Task = TEXT, seed: int = 0) -> nn.Module:
+    """A model of exactly this configuration, with the random weights of ``seed``, as :func:`tiny_model` makes."""
     auto = transformers.AutoModelForCausalLM if task == TEXT else transformers.AutoModelForImageTextToText
     with quiet_transformers(), _seeded(seed):
-        model: Any = auto.from_config(tiny_config(model_type, task), dtype=torch.float32)
+        model: Any = auto.from_config(config, dtype=torch.float32)
     model.generation_config = transformers.GenerationConfig(pad_token_id=PAD, bos_token_id=BOS)
-    model.requires_grad_(True)
     built: nn.Module = model.eval()
     return built
 
@@ -76,7 +80,7 @@ def _config_class(model_type: str, task: Task) -> Any:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """CPU draws come from ``seed`` and the global state is put back; weights start on the CPU, so no other is."""
+    """CPU draws come from ``seed``; the global state is put back, and that of other devices never moves."""
     state = torch.random.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,0 +1,40 @@
+"""Fixtures of the plugin's own tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from conformance.selftest.desk import Desk, build_house
+
+collect_ignore = ["standin"]
+
+
+@pytest.fixture(scope="session")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The two ways in which the plugin comes to a user."""
+    root = tmp_path_factory.mktemp("houses")
+    return {
+        kind: build_house(root / kind / "site-packages", wheel=kind == "wheel")
+        for kind in ("wheel", "checkout")
+    }
+
+
+@pytest.fixture
+def desk(
+    request: pytest.FixtureRequest,
+    pytester: pytest.Pytester,
+    houses: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Desk:
+    """An empty project; parametrise it with ``checkout`` to have the plugin installed in editable mode."""
+    house = houses[getattr(request, "param", "wheel")]
+    log = tmp_path_factory.mktemp("log") / "log.txt"
+    monkeypatch.setenv("PYTHONPATH", str(house))
+    monkeypatch.setenv("STANDIN_LOG", str(log))
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        monkeypatch.delenv(name)
+    return Desk(pytester, house, log)

@@ -1,0 +1,26 @@
+"""The second group of the stand-in suite."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_steering.applicability import not_applicable
+
+
+@pytest.mark.steering_requirement(id="same-twice")
+def test_same_twice(trial: Any) -> None:
+    """Two runs are the same."""
+    trial.steer(1)
+
+
+@pytest.mark.steering_requirement(id="overhead")
+def test_overhead(trial: Any, record_property: Callable[[str, object], None]) -> None:
+    """Steering costs little."""
+    if not trial.capabilities:
+        not_applicable("nothing to measure")
+    record_property("steering_overhead", '{"ratio": 1.5}')
+
+
+def helper() -> None:
+    raise AssertionError("no test")

@@ -1,0 +1,62 @@
+"""Seeded inputs: made on the CPU, so that their values are the same on every device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pytest_steering.target import Target
+
+Side = Literal["left", "right"]
+
+LENGTHS = (7, 4, 5)
+
+
+def seeded_vector(target: Target, layer: int = 0, seed: int = 0) -> Tensor:
+    """A float32 vector ``(hidden_size,)`` of zero mean and unit root mean square, one per layer and seed."""
+    architecture = target.architecture
+    if not 0 <= layer < architecture.num_layers:
+        raise ValueError(
+            f"there is no decoder layer {layer}: "
+            f"{architecture.layers_path} has layers 0 to {architecture.num_layers - 1}"
+        )
+    generator = torch.Generator().manual_seed(1_000_003 * seed + layer)
+    values = torch.randn(architecture.hidden_size, generator=generator)
+    values -= values.mean()
+    return (values / values.square().mean().sqrt()).to(target.device)
+
+
+class Batch(dict[str, Tensor]):
+    """``input_ids`` and ``attention_mask`` of rows of unequal lengths."""
+
+    rows: tuple[Tensor, ...]
+    pad: int
+    device: torch.device
+
+    @classmethod
+    def seeded(cls, target: Target, lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> Self:
+        """Rows of random token ids, padded on the right."""
+        generator = torch.Generator().manual_seed(seed)
+        rows = tuple(torch.randint(target.vocab_size, (length,), generator=generator) for length in lengths)
+        return cls.of(rows, target.pad_token_id, target.device)
+
+    @classmethod
+    def of(cls, rows: tuple[Tensor, ...], pad: int, device: torch.device, side: Side = "right") -> Self:
+        """The rows as one batch, padded on one side."""
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), pad, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for number, row in enumerate(rows):
+            columns = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
+            ids[number, columns] = row
+            mask[number, columns] = 1
+        batch = cls(input_ids=ids.to(device), attention_mask=mask.to(device))
+        batch.rows, batch.pad, batch.device = rows, pad, device
+        return batch
+
+    def padded(self, side: Side) -> Self:
+        """The same rows, padded on ``side``."""
+        return self.of(self.rows, self.pad, self.device, side)

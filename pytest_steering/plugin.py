@@ -1,0 +1,174 @@
+"""The pytest plugin: hooks and nothing else; what a hook needs is imported when the plugin is in use."""
+
+# A project that has the plugin and does not use it pays for this file and its imports: no torch.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_steering import model_fixtures, options, suite
+from pytest_steering.model_fixtures import steering_adapter, steering_batch, steering_model, steering_vector
+from pytest_steering.selection import SELECTION
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+__all__ = ["steering_adapter", "steering_batch", "steering_model", "steering_vector"]
+
+_DIST = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_steering import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    # Before pytest-xdist turns -n into --dist=load.
+    config.stash[_DIST] = getattr(config.option, "dist", "no")
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in options.MARKERS:
+        config.addinivalue_line("markers", marker)
+    settings = config.stash[options.SETTINGS] = options.read_settings(config)
+    config.stash[model_fixtures.FAILURES] = model_fixtures.Failures()
+    if options.needs_check(config, settings):
+        from pytest_steering.usage import check_usage
+
+        check_usage(config, settings)
+    if settings.in_use and not config.option.collectonly:
+        from pytest_steering import closing
+
+        closing.start(config, settings)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    settings = options.settings_of(config)
+    return options.header(settings) if settings.in_use else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    suite.choose_tests(session)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return suite.ignore(collection_path, config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    return suite.collect_file(file_path, parent, (yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    model_fixtures.request_by_marker(collector, obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    model_fixtures.choose_models(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    model_fixtures.group_by_model(items)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items and (selection := items[0].config.stash.get(SELECTION, None)) is not None:
+        selection.drop(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if (selection := session.config.stash.get(SELECTION, None)) is not None:
+        selection.take(session.items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if model_fixtures.asks_for_model(item):
+        from pytest_steering import outcomes
+
+        outcomes.begin(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    if fixturedef.scope == "function" and model_fixtures.asks_for_model(request.node):
+        from pytest_steering.needs import check_needs
+
+        check_needs(request.node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    if model_fixtures.asks_for_model(item):
+        from pytest_steering.needs import check_needs
+
+        check_needs(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if not model_fixtures.asks_for_model(item):
+        return (yield)
+    from pytest_steering import outcomes
+
+    outcomes.note_properties(item, call.when)
+    report = yield
+    outcomes.judge(item, call, report)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if SELECTION in session.config.stash:
+        from pytest_steering import closing
+
+        closing.finish(session, exitstatus)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if SELECTION in config.stash:
+        from pytest_steering import closing
+
+        closing.show(config, terminalreporter)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    if not options.settings_of(config).in_use or config.stash[_DIST] != "no":
+        return None
+    from pytest_steering.scheduling import ModelScheduling
+
+    return ModelScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    if SELECTION in node.config.stash:
+        from pytest_steering import closing
+
+        closing.hear(node.config, getattr(node, "workeroutput", None) or {})

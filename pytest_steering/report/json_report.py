@@ -1,0 +1,79 @@
+"""The JSON report: schema 1, described by ``schema.json`` beside this file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pytest_steering.report.model import Record, Result, Row
+from pytest_steering.requirements import SUITE_VERSION
+
+SCHEMA = 1
+PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """The whole record, as the schema has it."""
+    rows = record.rows()
+    return {
+        "schema": SCHEMA,
+        "suite": SUITE_VERSION,
+        "environment": {
+            "versions": {"python": platform.python_version(), **_versions()},
+            "platform": platform.platform(),
+            "device": ", ".join(dict.fromkeys(row.model.device for row in rows if row.model.device)),
+        },
+        "models": [_model(row) for row in rows],
+    }
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """The document is at ``path``, whole, or what was there before still is."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _model(row: Row) -> dict[str, Any]:
+    return {
+        "spec": row.spec,
+        "adapter": row.title,
+        "verdict": row.verdict.value,
+        "architecture": row.model.architecture,
+        "requirements": [_requirement(result) for result in row.results],
+        "cost": {
+            "forward_tokens": sum(result.forward_tokens for result in row.results),
+            "seconds": round(sum(result.seconds for result in row.results), 3),
+            "load_seconds": row.model.load_seconds,
+            "peak_bytes": row.model.peak_bytes,
+        },
+        "overhead": row.model.overhead.get(row.adapter, {}),
+    }
+
+
+def _requirement(result: Result) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "group": result.group,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "params": result.params,
+        "nodeid": result.nodeid,
+        "seconds": round(result.seconds, 4),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

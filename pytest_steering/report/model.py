@@ -1,0 +1,212 @@
+"""What a run found: results of the suite's tests, gathered from their properties where all of them arrive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from pytest_steering.applicability import PREFIX
+from pytest_steering.options import Settings
+from pytest_steering.requirements import catalogue
+from pytest_steering.subject import spec_in
+
+
+class Outcome(StrEnum):
+    """What became of one test of a requirement."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    """It could not be judged."""
+    KNOWN = "known"
+    """It failed, as the project says it does."""
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Verdict(StrEnum):
+    """What became of a model under an adapter."""
+
+    CONFORMS = "conforms"
+    FAILS = "fails"
+    ERROR = "error"
+    """There was no model, no adapter, or nothing to judge."""
+
+
+@dataclass
+class Result:
+    """One test of a requirement."""
+
+    nodeid: str
+    id: str
+    group: str
+    spec: str
+    adapter: str
+    params: dict[str, str] = field(default_factory=dict)
+    outcome: Outcome = Outcome.PASSED
+    reason: str = ""
+    error: str = ""
+    """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
+    seconds: float = 0.0
+    forward_tokens: int = 0
+
+
+@dataclass
+class Model:
+    """What is known of one model."""
+
+    architecture: dict[str, Any] | None = None
+    load_seconds: float = 0.0
+    peak_bytes: int = 0
+    device: str = ""
+    notes: list[str] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model under an adapter, with the results that speak of it."""
+
+    spec: str
+    adapter: str
+    title: str
+    model: Model
+    results: tuple[Result, ...]
+
+    def having(self, *outcomes: Outcome) -> list[Result]:
+        """The results with one of these outcomes."""
+        return [result for result in self.results if result.outcome in outcomes]
+
+    def ids(self, *outcomes: Outcome) -> list[str]:
+        """The requirements with a test of one of these outcomes."""
+        return list(dict.fromkeys(result.id for result in self.having(*outcomes)))
+
+    @property
+    def not_applicable(self) -> list[str]:
+        """The requirements none of whose tests was applicable."""
+        others = {result.id for result in self.results if result.outcome is not Outcome.NOT_APPLICABLE}
+        return [name for name in self.ids(Outcome.NOT_APPLICABLE) if name not in others]
+
+    @property
+    def error(self) -> str:
+        """Why nothing can be said of the model under this adapter; empty when something can."""
+        errors = (result.error for result in self.results if result.error)
+        if len(self.having(Outcome.NOT_APPLICABLE)) == len(self.results):
+            return "no requirement was applicable"
+        return next(errors, "")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Conforms when nothing failed."""
+        if self.error:
+            return Verdict.ERROR
+        return Verdict.FAILS if self.having(Outcome.FAILED, Outcome.ERROR) else Verdict.CONFORMS
+
+
+class Record:
+    """The results of this run, as they come in."""
+
+    key = pytest.StashKey["Record"]()
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.results: dict[str, Result] = {}
+        self.models: dict[str, Model] = {}
+        self.others_ran = False
+        """Whether any test beside the suite's was more than skipped."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended, here or on a worker."""
+        said: dict[str, str] = {str(name): str(value) for name, value in report.user_properties}
+        result = self.results.get(report.nodeid) or self._begin(report, said)
+        if result is None:
+            self.others_ran |= not report.skipped
+            return
+        self.results[report.nodeid] = result
+        result.seconds += report.duration
+        result.reason = said.get("steering_reason", result.reason)
+        result.error = said.get("steering_error", result.error)
+        if report.when != "teardown":
+            result.forward_tokens = int(said.get("steering_forward_tokens", 0))
+            self._learn(result, report)
+        outcome = _outcome(report, result)
+        if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
+            result.outcome = outcome
+            result.reason = _reason(report) or result.reason
+
+    def rows(self) -> list[Row]:
+        """One row per model and adapter, as they ran; a test that asks for no adapter counts for each."""
+        by_spec: dict[str, list[Result]] = {}
+        for result in self.results.values():
+            by_spec.setdefault(result.spec, []).append(result)
+        return [
+            self._row(spec, adapter, results)
+            for spec, results in by_spec.items()
+            for adapter in dict.fromkeys(result.adapter for result in results if result.adapter)
+            or self.settings.adapters
+        ]
+
+    def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
+        model = self.models.get(spec, Model())
+        own = tuple(result for result in results if result.adapter in ("", adapter))
+        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own)
+
+    def _begin(self, report: pytest.TestReport, said: dict[str, str]) -> Result | None:
+        if "steering_requirement" in said:
+            return Result(
+                nodeid=report.nodeid,
+                id=said["steering_requirement"],
+                group=said["steering_group"],
+                spec=said["steering_spec"],
+                adapter=said["steering_adapter"],
+                params=json.loads(said["steering_params"]),
+            )
+        # The report of a worker that crashed says nothing but the test's id.
+        function = report.nodeid.partition("[")[0]
+        listed = next((entry for entry in catalogue().values() if entry.nodeid == function), None)
+        if listed is None or not report.failed:
+            return None
+        spec = spec_in(report.nodeid, self.settings.specs)
+        return Result(report.nodeid, listed.id, listed.group, spec, "", reason=str(report.longrepr))
+
+    def _learn(self, result: Result, report: pytest.TestReport) -> None:
+        model = self.models.setdefault(result.spec, Model())
+        for name, value in report.user_properties:
+            text = str(value)
+            match name:
+                case "steering_adapter_title" if text:
+                    model.titles[result.adapter] = text
+                case "steering_architecture":
+                    model.architecture = json.loads(text)
+                case "steering_load_seconds":
+                    model.load_seconds = float(text)
+                case "steering_peak_bytes":
+                    model.peak_bytes = max(model.peak_bytes, int(text))
+                case "steering_device":
+                    model.device = text
+                case "steering_note" if text not in model.notes:
+                    model.notes.append(text)
+                case "steering_overhead" if report.when == "call":
+                    model.overhead.setdefault(result.adapter, {}).update(json.loads(text))
+
+
+def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
+    if report.passed:
+        return Outcome.PASSED
+    if report.skipped:
+        return Outcome.KNOWN if hasattr(report, "wasxfail") else Outcome.NOT_APPLICABLE
+    return Outcome.FAILED if report.when == "call" and not result.error else Outcome.ERROR
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail)
+    if report.skipped:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        return text.removeprefix("Skipped: ").removeprefix(PREFIX)
+    return ""

@@ -1,0 +1,80 @@
+"""The report on the terminal: a block per model and adapter, and a last line that says it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_steering.report.model import Outcome, Record, Row, Verdict
+from pytest_steering.requirements import SUITE_VERSION, catalogue
+
+FAILING = (Outcome.FAILED, Outcome.ERROR)
+
+
+def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]) -> None:
+    """The blocks, then the verdicts, then what is to be tidied up."""
+    rows = record.rows()
+    if not rows:
+        return
+    for row in rows:
+        terminal.write_sep("-", f"{row.spec} with {row.title}")
+        for line in block(row):
+            terminal.write_line(line)
+    terminal.write_sep("-", "steering")
+    for row in rows:
+        colour = "green" if row.verdict is Verdict.CONFORMS else "red"
+        terminal.write_line(verdict(row), **{colour: True})
+    for name in stale:
+        terminal.write_line(
+            f"{name} is a known failure and fails no more: remove it from steering_known_failures", red=True
+        )
+
+
+def block(row: Row) -> Iterator[str]:
+    """What was found in the model, and a line per group of requirements."""
+    if row.model.architecture is not None:
+        yield found(row.model.architecture)
+        yield from (f"note: {note}" for note in row.model.architecture.get("notes", ()))
+    yield from (f"note: {note}" for note in row.model.notes)
+    groups = dict.fromkeys(result.group for result in row.results)
+    width = max(map(len, groups))
+    for group in groups:
+        part = replace(row, results=tuple(result for result in row.results if result.group == group))
+        yield f"{group:{width}}  {counts(part)}"
+
+
+def found(architecture: dict[str, Any]) -> str:
+    """Where the decoder layers are, how many, how wide, and which are steered by default."""
+    number = architecture["num_layers"]
+    return (
+        f"Found {architecture['layers_path']} with {number} {'layer' if number == 1 else 'layers'}, "
+        f"hidden size {architecture['hidden_size']}; steering layers {architecture['steering_layers']}"
+    )
+
+
+def verdict(row: Row) -> str:
+    """The one line that says it all."""
+    who = f"{row.spec} with {row.title}"
+    if row.verdict is Verdict.ERROR:
+        return f"{who}: error: {row.error}"
+    said = f"conforms to {SUITE_VERSION}" if row.verdict is Verdict.CONFORMS else f"fails {SUITE_VERSION}"
+    missing = catalogue().keys() - {result.id for result in row.results}
+    if missing:
+        said += f" as far as it ran, {len(missing)} of {len(catalogue())} requirements left out"
+    return f"{who}: {said} ({counts(row)})"
+
+
+def counts(row: Row) -> str:
+    """Tests that passed, and by name the requirements that did not."""
+    parts = [f"{len(row.having(Outcome.PASSED))} passed"]
+    for word, ids in (
+        ("failed", row.ids(*FAILING)),
+        ("known", row.ids(Outcome.KNOWN)),
+        ("n.a.", row.not_applicable),
+    ):
+        if ids:
+            parts.append(f"{len(ids)} {word}: {', '.join(ids)}")
+    return ", ".join(parts)
