@@ -11,10 +11,12 @@ from pytest_steering.adapters import SteeringAdapter, make_adapter
 from pytest_steering.applicability import need
 from pytest_steering.fresh import FreshRun
 from pytest_steering.memory import available_bytes, parameter_bytes
-from pytest_steering.model_fixtures import ADAPTER_NAME
+from pytest_steering.model_fixtures import ADAPTER_NAME, parameters
 from pytest_steering.options import settings_of
 from pytest_steering.target import Target
 from pytest_steering.trial import Trial
+
+_FRESH = pytest.StashKey[set[tuple[object, object]]]()
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +43,16 @@ def _applicable(request: pytest.FixtureRequest) -> None:
     marker = request.node.get_closest_marker("steering_requirement")
     if marker is not None and "trial" in request.fixturenames:
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
-        need(request.getfixturevalue("trial"), *weights, *marker.kwargs.get("needs", ()))
+        trial = request.getfixturevalue("trial")
+        if trial.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
+            # It loads the model while the tests before its own go on.
+            request.getfixturevalue("fresh_run")
+        need(trial, *weights, *marker.kwargs.get("needs", ()))
+
+
+def _subject(item: pytest.Item) -> tuple[object, object]:
+    params = parameters(item)
+    return params.get("steering_model"), params.get("steering_adapter")
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +76,16 @@ def fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -
         run.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a model's own code warns about is no verdict on steering, whatever filters the project sets."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Timings come last, when nothing else runs; and what a model's own code warns about is no verdict on steering,
+    whatever filters the project sets."""
+    items.sort(key=lambda item: item.path.name == "test_hot_path.py")
     for item in items:
         if item.get_closest_marker("steering_requirement"):
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The subjects of this run that a fresh process is compared with are known."""
+    fresh = (item for item in session.items if "fresh_run" in getattr(item, "fixturenames", ()))
+    session.config.stash[_FRESH] = {_subject(item) for item in fresh}

@@ -73,7 +73,6 @@ def test_vector_round_trip(trial: Trial, tmp_path: Path) -> None:
         "the logits steered by the loaded vector",
         where=checks.named(plan),
     )
-    checks.forward(trial, SteeringPlan(loaded), inputs)
 
 
 @pytest.mark.steering_requirement(id="foreign-vector-refused")

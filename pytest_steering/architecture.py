@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from pytest_steering.anatomy import Architecture, Emission
-from pytest_steering.chains import Chain, Link, find_chains
+from pytest_steering.chains import CONTAINERS, Chain, Link, find_chains
 from pytest_steering.dataflow import Call, hooked, record
 from pytest_steering.errors import ArchitectureError
 from pytest_steering.residual import Layout, Path, kind_of, logits_of
@@ -169,7 +169,7 @@ def _described(
     emissions = tuple(_emission(link, counts[module], chain, calls) for module, link in links.items())
     hidden_size = chain.links[0].emitted.shape[-1]
     notes = tuple(_contradictions(model, len(emissions), hidden_size))
-    return Architecture(_common_path(chain), emissions, *entry, hidden_size, notes)
+    return Architecture(_common_path(model, chain), emissions, *entry, hidden_size, notes)
 
 
 def _emission(link: Link, calls_per_pass: int, chain: Chain, calls: Sequence[Call]) -> Emission:
@@ -198,11 +198,11 @@ def _receiver(link: Link, calls: Sequence[Call]) -> tuple[Call | None, Path]:
     return None, ()
 
 
-def _common_path(chain: Chain) -> str:
+def _common_path(model: nn.Module, chain: Chain) -> str:
     """The dotted path of the container, or of the numbered attributes (``decoder.block_*``)."""
-    names = [link.call.name.rpartition(".")[2] for link in chain.links]
-    if all(name.isdigit() for name in names):
+    if isinstance(model.get_submodule(chain.parent), CONTAINERS):
         return chain.parent or "(root)"
+    names = [link.call.name.rpartition(".")[2] for link in chain.links]
     stem = os.path.commonprefix(names)
     return ".".join(part for part in (chain.parent, f"{stem}*") if part)
 

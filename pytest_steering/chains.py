@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pytest_steering.dataflow import Call
 from pytest_steering.residual import Path
 
-_CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
+CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def find_chains(model: nn.Module, calls: Sequence[Call], logits: Tensor) -> list
     for parent, family in families.items():
         links = [link for call in family for link in _links(call, logits)]
         chain = _longest(links)
-        if len(chain) > 1 or (chain and isinstance(model.get_submodule(parent), _CONTAINERS)):
+        if len(chain) > 1 or (chain and isinstance(model.get_submodule(parent), CONTAINERS)):
             chains.append(Chain(parent, chain, _weight(chain, total)))
     return sorted(chains, key=lambda chain: -chain.weight)
 

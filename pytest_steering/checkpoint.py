@@ -54,9 +54,7 @@ def check_config(name: str, directory: Path, *, trust_remote_code: bool) -> dict
         ) from None
     model_type = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(model_type, str) or not model_type:
-        raise TargetError(
-            f"{name}: config.json names no model_type; add the one that transformers knows it by"
-        )
+        raise TargetError(f"{name}: config.json names no model_type; add the one that transformers knows it by")
     if model_type in transformers.CONFIG_MAPPING or trust_remote_code:
         return dict(config)
     if config.get("auto_map"):
@@ -84,9 +82,7 @@ def choose_weights(name: str, present: Collection[str], *, trust_remote_code: bo
             f"{name}: the weights are pickled ({pickles[0]}), and reading a pickle can run code; "
             f"convert them to safetensors, or pass {TRUST}"
         )
-    raise TargetError(
-        f"{name}: config.json only, no weights; use config:DIRECTORY to check shapes, or add {SINGLE}"
-    )
+    raise TargetError(f"{name}: config.json only, no weights; use config:DIRECTORY to check shapes, or add {SINGLE}")
 
 
 def check_weights(name: str, directory: Path, *, trust_remote_code: bool) -> Weights:
@@ -99,17 +95,13 @@ def check_weights(name: str, directory: Path, *, trust_remote_code: bool) -> Wei
     files = [SINGLE] if first == SINGLE else shards(name, directory / INDEX)
     for file in files:
         if file not in present:
-            raise TargetError(
-                f"{name}: {INDEX} names {file}, which is missing; save or download the checkpoint again"
-            )
+            raise TargetError(f"{name}: {INDEX} names {file}, which is missing; save or download the checkpoint again")
     tensors = [entry for file in files for entry in _header(name, directory / file).items()]
     sizes = [(entry["dtype"], entry["data_offsets"]) for key, entry in tensors if key != "__metadata__"]
     float_bytes = sum(end - start for dtype, (start, end) in sizes if dtype in _FLOAT_BYTES)
     return Weights(
         files=tuple(files),
-        floats=sum(
-            (end - start) // _FLOAT_BYTES[dtype] for dtype, (start, end) in sizes if dtype in _FLOAT_BYTES
-        ),
+        floats=sum((end - start) // _FLOAT_BYTES[dtype] for dtype, (start, end) in sizes if dtype in _FLOAT_BYTES),
         float_bytes=float_bytes,
         other_bytes=sum(end - start for _, (start, end) in sizes) - float_bytes,
     )
@@ -150,9 +142,7 @@ def _header(name: str, path: Path) -> dict[str, Any]:
 
 
 def _cut(name: str, file: str, size: int, whole: str) -> str:
-    least, number = (
-        ("at least ", whole.removeprefix("at least ")) if whole.startswith("at least ") else ("", whole)
-    )
+    least, number = ("at least ", whole.removeprefix("at least ")) if whole.startswith("at least ") else ("", whole)
     missing = int(number.replace(",", "")) - size
     return (
         f"{name}: {file} is cut short: it has {size:,} of {whole} bytes, {least}{missing:,} are missing; "

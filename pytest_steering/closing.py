@@ -1,60 +1,81 @@
-"""How a run of the suite ends: the reports are written, and the exit status says what they say."""
+"""How a run on a model ends: the reports are written, and the exit status says what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_steering.known import stale
-from pytest_steering.options import Settings, is_worker, settings_of
+from pytest_steering.options import Settings, is_worker
 from pytest_steering.report import json_report, terminal
 from pytest_steering.report.model import Outcome, Record
-from pytest_steering.selection import SELECTION, Selection
+from pytest_steering.selection import Selection
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 WORKER_KEY = "steering_selection"
 
 
-def start(config: pytest.Config, settings: Settings) -> None:
-    """Results are gathered from now on, by the controller where there are workers."""
-    config.stash[SELECTION] = Selection()
-    if not is_worker(config):
-        config.stash[Record.key] = Record(settings)
-        config.pluginmanager.register(config.stash[Record.key], "steering-record")
+class Closing:
+    """The hooks that follow a run on a model to its end; without a model, pytest never meets them.
 
-
-def hear(config: pytest.Config, workeroutput: Mapping[str, Any]) -> None:
-    """A worker is done and says what it collected."""
-    if WORKER_KEY in workeroutput:
-        config.stash[SELECTION].load(workeroutput[WORKER_KEY])
-
-
-def finish(session: pytest.Session, exitstatus: int) -> None:
-    """The reports are written, unless the run was cut short; a stale known failure fails the run.
-
-    A run in which nothing was applicable ran nothing.
+    Results are gathered by the controller where there are workers, and the selection of tests by the workers.
     """
-    config = session.config
-    if is_worker(config):
-        config.workeroutput[WORKER_KEY] = config.stash[SELECTION].dump()  # type: ignore[attr-defined]
-        return
-    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        return
-    record = config.stash[Record.key]
-    outcomes = {result.outcome for result in record.results.values()}
-    if exitstatus == pytest.ExitCode.OK:
-        if outcomes == {Outcome.NOT_APPLICABLE} and not record.others_ran:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        if any(stale(config, record)):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    document = json_report.as_json(record)
-    for path in settings_of(config).reports:
-        json_report.write(config.invocation_params.dir / path, document)
 
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.selection = Selection()
+        self.record = Record(settings)
 
-def show(config: pytest.Config, reporter: pytest.TerminalReporter) -> None:
-    """The report on the terminal."""
-    if not is_worker(config):
-        record = config.stash[Record.key]
-        terminal.show(reporter, record, stale(config, record))
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Some tests do not run."""
+        self.selection.drop(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The tests are known, except to a controller."""
+        if session.items:
+            self.selection.take(session.items)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended, here or on a worker."""
+        if not is_worker(self.config):
+            self.record.add(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        """A worker is done and says what it selected: the same as every other."""
+        dump = getattr(node, "workeroutput", {}).get(WORKER_KEY)
+        if dump is not None:
+            self.selection.load(dump)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """The reports are written, unless the run was cut short."""
+        if is_worker(self.config):
+            self.config.workeroutput[WORKER_KEY] = self.selection.dump()  # type: ignore[attr-defined]
+        elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = self._exitstatus()
+            document = json_report.as_json(self.record)
+            for path in self.settings.reports:
+                json_report.write(self.config.invocation_params.dir / path, document)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The report on the terminal."""
+        if not is_worker(self.config):
+            terminal.show(terminalreporter, self.record, self._stale())
+
+    def _exitstatus(self) -> pytest.ExitCode:
+        """That of a run in which nothing failed; one in which nothing was applicable ran nothing."""
+        if self._stale():
+            return pytest.ExitCode.TESTS_FAILED
+        outcomes = {result.outcome for result in self.record.results.values()}
+        if outcomes == {Outcome.NOT_APPLICABLE} and not self.record.others_ran:
+            return pytest.ExitCode.NO_TESTS_COLLECTED
+        return pytest.ExitCode.OK
+
+    def _stale(self) -> list[str]:
+        return stale(self.config, self.record, self.selection)

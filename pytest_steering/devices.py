@@ -45,9 +45,7 @@ def parse_device(text: str) -> torch.device:
         raise SpecError(f"{text!r} is no device; give for example cpu, cuda or cuda:1") from None
     if device.type in ("cpu", "meta"):
         if device.type == "meta":
-            raise SpecError(
-                "the device meta holds no weights; for shapes alone, give the model config:DIRECTORY"
-            )
+            raise SpecError("the device meta holds no weights; for shapes alone, give the model config:DIRECTORY")
         return device
     backend = getattr(torch, device.type, None)
     if backend is None or not hasattr(backend, "is_available") or not backend.is_available():

@@ -19,7 +19,6 @@ from pytest_steering.quiet import quiet_transformers
 from pytest_steering.specs import Spec, one_line
 
 _PROBE_SECONDS = 4.0
-_LISTING_SECONDS = 15.0
 _SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 
 
@@ -38,8 +37,7 @@ def snapshot(spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: bool) 
     cached = _cached(spec.value)
     if cached is None:
         raise TargetError(
-            f"{spec.text}: it is not in the cache, and {reason}; "
-            "give a directory, or run where the Hub can be reached"
+            f"{spec.text}: it is not in the cache, and {reason}; give a directory, or run where the Hub can be reached"
         )
     if not any(cached.glob("*.safetensors")) and not trust_remote_code:
         raise TargetError(
@@ -79,15 +77,14 @@ def _downloaded(spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: boo
 def _listing(name: str, repo: str) -> dict[str, int | None]:
     """The repository's files and their sizes in bytes."""
     try:
-        info = huggingface_hub.HfApi().model_info(repo, files_metadata=True, timeout=_LISTING_SECONDS)
+        info = huggingface_hub.HfApi().model_info(repo, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except errors.GatedRepoError:
         raise _gated(name, repo) from None
     except errors.RepositoryNotFoundError:
-        raise TargetError(
-            f"{name}: no such model on {constants.ENDPOINT} (or a private one: set HF_TOKEN)"
-        ) from None
+        raise TargetError(f"{name}: no such model on {constants.ENDPOINT} (or a private one: set HF_TOKEN)") from None
     except errors.HfHubHTTPError as error:
-        raise TargetError(f"{name}: {constants.ENDPOINT} refused: {one_line(error, kind=False)}") from None
+        reason = one_line(error, kind=False).partition(" For more information")[0]
+        raise TargetError(f"{name}: {constants.ENDPOINT} refused: {reason}") from None
     except Exception as error:
         # requests under huggingface_hub 0.x and httpx under later ones share no class for a lost connection.
         raise _Unreachable(f"{constants.ENDPOINT} does not answer ({one_line(error)})") from None
@@ -103,9 +100,7 @@ def _fetched(name: str, repo: str, file: str) -> Path:
         # A gated repository is listed for everyone, and gives its files only to those who accepted.
         raise _gated(name, repo) from None
     except Exception as error:
-        if isinstance(error, errors.EntryNotFoundError) and not isinstance(
-            error, errors.LocalEntryNotFoundError
-        ):
+        if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
             raise TargetError(
                 f"{name}: the repository lists {file} and does not have it (404); tell its owner"
             ) from None
@@ -115,9 +110,7 @@ def _fetched(name: str, repo: str, file: str) -> Path:
 
 
 def _gated(name: str, repo: str) -> TargetError:
-    return TargetError(
-        f"{name}: the model is gated; accept its terms on {constants.ENDPOINT}/{repo} and set HF_TOKEN"
-    )
+    return TargetError(f"{name}: the model is gated; accept its terms on {constants.ENDPOINT}/{repo} and set HF_TOKEN")
 
 
 def _cached(repo: str) -> Path | None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 import pytest
 
 from pytest_steering.options import settings_of
-from pytest_steering.selection import SELECTION
-
-if TYPE_CHECKING:
-    from pytest_steering.report.model import Record
+from pytest_steering.report.model import Outcome, Record
+from pytest_steering.selection import Selection
 
 KNOWN = pytest.StashKey[dict[str, str]]()
 
@@ -24,13 +19,14 @@ def known_failures(config: pytest.Config) -> dict[str, str]:
     return config.stash[KNOWN]
 
 
-def stale(config: pytest.Config, record: Record) -> Iterable[str]:
+def stale(config: pytest.Config, record: Record, selection: Selection) -> list[str]:
     """The known failures whose requirements passed: all of their tests ran and none failed."""
-    selection = config.stash[SELECTION]
     if getattr(config.option, "lf", False) or any("[" in argument for argument in config.args):
-        return
+        return []
+    found = []
     for name in known_failures(config):
         outcomes = [result.outcome for result in record.results.values() if result.id == name]
         whole = len(outcomes) == selection.collected[name] and name not in selection.reduced
-        if whole and "passed" in outcomes and set(outcomes) <= {"passed", "not_applicable"}:
-            yield name
+        if whole and Outcome.PASSED in outcomes and set(outcomes) <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
+            found.append(name)
+    return found

@@ -19,6 +19,8 @@ from pytest_steering.quiet import quiet_transformers
 from pytest_steering.shapes import auto_class
 from pytest_steering.specs import Spec, SpecKind, one_line
 
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "tekken.json")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -46,7 +48,7 @@ def load_checkpoint(
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
     where, notes = _place(name, weights, device, dtype)
     model, more = _model(name, directory, where, dtype, trust_remote_code)
-    tokenizer, missing = _tokenizer(name, directory, trust_remote_code)
+    tokenizer, missing = _tokenizer(directory, trust_remote_code)
     return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
 
 
@@ -93,11 +95,7 @@ def _model(
     _check_complete(name, info)
     _check_finite(name, model, dtype)
     unused = info["unexpected_keys"]
-    notes = (
-        [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"]
-        if unused
-        else []
-    )
+    notes = [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"] if unused else []
     return model, notes
 
 
@@ -124,22 +122,22 @@ def _check_finite(name: str, model: nn.Module, dtype: torch.dtype | None) -> Non
         if parameter.dtype.is_floating_point and parameter.dtype.itemsize > 1:
             bad = int((~torch.isfinite(parameter)).sum())
             if bad:
-                raise TargetError(
-                    f"{name}: {key} holds {bad} NaN or infinite values of {parameter.numel()}; {remedy}"
-                )
+                raise TargetError(f"{name}: {key} holds {bad} NaN or infinite values of {parameter.numel()}; {remedy}")
 
 
-def _tokenizer(name: str, directory: Path, trust_remote_code: bool) -> tuple[Any, list[str]]:
+def _tokenizer(directory: Path, trust_remote_code: bool) -> tuple[Any, list[str]]:
     """The tokenizer, or None and the reason: token ids can be drawn without one."""
+    # Without this look, transformers 5 makes an empty tokenizer of the model's class out of nothing.
+    if not any(next(directory.glob(pattern), None) for pattern in _TOKENIZER_FILES):
+        return None, ["no tokenizer in the checkpoint: token ids are drawn at random"]
     try:
         with quiet_transformers():
-            return transformers.AutoTokenizer.from_pretrained(
-                directory, trust_remote_code=trust_remote_code
-            ), []
+            tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
     except Exception as error:
-        if not any(directory.glob("*token*")) and not any(directory.glob("vocab.*")):
-            return None, ["no tokenizer in the checkpoint: token ids are drawn at random"]
         return None, [f"the tokenizer cannot be loaded, so token ids are drawn at random: {one_line(error)}"]
+    if not len(tokenizer):
+        return None, ["the tokenizer is empty: token ids are drawn at random"]
+    return tokenizer, []
 
 
 def _some(keys: Iterable[str]) -> str:

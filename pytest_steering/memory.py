@@ -75,9 +75,7 @@ def plan_workload(
     if isinstance(next(model.parameters(), None), FakeTensor):
         return _NORMAL
     free = available_bytes(device) if available is None else available
-    widest = max(
-        (size for p in model.parameters() for size in p.shape if size != vocab_size), default=hidden_size
-    )
+    widest = max((size for p in model.parameters() for size in p.shape if size != vocab_size), default=hidden_size)
     per_token = _bytes_per_token(hidden_size, num_layers, vocab_size, widest)
     for work in _smaller():
         if work.rows * (work.tokens + work.new_tokens) * per_token <= free // 2:

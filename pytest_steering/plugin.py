@@ -13,12 +13,10 @@ import pytest
 
 from pytest_steering import model_fixtures, options, suite
 from pytest_steering.model_fixtures import steering_adapter, steering_batch, steering_model, steering_vector
-from pytest_steering.selection import SELECTION
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import Scheduling
-    from xdist.workermanage import WorkerController
 
 __all__ = ["steering_adapter", "steering_batch", "steering_model", "steering_vector"]
 
@@ -52,9 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         check_usage(config, settings)
     if settings.in_use and not config.option.collectonly:
-        from pytest_steering import closing
+        from pytest_steering.closing import Closing
 
-        closing.start(config, settings)
+        config.pluginmanager.register(Closing(config, settings), "steering-closing")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -92,16 +90,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     model_fixtures.group_by_model(items)
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    if items and (selection := items[0].config.stash.get(SELECTION, None)) is not None:
-        selection.drop(items)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if (selection := session.config.stash.get(SELECTION, None)) is not None:
-        selection.take(session.items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,21 +130,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if SELECTION in session.config.stash:
-        from pytest_steering import closing
-
-        closing.finish(session, exitstatus)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if SELECTION in config.stash:
-        from pytest_steering import closing
-
-        closing.show(config, terminalreporter)
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     if not options.settings_of(config).in_use or config.stash[_DIST] != "no":
@@ -164,11 +137,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     from pytest_steering.scheduling import ModelScheduling
 
     return ModelScheduling(config, log)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: WorkerController) -> None:
-    if SELECTION in node.config.stash:
-        from pytest_steering import closing
-
-        closing.hear(node.config, getattr(node, "workeroutput", None) or {})

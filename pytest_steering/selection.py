@@ -12,9 +12,6 @@ import pytest
 from pytest_steering.subject import clause_of
 from pytest_steering.suite import is_suite_item
 
-SELECTION = pytest.StashKey["Selection"]()
-"""Present where the plugin is in use and tests run."""
-
 
 @dataclass
 class Selection:

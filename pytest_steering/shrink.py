@@ -36,7 +36,7 @@ _NUMBER = (int, float)
 
 RULES = (
     # Vocabulary
-    Rule(r"(unpadded_)?vocab_size(_per_layer_input)?", VOCAB_SIZE),
+    Rule(r"(unpadded_)?vocab_size(_per_layer_input)?|.*_vocab(_size)?", VOCAB_SIZE),
     Rule(r"pad_token_id", PAD, _MAYBE),
     Rule(r"(bos|decoder_start|sep|cls)_token_id", BOS, _MAYBE),
     Rule(r"eos_token_id", EOS, (int, list, tuple, type(None))),
@@ -63,9 +63,7 @@ RULES = (
         MAX_POSITIONS,
     ),
     Rule(r"max_(source|target)_positions|original_max_position_embeddings|mem_len", MAX_POSITIONS),
-    Rule(
-        r"sliding_window(_size)?|attention_window_size|window_size|local_attention|keep_window_size", WINDOW
-    ),
+    Rule(r"sliding_window(_size)?|attention_window_size|window_size|local_attention|keep_window_size", WINDOW),
     Rule(r"attention_chunk_size|local_attention_window_len|index_topk", WINDOW),
     # Experts
     Rule(r"num_(local_)?experts|n_routed_experts|moe_num_experts", 4),
@@ -94,22 +92,33 @@ def shrunk(config_class: type) -> dict[str, Any]:
             if any(rule.fits(known, parameter.default) for known in (canonical.get(name, name), name)):
                 fields[name] = rule.value
                 break
-    return fields | _kinds_of_layers(config_class)
-
-
-def _kinds_of_layers(config_class: type) -> dict[str, Any]:
-    """Every per-layer list of names of the full-size default, cut to four and holding each kind."""
-    known = inspect.signature(config_class).parameters
     try:
         full = config_class()
     except Exception:  # a class that cannot be built bare has no defaults to learn from
-        return {}
+        return fields
+    return fields | _parts(full) | _kinds_of_layers(full)
+
+
+def _parts(full: Any) -> dict[str, Any]:
+    """The configurations inside a configuration (text, vision, patcher …), shrunk by the same rules."""
+    parts = {}
+    for name in getattr(type(full), "sub_configs", {}):
+        part = getattr(full, name, None)
+        if part is not None and hasattr(part, "to_dict"):
+            part_class: Any = type(part)
+            parts[name] = part_class(**shrunk(part_class)).to_dict()
+    return parts
+
+
+def _kinds_of_layers(full: Any) -> dict[str, Any]:
+    """Every per-layer list of names of the full-size default, cut to four and holding each kind."""
+    known = inspect.signature(type(full)).parameters
     depth = getattr(full, "num_hidden_layers", None)
-    fields = {}
-    for name, value in vars(full).items():
-        if name in known and isinstance(value, list) and len(value) == depth and isinstance(value[0], str):
-            fields[name] = _cut(value)
-    return fields
+    return {
+        name: _cut(value)
+        for name, value in vars(full).items()
+        if name in known and isinstance(value, list) and len(value) == depth and isinstance(value[0], str)
+    }
 
 
 def _cut(kinds: list[str]) -> list[str]:

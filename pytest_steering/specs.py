@@ -102,9 +102,7 @@ def find_callable(spec: Spec) -> Callable[[], Any]:
     found: Any = _imported(spec, module_name)
     for step in attribute.split("."):
         if not hasattr(found, step):
-            close = difflib.get_close_matches(
-                step, [name for name, value in vars(found).items() if callable(value)]
-            )
+            close = difflib.get_close_matches(step, [name for name, value in vars(found).items() if callable(value)])
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             raise SpecError(f"{spec.text}: {module_name} has no attribute {step!r}{hint}")
         found = getattr(found, step)
@@ -131,9 +129,7 @@ def read_config(spec: Spec) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SpecError(
-            f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}"
-        ) from None
+        raise SpecError(f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}") from None
     if not isinstance(config, dict):
         raise SpecError(f"{spec.text}: {path.name} holds a {type(config).__name__}, not an object")
     return config
@@ -215,20 +211,14 @@ def _check_directory(spec: Spec) -> None:
 def _directory_remedy(spec: Spec, path: Path) -> str:
     if _HUB_ID.fullmatch(spec.value):
         return f"for a Hub model of that name, run where there is no directory {str(path.parent)!r}"
-    siblings = (
-        [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
-    )
+    siblings = [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, siblings)
-    return (
-        f"did you mean {' or '.join(close)}?" if close else "give one that holds config.json and the weights"
-    )
+    return f"did you mean {' or '.join(close)}?" if close else "give one that holds config.json and the weights"
 
 
 def _check_hub(spec: Spec) -> None:
     if not _HUB_ID.fullmatch(spec.value):
-        raise SpecError(
-            f"{spec.text!r} is neither a directory nor a Hub id (name or owner/name): give {_FORMS}"
-        )
+        raise SpecError(f"{spec.text!r} is neither a directory nor a Hub id (name or owner/name): give {_FORMS}")
 
 
 def _check_tiny(spec: Spec) -> None:

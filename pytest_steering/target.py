@@ -143,6 +143,8 @@ def _tiny(request: _Request) -> Target:
     spec = request.spec
     try:
         model = tiny_model(spec.value, tiny_task(spec.value))
+    except TargetError:
+        raise
     except Exception as error:
         raise TargetError(
             f"{spec.text}: no small instance of this model type can be built: {one_line(error)}"
@@ -167,9 +169,7 @@ def _called(request: _Request) -> Target:
 
 
 def _shapes(request: _Request) -> Target:
-    model, mode, note = fake_model(
-        request.spec, dtype=request.dtype, trust_remote_code=request.trust_remote_code
-    )
+    model, mode, note = fake_model(request.spec, dtype=request.dtype, trust_remote_code=request.trust_remote_code)
     return Target(request.spec.text, model, fake=mode, notes=[note])
 
 
@@ -190,9 +190,7 @@ def _moved(request: _Request, model: nn.Module) -> nn.Module:
         return model.to(device=request.device, dtype=request.dtype)
     except Exception as error:
         wanted = " and ".join(str(item) for item in (request.device, request.dtype) if item is not None)
-        raise TargetError(
-            f"{request.spec.text}: moving the model to {wanted} failed: {one_line(error)}"
-        ) from error
+        raise TargetError(f"{request.spec.text}: moving the model to {wanted} failed: {one_line(error)}") from error
 
 
 _LOADERS = {

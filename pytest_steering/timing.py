@@ -41,7 +41,7 @@ def overhead(
     device: torch.device,
     *,
     pairs: int = 15,
-    enough_seconds: float = 4.0,
+    enough_seconds: float = 2.0,
 ) -> Overhead:
     """Steered and unsteered runs in turn, each pair in the other order than the one before.
 

@@ -46,8 +46,9 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     squares = float(delta.square().sum())
     # Each element's rounding error counts as much as the element does in the projection.
     absorbed = float((ulp(magnitude, dtype) * delta.abs()).sum(-1).amax()) / squares if squares else math.inf
-    averaged = 6 * eps / math.sqrt(len(delta))
-    return averaged if absorbed <= 4 * eps else absorbed
+    # The projection itself is computed in double precision.
+    averaged = max(6 * eps / math.sqrt(len(delta)), 1e-12)
+    return averaged if absorbed <= 4 * eps else max(absorbed, averaged)
 
 
 def furthest(left: Tensor, right: Tensor) -> float:

@@ -11,10 +11,12 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 
-from pytest_steering.errors import SpecError
+from pytest_steering.errors import SpecError, TargetError
 from pytest_steering.quiet import quiet_transformers
 from pytest_steering.shrink import BOS, EOS, PAD, shrunk
 from pytest_steering.specs import TEXT, Task, tiny_types, unknown_type
+
+_MOST_PARAMETERS = 20_000_000
 
 
 def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
@@ -22,16 +24,17 @@ def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
 
     The same seed gives the same weights, and the global random state is untouched. Greedy generation never
     stops early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that
-    transformers does not know for ``task`` raises ``SpecError``.
+    transformers does not know for ``task`` raises ``SpecError``; one that would not be small, ``TargetError``.
     """
-    return random_model(tiny_config(model_type, task), task, seed)
+    config = tiny_config(model_type, task)
+    _check_tiny(model_type, config, task)
+    return random_model(config, task, seed)
 
 
 def random_model(config: Any, task: Task = TEXT, seed: int = 0) -> nn.Module:
     """A model of exactly this configuration, with the random weights of ``seed``, as :func:`tiny_model` makes."""
-    auto = transformers.AutoModelForCausalLM if task == TEXT else transformers.AutoModelForImageTextToText
     with quiet_transformers(), _seeded(seed):
-        model: Any = auto.from_config(config, dtype=torch.float32)
+        model: Any = _auto(task).from_config(config, dtype=torch.float32)
     model.generation_config = transformers.GenerationConfig(pad_token_id=PAD, bos_token_id=BOS)
     built: nn.Module = model.eval()
     return built
@@ -76,6 +79,25 @@ def _config_class(model_type: str, task: Task) -> Any:
         # A family's name (gemma3) means its text decoder here; the image model is another task.
         return text_class
     return config_class
+
+
+def _check_tiny(model_type: str, config: Any, task: Task) -> None:
+    """The rules of :mod:`shrink` reached every size; otherwise ``TargetError``, before memory is gone."""
+    with quiet_transformers(), _seeded(0), torch.device("meta"):
+        try:
+            model: Any = _auto(task).from_config(config)
+        except Exception:  # it cannot be built without values, or not at all: building it will tell
+            return
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count > _MOST_PARAMETERS:
+        raise TargetError(
+            f"tiny:{model_type}: it would have {count / 1e6:.0f} M parameters, because no rule shrinks all its sizes; "
+            "use config:DIRECTORY to check shapes"
+        )
+
+
+def _auto(task: Task) -> Any:
+    return transformers.AutoModelForCausalLM if task == TEXT else transformers.AutoModelForImageTextToText
 
 
 @contextmanager

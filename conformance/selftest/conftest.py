@@ -16,10 +16,7 @@ collect_ignore = ["standin"]
 def houses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The two ways in which the plugin comes to a user."""
     root = tmp_path_factory.mktemp("houses")
-    return {
-        kind: build_house(root / kind / "site-packages", wheel=kind == "wheel")
-        for kind in ("wheel", "checkout")
-    }
+    return {kind: build_house(root / kind / "site-packages", wheel=kind == "wheel") for kind in ("wheel", "checkout")}
 
 
 @pytest.fixture

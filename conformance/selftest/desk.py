@@ -14,6 +14,8 @@ import pytest_steering
 
 STANDIN = Path(__file__).parent / "standin"
 PACKAGE = Path(pytest_steering.__file__).parent
+OTHERS = ("-p", "no:benchmark", "-p", "no:hypothesispytest", "-p", "no:anyio")
+"""Plugins that take longer to start than a test of this one takes to run."""
 ROOMS = {"specs.py": "specs.py", "target.py": "target.py", "adapters.py": "adapters/__init__.py"}
 
 
@@ -51,7 +53,7 @@ class Desk:
         self.pytester.makefile(".ini", pytest="\n".join(("[pytest]", *lines)))
 
     def run(self, *args: str | Path) -> pytest.RunResult:
-        return self.pytester.runpytest_subprocess("-p", "no:benchmark", *args)
+        return self.pytester.runpytest_subprocess(*OTHERS, *args)
 
     def logged(self) -> list[str]:
         """When which model was loaded and freed."""

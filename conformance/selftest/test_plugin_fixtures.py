@@ -51,9 +51,7 @@ def test_a_marker_names_models_and_needs_no_fixture(desk: Desk) -> None:
 
 
 def test_a_module_can_be_marked(desk: Desk) -> None:
-    desk.write(
-        test_mine="import pytest\npytestmark = pytest.mark.steering_model('tiny:m')\ndef test_mine(): pass"
-    )
+    desk.write(test_mine="import pytest\npytestmark = pytest.mark.steering_model('tiny:m')\ndef test_mine(): pass")
     assert ids(desk.run("--co", "-q")) == ["test_mine.py::test_mine[tiny:m]"]
 
 
@@ -67,9 +65,7 @@ def test_without_a_model_the_test_fails_with_what_to_type(desk: Desk) -> None:
 
 
 def test_a_fixture_asked_for_by_value_gets_the_only_model(desk: Desk) -> None:
-    desk.write(
-        test_mine="def test_mine(request): assert request.getfixturevalue('steering_model').spec == 'tiny:a'"
-    )
+    desk.write(test_mine="def test_mine(request): assert request.getfixturevalue('steering_model').spec == 'tiny:a'")
     desk.run(MODEL, "test_mine.py").assert_outcomes(passed=1)
 
 

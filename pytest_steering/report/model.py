@@ -111,8 +111,6 @@ class Row:
 class Record:
     """The results of this run, as they come in."""
 
-    key = pytest.StashKey["Record"]()
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.results: dict[str, Result] = {}
@@ -120,8 +118,8 @@ class Record:
         self.others_ran = False
         """Whether any test beside the suite's was more than skipped."""
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A phase of a test has ended, here or on a worker."""
+    def add(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended."""
         said: dict[str, str] = {str(name): str(value) for name, value in report.user_properties}
         result = self.results.get(report.nodeid) or self._begin(report, said)
         if result is None:

@@ -10,7 +10,7 @@ from pytest_steering.applicability import not_applicable
 @pytest.mark.steering_requirement(id="layers-found")
 def test_layers_found(steering_model: Any) -> None:
     """The decoder layers are found."""
-    steering_model.architecture
+    assert steering_model.architecture.num_layers == 4
     steering_model.notes.append("one thing to note")
 
 

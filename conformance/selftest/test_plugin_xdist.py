@@ -1,0 +1,55 @@
+"""Under pytest-xdist each model is loaded by one worker, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.selftest.desk import Desk
+
+MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
+
+
+@pytest.mark.parametrize(
+    "workers", [("-p", "no:xdist"), ("-n", "0"), ("-n", "1"), ("-n", "3")], ids=lambda w: "".join(w)
+)
+def test_each_model_is_loaded_once(desk: Desk, workers: tuple[str, ...]) -> None:
+    result = desk.run(*MODELS, *workers, "--steering-adapter=hooks", "--steering-adapter=old")
+    result.assert_outcomes(passed=4 * (1 + 2 * 5) - 4 * 3, failed=4 * 3)
+    assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
+
+
+def test_several_workers_are_at_work(desk: Desk) -> None:
+    desk.run(*MODELS, "-n", "2")
+    assert len({line.split()[2] for line in desk.logged() if line.startswith("loaded")}) == 2
+
+
+def test_another_distribution_is_the_users_choice(desk: Desk) -> None:
+    desk.write(test_mine="import time\ndef test_mine(steering_model): time.sleep(0.2)\n" * 1)
+    result = desk.run("--steering-model=tiny:a", "--dist=loadfile", "-n", "2", "-v")
+    result.assert_outcomes(passed=6)
+    assert desk.loaded() == ["tiny:a", "tiny:a"]
+    desk.log.unlink()
+    desk.run("--steering-model=tiny:a", "-n", "2").assert_outcomes(passed=6)
+    assert desk.loaded() == ["tiny:a"]
+
+
+def test_a_project_without_a_model_is_spread_as_ever(desk: Desk) -> None:
+    desk.write(
+        test_mine="""
+        import os, pathlib, time, pytest
+
+        @pytest.mark.parametrize("x", range(6))
+        def test_mine(x):
+            time.sleep(0.3)
+            pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
+        """
+    )
+    desk.run("-n", "2").assert_outcomes(passed=6)
+    assert sorted(path.name for path in desk.path.glob("gw*")) == ["gw0", "gw1"]
+
+
+def test_models_and_tests_without_any_go_together(desk: Desk) -> None:
+    desk.write(test_mine="def test_mine(steering_model): pass", test_plain="def test_plain(): pass")
+    result = desk.run(*MODELS, "-n", "2", "test_mine.py", "test_plain.py", "conformance")
+    result.assert_outcomes(passed=4 * 7 + 1)
+    assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
