@@ -63,6 +63,7 @@ class Closing:
             for path in self.settings.reports:
                 json_report.write(self.config.invocation_params.dir / path, document)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The report on the terminal."""
         if not is_worker(self.config):

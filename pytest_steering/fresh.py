@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from functools import partial
 from typing import Any
+
+import torch
 
 from pytest_steering.trial import Trial
 
@@ -23,6 +26,13 @@ class FreshRun:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={
+                **os.environ,
+                # As many threads as here, since their number may change the last bits; and none that spins while the
+                # caller works.
+                "OMP_NUM_THREADS": str(torch.get_num_threads()),
+                "OMP_WAIT_POLICY": "PASSIVE",
+            },
         )
 
     def digest(self) -> str:

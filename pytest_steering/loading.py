@@ -92,14 +92,14 @@ def _model(
             model = model.to(device).eval()
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
-    _check_complete(name, info)
+    _check_complete(name, model, info)
     _check_finite(name, model, dtype)
     unused = info["unexpected_keys"]
     notes = [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"] if unused else []
     return model, notes
 
 
-def _check_complete(name: str, info: dict[str, Any]) -> None:
+def _check_complete(name: str, model: nn.Module, info: dict[str, Any]) -> None:
     """Nothing was filled in: transformers draws random numbers for whatever a checkpoint lacks."""
     if info["missing_keys"]:
         raise TargetError(
@@ -107,9 +107,10 @@ def _check_complete(name: str, info: dict[str, Any]) -> None:
             "which would be filled with random numbers; save or download it again"
         )
     if info["mismatched_keys"]:
-        key, stored, expected = min(info["mismatched_keys"])
+        # transformers 5 lists (key, stored shape, expected shape), transformers 4 keys alone.
+        key = min(item if isinstance(item, str) else item[0] for item in info["mismatched_keys"])
         raise TargetError(
-            f"{name}: {key} has shape {tuple(stored)} in the checkpoint, and the config makes it {tuple(expected)}; "
+            f"{name}: {key} does not have the shape {tuple(model.state_dict()[key].shape)} that the config gives it; "
             "correct config.json or save the checkpoint again"
         )
 

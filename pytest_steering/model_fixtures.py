@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,9 +62,7 @@ def choose_models(metafunc: pytest.Metafunc) -> None:
     if specs:
         metafunc.parametrize(MODEL, specs, ids=specs, indirect=True, scope="session")
         if ADAPTER in metafunc.fixturenames and len(settings.adapters) > 1:
-            metafunc.parametrize(
-                ADAPTER, settings.adapters, ids=settings.adapters, indirect=True, scope="session"
-            )
+            metafunc.parametrize(ADAPTER, settings.adapters, ids=settings.adapters, indirect=True, scope="session")
 
 
 def named_specs(node: pytest.Item) -> tuple[str, ...]:
@@ -87,18 +86,15 @@ def request_by_marker(collector: pytest.Collector, obj: object) -> None:
 
 def group_by_model(items: list[pytest.Item]) -> None:
     """Tests on one model run together, and so do those of one adapter: each model is loaded once."""
-    order: dict[object, int] = {}
-    keys = [_group(item) for item in items]
-    for model, adapter in keys:
-        order.setdefault(model, len(order))
-        order.setdefault((model, adapter), len(order))
-    places = sorted(range(len(items)), key=lambda place: (order[keys[place][0]], order[keys[place]]))
-    items[:] = [items[place] for place in places]
-
-
-def _group(item: pytest.Item) -> tuple[str, str]:
-    params = parameters(item)
-    return params.get(MODEL, ""), params.get(ADAPTER, "")
+    models: dict[str, int] = {}
+    places = []
+    for place, item in enumerate(items):
+        params = parameters(item)
+        model, adapter = params.get(MODEL, ""), params.get(ADAPTER)
+        adapters = settings_of(item.config).adapters
+        number = adapters.index(adapter) if adapter in adapters else -1
+        places.append((models.setdefault(model, len(models)), number, place))
+    items[:] = [items[place] for _, _, place in sorted(places)]
 
 
 def asks_for_model(item: pytest.Item) -> bool:
@@ -179,12 +175,22 @@ def _load(request: pytest.FixtureRequest, spec: str) -> Target:
     from pytest_steering.target import load_target
 
     settings = settings_of(request.config)
+    _share_processors()
     target = load_target(
         spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
     )
     if any(is_suite_item(item) for item in request.session.items):
         ForwardTokens.of(request.config).watch(target.model)
     return target
+
+
+def _share_processors() -> None:
+    """Workers of pytest-xdist share the processors: with all threads in each, they would wait for one another."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 
 def _free() -> None:

@@ -78,6 +78,16 @@ RULES = (
     Rule(r"initializer_range|init_std|initializer_factor", 0.2, _NUMBER),
 )
 
+OVERRIDES: dict[str, dict[str, Any]] = {
+    # Lists and periods that must agree with the number of layers, and are not named by layer.
+    "bamba": {"attn_layer_indices": [3]},
+    "gpt_neo": {"attention_types": [[["global", "local"], NUM_LAYERS // 2]]},
+    "granitemoehybrid": {"layer_types": ["mamba", "mamba", "mamba", "attention"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    # Heads times their width must be twice the hidden size.
+    "mamba2": {"num_heads": 8},
+}
+
 
 def shrunk(config_class: type) -> dict[str, Any]:
     """The keyword arguments that make a tiny instance of ``config_class``.
@@ -91,12 +101,18 @@ def shrunk(config_class: type) -> dict[str, Any]:
         for rule in RULES:
             if any(rule.fits(known, parameter.default) for known in (canonical.get(name, name), name)):
                 fields[name] = rule.value
+                if isinstance(rule.value, float) and isinstance(parameter.default, int):
+                    fields[name] = int(rule.value)
                 break
+    if "kv_lora_rank" in fields and "num_key_value_heads" in fields:
+        # Latent attention expands its keys to every head, so there are no groups.
+        fields["num_key_value_heads"] = fields["num_attention_heads"]
+    own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
     try:
         full = config_class()
     except Exception:  # a class that cannot be built bare has no defaults to learn from
-        return fields
-    return fields | _parts(full) | _kinds_of_layers(full)
+        return fields | own
+    return fields | _parts(full) | _kinds_of_layers(full) | own
 
 
 def _parts(full: Any) -> dict[str, Any]:
@@ -122,6 +138,7 @@ def _kinds_of_layers(full: Any) -> dict[str, Any]:
 
 
 def _cut(kinds: list[str]) -> list[str]:
-    first = kinds[:NUM_LAYERS]
-    missing = [kind for kind in dict.fromkeys(kinds) if kind not in first]
-    return (first[: NUM_LAYERS - len(missing)] + missing)[:NUM_LAYERS]
+    first, distinct = kinds[:NUM_LAYERS], list(dict.fromkeys(kinds))
+    if set(first) == set(distinct):
+        return first
+    return ([kinds[0]] * (NUM_LAYERS - len(distinct)) + distinct)[:NUM_LAYERS]

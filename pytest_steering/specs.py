@@ -108,7 +108,7 @@ def find_callable(spec: Spec) -> Callable[[], Any]:
         found = getattr(found, step)
     if not callable(found):
         raise SpecError(
-            f"{spec.text}: {attribute} is a {type(found).__name__} and cannot be called; "
+            f"{spec.text}: {attribute} is of type {type(found).__name__} and cannot be called; "
             "name a callable that returns a torch.nn.Module or (model, tokenizer)"
         )
     result: Callable[[], Any] = found
@@ -131,7 +131,7 @@ def read_config(spec: Spec) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SpecError(f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}") from None
     if not isinstance(config, dict):
-        raise SpecError(f"{spec.text}: {path.name} holds a {type(config).__name__}, not an object")
+        raise SpecError(f"{spec.text}: {path.name} holds JSON of type {type(config).__name__}, not an object")
     return config
 
 

@@ -162,7 +162,7 @@ def _called(request: _Request) -> Target:
     model, tokenizer = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(model, nn.Module):
         raise TargetError(
-            f"{spec.text}: it returned a {type(result).__name__}; "
+            f"{spec.text}: it returned an object of type {type(result).__name__}; "
             "it must return a torch.nn.Module or (model, tokenizer)"
         )
     return Target(spec.text, _moved(request, model), tokenizer)

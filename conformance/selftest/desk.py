@@ -28,7 +28,7 @@ def build_house(root: Path, *, wheel: bool) -> Path:
     shutil.copytree(
         STANDIN / "suite",
         (package if wheel else root) / "conformance",
-        ignore=shutil.ignore_patterns("__pycache__"),
+        ignore=shutil.ignore_patterns("__pycache__", *(["selftest"] if wheel else [])),
     )
     return root
 

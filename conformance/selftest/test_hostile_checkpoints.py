@@ -37,7 +37,7 @@ SENTENCES: dict[Callable[[Path], Path], str] = {
         f"the checkpoint lacks {KEY}, which would be filled with random numbers; save or download it again"
     ),
     hostile.wrong_shape: (
-        f"{KEY} has shape (63, 32) in the checkpoint, and the config makes it (64, 32); "
+        f"{KEY} does not have the shape (64, 32) that the config gives it; "
         "correct config.json or save the checkpoint again"
     ),
     hostile.pickled_only: (

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,7 +59,7 @@ def load(url: str, home: Path, *specs: str, **settings: str) -> dict[str, Answer
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def session(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """One process that asks a Hub for every kind of repository, and then one that has only the cache."""
     root = tmp_path_factory.mktemp("hub")
     sharded = write_checkpoint(root / "sharded", max_shard_size="100KB")
@@ -71,7 +70,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
     with hub(repositories) as running:
         online = load(running.url, root / "home", *repositories, "team/normal", "team/none")
     offline = load(running.url, root / "home", "team/normal", "team/cut", "team/none", HF_HUB_OFFLINE="1")
-    yield SimpleNamespace(hub=running, online=online, offline=offline, home=root / "home")
+    return SimpleNamespace(hub=running, online=online, offline=offline, home=root / "home")
 
 
 def fetched(running: Hub, ending: str) -> list[str]:

@@ -54,18 +54,18 @@ def test_the_suite_runs_without_a_path(desk: Desk, workers: tuple[str, ...]) -> 
 
 
 @both_installs
-@no_xdist_and_two_workers
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("conformance", SUITE),
-        ("conformance/test_alpha.py", SUITE[:4]),
-        ("conformance/test_alpha.py::test_exact_delta", EXACT),
-        ("conformance/test_alpha.py::test_exact_delta[tiny:a-2]", EXACT[1:]),
+        (["conformance"], SUITE),
+        (["conformance/test_alpha.py"], SUITE[:4]),
+        (["conformance/test_alpha.py::test_exact_delta"], EXACT),
+        (["conformance/test_alpha.py::test_exact_delta[tiny:a-2]", "-n", "1"], EXACT[1:]),
     ],
+    ids=["suite", "file", "function", "test -n1"],
 )
-def test_an_id_can_be_typed_anywhere(desk: Desk, workers: tuple[str, ...], typed: str, expected: list[str]) -> None:
-    result = desk.run("--steering-model=tiny:a", "-v", *workers, typed)
+def test_an_id_can_be_typed_anywhere(desk: Desk, typed: list[str], expected: list[str]) -> None:
+    result = desk.run("--steering-model=tiny:a", "-v", *typed)
     result.assert_outcomes(passed=len(expected))
     result.stdout.fnmatch_lines_random([f"*{nodeid.replace('[', '[[]')}*" for nodeid in expected])
 
@@ -136,17 +136,15 @@ def test_lf_runs_what_failed(desk: Desk) -> None:
     [
         (("-k", "exact_delta and 2"), EXACT[1:]),
         (("-m", "steering_requirement(id='exact-delta')"), EXACT),
+        (("-m", "steering_requirement(id='exact-delta')", "-n", "2"), EXACT),
         (("--deselect", EXACT[0], "-k", "exact"), EXACT[1:]),
     ],
-    ids=["-k", "-m", "--deselect"],
+    ids=["-k", "-m", "-m -n2", "--deselect"],
 )
-@no_xdist_and_two_workers
-def test_selections_select(
-    desk: Desk, workers: tuple[str, ...], selection: tuple[str, ...], expected: list[str]
-) -> None:
-    desk.run("--steering-model=tiny:a", *workers, *selection).assert_outcomes(
-        passed=len(expected), deselected=0 if "-n" in workers else len(SUITE) - len(expected)
-    )
+def test_selections_select(desk: Desk, selection: tuple[str, ...], expected: list[str]) -> None:
+    result = desk.run("--steering-model=tiny:a", *selection)
+    deselected = 0 if "-n" in selection else len(SUITE) - len(expected)
+    result.assert_outcomes(passed=len(expected), deselected=deselected)
 
 
 def test_tests_are_grouped_by_model_and_adapter(desk: Desk) -> None:
@@ -157,3 +155,22 @@ def test_tests_are_grouped_by_model_and_adapter(desk: Desk) -> None:
     runs = [subject for subject, _ in itertools.groupby(subject for subject in subjects if subject)]
     assert runs == ["tiny:a-hooks", "tiny:a-old", "tiny:b-hooks", "tiny:b-old"]
     assert [nodeid for nodeid in listed if "[tiny:b" in nodeid] == listed[5:]
+
+
+@pytest.mark.parametrize(
+    ("args", "ini", "expected"),
+    [
+        (["--steering-model=tiny:a"], [], SUITE),
+        (["--steering-model=tiny:a", "conformance"], [], SUITE),
+        (["--steering-model=tiny:a", "conformance/selftest"], [], ["conformance/selftest/test_self.py::test_self"]),
+        ([], ["steering_models = tiny:a"], [*SUITE, "conformance/selftest/test_self.py::test_self"]),
+    ],
+    ids=["typed model", "typed suite", "typed selftest", "plain pytest"],
+)
+def test_in_the_checkout_itself(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, args: list[str], ini: list[str], expected: list[str]
+) -> None:
+    shutil.copytree(desk.house.parent.parent / "checkout" / "site-packages", desk.path, dirs_exist_ok=True)
+    monkeypatch.setenv("PYTHONPATH", str(desk.path))
+    desk.ini("testpaths = conformance", "addopts = --import-mode=importlib", *ini)
+    assert sorted(ids(desk.run(*args, "--co", "-q"))) == sorted(expected)

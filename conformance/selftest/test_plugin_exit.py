@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.selftest.desk import Desk, no_xdist_and_two_workers
+from conformance.selftest.desk import Desk
 
 MODEL = "--steering-model=tiny:a"
 
 
-@no_xdist_and_two_workers
 @pytest.mark.parametrize(
     ("args", "status"),
     [
@@ -24,11 +23,15 @@ MODEL = "--steering-model=tiny:a"
         ((MODEL, "--steering-adapter=timid", "-k", "beams"), 5),
         ((MODEL, "--steering-adapter=timid", "-k", "beams or overhead"), 5),
         (("conformance/test_alpha.py",), 1),
+        ((MODEL, "-n2"), 0),
+        ((MODEL, "--steering-adapter=bad", "-n2"), 1),
+        ((MODEL, "-k", "nothing", "-n2"), 5),
+        ((MODEL, "--steering-adapter=timid", "-k", "beams", "-n2"), 5),
     ],
     ids=lambda value: " ".join(value).replace("--steering-", "") if isinstance(value, tuple) else "",
 )
-def test_status(desk: Desk, workers: tuple[str, ...], args: tuple[str, ...], status: int) -> None:
-    assert desk.run(*workers, *args).ret == status
+def test_status(desk: Desk, args: tuple[str, ...], status: int) -> None:
+    assert desk.run(*args).ret == status
 
 
 def test_a_suite_without_a_model_says_what_to_type(desk: Desk) -> None:

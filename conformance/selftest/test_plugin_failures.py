@@ -72,7 +72,8 @@ def test_an_adapter_that_raises_fails_with_the_cause_and_its_place(desk: Desk) -
     desk.write(
         mine="""
         def steer(layer):
-            return None[0]
+            nothing = None
+            return nothing[0]
         """,
         conftest="""
         from types import SimpleNamespace
@@ -84,7 +85,7 @@ def test_an_adapter_that_raises_fails_with_the_cause_and_its_place(desk: Desk) -
     )
     assert failures(desk, MODEL, "--steering-adapter=mine", ONE) == [
         SENTENCE,
-        "  Mine on tiny:a: TypeError: 'NoneType' object is not subscriptable (mine.py:2)",
+        "  Mine on tiny:a: TypeError: 'NoneType' object is not subscriptable (mine.py:3)",
         f'  rerun: pytest --steering-model=tiny:a --steering-adapter=mine "{ONE}"',
     ]
 
@@ -120,7 +121,7 @@ def test_one_cause_is_told_once(
     desk: Desk, workers: tuple[str, ...], args: tuple[str, ...], sentence: str, first: str
 ) -> None:
     text = desk.run(*args, *workers).stdout.str()
-    assert text.count(sentence) == 1
+    assert text.count(f"\n{sentence}\n") == 1
     assert f"same-twice: see {first}" in text
     assert text.count(f": see {first}") == (4 if "broken" in args[-1] and len(args) == 2 else 5)
     assert "Traceback" not in text

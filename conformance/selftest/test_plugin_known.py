@@ -27,10 +27,9 @@ def test_a_known_failure_is_no_failure(desk: Desk, workers: tuple[str, ...]) -> 
     assert {entry["reason"] for entry in known} == {"a bug of ours: 17", "another"}
 
 
-@no_xdist_and_two_workers
-def test_another_failure_still_fails(desk: Desk, workers: tuple[str, ...]) -> None:
+def test_another_failure_still_fails(desk: Desk) -> None:
     desk.ini("steering_known_failures = exact-delta: a bug")
-    result = desk.run(MODEL, BAD, *workers)
+    result = desk.run(MODEL, BAD)
     result.assert_outcomes(passed=3, xfailed=2, failed=1)
     assert result.ret == 1
 
@@ -52,14 +51,15 @@ def test_one_that_fails_no_more_fails_the_run(desk: Desk, workers: tuple[str, ..
         ("conformance/test_alpha.py::test_exact_delta[tiny:a-2]",),
         ("conformance/test_beta_two.py",),
         ("-m", "steering_requirement(id='beams')"),
-        ("-x", "--co"),
+        ("--co",),
+        ("-n2", "-k", "test_exact_delta and 2"),
     ],
     ids=lambda words: words[0][:12],
 )
 @no_xdist_and_two_workers
 def test_what_did_not_run_whole_is_not_judged(desk: Desk, workers: tuple[str, ...], selection: tuple[str, ...]) -> None:
     desk.ini("steering_known_failures = exact-delta: a bug")
-    result = desk.run(MODEL, *workers, *selection)
+    result = desk.run(MODEL, *selection)
     assert result.ret == 0
     assert STALE not in result.outlines
 

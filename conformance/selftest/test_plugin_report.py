@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 
 import pytest_steering
 from conformance.selftest.desk import OTHERS, Desk, no_xdist_and_two_workers
@@ -25,7 +24,7 @@ def timeless(document: Any) -> Any:
     """The document without what differs from run to run, and in a fixed order."""
     for model in document["models"]:
         assert model["cost"].pop("seconds") > 0
-        assert model["cost"].pop("peak_bytes") > 0
+        assert (model["cost"].pop("peak_bytes") > 0) == (model["verdict"] != "error")
         model["requirements"].sort(key=lambda entry: str(entry["nodeid"]))
         for entry in model["requirements"]:
             del entry["seconds"]
@@ -153,15 +152,15 @@ def test_tests_of_the_user_are_in_no_report(desk: Desk) -> None:
 def test_a_report_that_was_there_stays_when_the_run_is_cut_short(desk: Desk) -> None:
     report = desk.path / "report.json"
     report.write_text("before")
-    desk.write(conftest="import time\ndef pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)")
-    command = [sys.executable, "-m", "pytest", *OTHERS, "-s", MODEL, "--steering-report=report.json"]
+    desk.write(slow="import time\ndef pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)")
+    command = [sys.executable, "-m", "pytest", *OTHERS, "-p", "slow", "-s", MODEL, "--steering-report=report.json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=desk.path) as process:
         assert process.stdout is not None
-        while "ready" not in process.stdout.readline():
-            time.sleep(0)
+        said = itertools.takewhile(lambda line: "ready" not in line, process.stdout)
+        before = list(said)
         process.send_signal(signal.SIGINT)
         process.stdout.read()
-    assert process.returncode == 2
+    assert process.returncode == 2, before
     assert report.read_text() == "before"
     assert sorted(path.name for path in desk.path.glob("*report*") if path.is_file()) == ["report.json"]
 
@@ -178,18 +177,20 @@ def test_collecting_writes_no_report(desk: Desk) -> None:
     assert not (desk.path / "report.json").exists()
 
 
-@pytest.mark.parametrize("adapter", ["hooks"])
-def test_a_worker_that_crashes_is_a_failure_of_the_requirement(desk: Desk, adapter: str) -> None:
+def test_a_worker_that_crashes_is_a_failure_of_the_requirement(desk: Desk) -> None:
     desk.write(
-        conftest="""
+        crash="""
         import os
+
         def pytest_runtest_call(item):
-            if "same_twice" in item.nodeid:
+            if "exact_delta[tiny:a-2]" in item.nodeid:
                 os._exit(3)
         """
     )
-    result = desk.run(MODEL, "-n", "2", "--max-worker-restart=0", "--steering-report=report.json")
-    assert result.ret != 0
-    if (desk.path / "report.json").exists():
-        outcomes = {entry["id"]: entry["outcome"] for entry in desk.report()["models"][0]["requirements"]}
-        assert outcomes["same-twice"] in ("failed", "error")
+    result = desk.run(MODEL, "-n", "2", "-p", "crash", "--steering-report=report.json")
+    assert result.ret == 1
+    model = desk.report()["models"][0]
+    crashed = [entry for entry in model["requirements"] if entry["outcome"] == "error"]
+    assert [entry["nodeid"] for entry in crashed] == ["conformance/test_alpha.py::test_exact_delta[tiny:a-2]"]
+    assert "crashed" in crashed[0]["reason"]
+    assert (model["verdict"], len(model["requirements"])) == ("fails", 6)

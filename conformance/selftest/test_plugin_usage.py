@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.selftest.desk import Desk, no_xdist_and_two_workers
+from conformance.selftest.desk import Desk
 
 MODEL = "--steering-model=tiny:a"
 
@@ -20,10 +20,10 @@ def refused(desk: Desk, *args: str) -> str:
     return said[0].removeprefix("ERROR: ")
 
 
-@no_xdist_and_two_workers
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
+        (["--steering-model=lama", "-n2"], "'lama' is no model spec"),
         (["--steering-model=lama"], "'lama' is no model spec"),
         ([MODEL, "--steering-adapter=hoks"], "there is no steering adapter 'hoks'"),
         ([MODEL, "--steering-device=gpu"], "'gpu' is no device"),
@@ -50,9 +50,9 @@ def refused(desk: Desk, *args: str) -> str:
         ),
     ],
 )
-def test_options(desk: Desk, workers: tuple[str, ...], args: list[str], sentence: str) -> None:
+def test_options(desk: Desk, args: list[str], sentence: str) -> None:
     desk.pytester.mkdir("dir.json")
-    assert refused(desk, *workers, *args) == sentence
+    assert refused(desk, *args) == sentence
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from conformance.selftest.desk import Desk
 MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
 
 
-@pytest.mark.parametrize(
-    "workers", [("-p", "no:xdist"), ("-n", "0"), ("-n", "1"), ("-n", "3")], ids=lambda w: "".join(w)
-)
+@pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "0"), ("-n", "1"), ("-n", "3")], ids="".join)
 def test_each_model_is_loaded_once(desk: Desk, workers: tuple[str, ...]) -> None:
     result = desk.run(*MODELS, *workers, "--steering-adapter=hooks", "--steering-adapter=old")
     result.assert_outcomes(passed=4 * (1 + 2 * 5) - 4 * 3, failed=4 * 3)

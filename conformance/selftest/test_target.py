@@ -130,8 +130,8 @@ def test_callable_that_returns_a_model_of_no_library() -> None:
 
 def test_callable_that_returns_something_else() -> None:
     remedy = "it must return a torch.nn.Module or (model, tokenizer)"
-    assert refusal("target_models:number") == f"target_models:number: it returned a int; {remedy}"
-    assert refusal("target_models:triple") == f"target_models:triple: it returned a tuple; {remedy}"
+    assert refusal("target_models:number") == f"target_models:number: it returned an object of type int; {remedy}"
+    assert refusal("target_models:triple") == f"target_models:triple: it returned an object of type tuple; {remedy}"
 
 
 def test_callable_that_raises() -> None:

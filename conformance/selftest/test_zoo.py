@@ -11,7 +11,21 @@ from pytest_steering import SpecError, load_target
 from pytest_steering.shrink import shrunk
 from pytest_steering.zoo import tiny_config, tiny_model, tiny_tokenizer
 
-TYPES = ("bloom falcon gemma3 gemma3_text gpt2 gpt_bigcode gpt_neox llama mamba mixtral opt qwen2 starcoder2").split()
+TYPES = [
+    "bloom",
+    "falcon",
+    "gemma3",
+    "gemma3_text",
+    "gpt2",
+    "gpt_bigcode",
+    "gpt_neox",
+    "llama",
+    "mamba",
+    "mixtral",
+    "opt",
+    "qwen2",
+    "starcoder2",
+]
 TEXTS = ["def add(a, b):", "x", "return a"]
 
 

@@ -127,7 +127,6 @@ class Record:
             return
         self.results[report.nodeid] = result
         result.seconds += report.duration
-        result.reason = said.get("steering_reason", result.reason)
         result.error = said.get("steering_error", result.error)
         if report.when != "teardown":
             result.forward_tokens = int(said.get("steering_forward_tokens", 0))
@@ -135,7 +134,7 @@ class Record:
         outcome = _outcome(report, result)
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome
-            result.reason = _reason(report) or result.reason
+            result.reason = _reason(report, said)
 
     def rows(self) -> list[Row]:
         """One row per model and adapter, as they ran; a test that asks for no adapter counts for each."""
@@ -170,7 +169,7 @@ class Record:
         if listed is None or not report.failed:
             return None
         spec = spec_in(report.nodeid, self.settings.specs)
-        return Result(report.nodeid, listed.id, listed.group, spec, "", reason=str(report.longrepr))
+        return Result(report.nodeid, listed.id, listed.group, spec, "")
 
     def _learn(self, result: Result, report: pytest.TestReport) -> None:
         model = self.models.setdefault(result.spec, Model())
@@ -201,10 +200,10 @@ def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
     return Outcome.FAILED if report.when == "call" and not result.error else Outcome.ERROR
 
 
-def _reason(report: pytest.TestReport) -> str:
+def _reason(report: pytest.TestReport, said: dict[str, str]) -> str:
     if hasattr(report, "wasxfail"):
         return str(report.wasxfail)
     if report.skipped:
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         return text.removeprefix("Skipped: ").removeprefix(PREFIX)
-    return ""
+    return said.get("steering_reason") or str(report.longrepr).partition("\n")[0]

@@ -1,0 +1,5 @@
+"""A test of the stand-in suite."""
+
+
+def test_self() -> None:
+    pass

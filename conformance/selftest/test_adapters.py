@@ -1,0 +1,154 @@
+"""Adapters are found by name, built, and refused with one sentence; the built-in ones agree with each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_steering.adapters import SteeringAdapter, find_factory, make_adapter
+from pytest_steering.architecture import detect_architecture
+from pytest_steering.errors import AdapterError, SpecError
+from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.zoo import tiny_model
+
+ADAPTERS = """
+class NoSteer:
+    name, capabilities = "no-steer", frozenset()
+    def __init__(self, model, architecture): pass
+
+class Nameless:
+    capabilities = frozenset()
+    def __init__(self, model, architecture): pass
+    def steer(self, plan): pass
+
+class Raises:
+    def __init__(self, model, architecture):
+        raise RuntimeError("no licence\\nfound")
+
+number = 7
+"""
+
+
+@pytest.fixture
+def my_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_adapters.py").write_text(ADAPTERS)
+    (tmp_path / "broken_adapters.py").write_text("import nothing_of_the_kind\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("my_adapters")
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("hook", "there is no steering adapter 'hook': did you mean 'hooks'?"),
+        ("xyz", "there is no steering adapter 'xyz': known are folded, hooks, nnsight, or module:attribute"),
+        (
+            "not_there:Adapter",
+            "steering adapter 'not_there:Adapter': module 'not_there' cannot be imported "
+            "(ModuleNotFoundError: No module named 'not_there')",
+        ),
+        (
+            "broken_adapters:Adapter",
+            "steering adapter 'broken_adapters:Adapter': module 'broken_adapters' cannot be imported "
+            "(ModuleNotFoundError: No module named 'nothing_of_the_kind')",
+        ),
+        (
+            "my_adapters:Adapter",
+            "steering adapter 'my_adapters:Adapter': module 'my_adapters' has no attribute 'Adapter'",
+        ),
+        (
+            "my_adapters:number",
+            "steering adapter 'my_adapters:number' is a int, not a callable (model, architecture) -> adapter",
+        ),
+    ],
+)
+def test_a_name_that_cannot_be_meant(name: str, sentence: str) -> None:
+    with pytest.raises(SpecError) as refusal:
+        find_factory(name)
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.usefixtures("my_adapters")
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("my_adapters:Raises", "adapter my_adapters:Raises cannot be built: RuntimeError: no licence found"),
+        (
+            "my_adapters:NoSteer",
+            "adapter my_adapters:NoSteer made a NoSteer, which has no steer(plan) method: "
+            "see the contract of an adapter in the README",
+        ),
+        (
+            "my_adapters:Nameless",
+            "adapter my_adapters:Nameless has no attribute 'name': the contract asks for it",
+        ),
+    ],
+)
+def test_an_adapter_that_breaks_the_protocol(name: str, sentence: str) -> None:
+    model = tiny_model("llama")
+    with pytest.raises(AdapterError) as refusal:
+        make_adapter(name, model, detect_architecture(model))
+    assert str(refusal.value) == sentence
+
+
+def test_a_provided_adapter_comes_first() -> None:
+    def mine(model: Any, architecture: Any) -> Any:
+        raise NotImplementedError
+
+    assert find_factory("hooks", {"hooks": mine}) is mine
+
+
+@pytest.mark.parametrize("name", ["hooks", "nnsight", "folded"])
+def test_the_built_in_ones_agree(name: str) -> None:
+    model = tiny_model("llama")
+    architecture = detect_architecture(model)
+    adapter = make_adapter(name, model, architecture)
+    assert isinstance(adapter, SteeringAdapter)
+    plan = SteeringPlan({1: torch.linspace(-1, 1, 32), 3: torch.linspace(1, -1, 32)}, 0.5)
+    ids = torch.arange(12).reshape(2, 6)
+    with torch.no_grad():
+        with adapter.steer(plan) as steered:
+            found = steered(input_ids=ids).logits
+        with make_adapter("hooks", model, architecture).steer(plan) as steered:
+            wanted = steered(input_ids=ids).logits
+        assert not torch.equal(wanted, model(input_ids=ids).logits)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_folded_says_what_it_cannot() -> None:
+    model = tiny_model("llama")
+    adapter = make_adapter("folded", model, detect_architecture(model))
+    with pytest.raises(ValueError, match="cannot steer positions=last"), adapter.steer(
+        SteeringPlan({0: torch.ones(32)}, positions=Positions.LAST)
+    ):
+        pass
+    mixture = tiny_model("mixtral")
+    with pytest.raises(AdapterError, match=r"model.layers.0 has no bias to fold a vector into"):
+        make_adapter("folded", mixture, detect_architecture(mixture))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "sentence"),
+    [
+        ({}, "a steering plan needs at least one steering vector; got none"),
+        ({0: torch.ones(1, 32)}, "the steering vector of layer 0 must have shape (hidden_size,); got (1, 32)"),
+        ({0: torch.ones(32, dtype=torch.int64)}, "the steering vector of layer 0 must be a floating-point tensor"),
+        ({-1: torch.ones(32)}, "a decoder layer index is a whole number from 0; got -1"),
+        ({1: torch.full((32,), torch.nan)}, "the steering vector of layer 1 holds a NaN or an infinity"),
+    ],
+)
+def test_a_plan_that_means_nothing(vectors: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match="steering|layer") as refusal:
+        SteeringPlan(vectors)
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_a_plan_that_does_not_fit() -> None:
+    architecture = detect_architecture(tiny_model("llama"))
+    with pytest.raises(ValueError, match=r"the steering vector of layer 0 has 31 elements; the residual stream of "):
+        SteeringPlan({0: torch.ones(31)}).check(architecture)
+    with pytest.raises(ValueError, match=r"there is no decoder layer 4: model.layers has layers 0 to 3"):
+        SteeringPlan({4: torch.ones(32)}).check(architecture)
