@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_layers_found(steering_model: Target) -> None:
 def test_layers_chain(trial: Trial) -> None:
     """Each decoder layer receives exactly what the one before it emitted."""
     emissions = trial.architecture.emissions
-    for number, (emission, following) in enumerate(zip(emissions, emissions[1:], strict=False)):
+    for number, (emission, following) in enumerate(pairwise(emissions)):
         if emission.receiver is not following.module:
             receiver = emission.receiver_name or "no module"
             raise Violation(

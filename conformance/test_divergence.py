@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -162,7 +164,7 @@ def test_dose_response(trial: Trial) -> None:
         float(trial.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
         for dose in doses
     ]
-    if any(after <= before for before, after in zip(levels, levels[1:], strict=False)):
+    if any(after <= before for before, after in pairwise(levels)):
         curve = ", ".join(f"{dose:+g}: {level:.4g}" for dose, level in zip(doses, levels, strict=True))
         raise Violation(
             f"the logit of token {token} does not rise with the dose ({curve})",

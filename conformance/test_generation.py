@@ -65,9 +65,7 @@ def test_beams(trial: Trial) -> None:
     inputs = trial.prompts.batch()
     _possible(trial, inputs, num_beams=3)
     plan = _middle(trial)
-    found, wanted = (
-        generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected)
-    )
+    found, wanted = (generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected))
     layer = min(plan.vectors)
     for number, (step, other) in enumerate(zip(found.passes, wanted.passes, strict=False)):
         verdicts.close(
@@ -129,9 +127,7 @@ def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")
 
 
-def _tied(
-    trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], one: Tensor, other: Tensor
-) -> bool:
+def _tied(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], one: Tensor, other: Tensor) -> bool:
     """The first other token is a tie within rounding between the two, by a second mechanism's logits."""
     if one.shape != other.shape:
         raise Violation(f"{tuple(other.shape)} tokens instead of {tuple(one.shape)}", where=checks.named(plan))
@@ -142,4 +138,3 @@ def _tied(
     scores = logits[row, column - 1].double()
     margin = float((scores[one[row, column]] - scores[other[row, column]]).abs())
     return margin <= 2 * tolerance.rounding(logits)
-

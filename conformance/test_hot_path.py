@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def _long_batch(trial: Trial) -> dict[str, torch.Tensor]:
         inputs = trial.prompts.batch(tokens=tokens)
         with trial.running():
             logits_of(trial.model(**inputs))
-            seconds = seconds_of(lambda inputs=inputs: trial.model(**inputs), trial.target.device)
+            seconds = seconds_of(partial(trial.model, **inputs), trial.target.device)
         if seconds >= _LONG_ENOUGH or trial.workload.note or 2 * tokens > _MOST_TOKENS:
             return inputs
         tokens *= 2
@@ -99,7 +100,7 @@ def _measured(
     unsteered: Callable[[], Any],
     plan: Any,
 ) -> Overhead:
-    """The overhead, recorded for the report and, where pytest-benchmark is active, as a benchmark of the steered run."""
+    """The overhead, recorded for the report and, with pytest-benchmark, as a benchmark of the steered run."""
     cost = overhead(steered, unsteered, trial.target.device)
     request.node.user_properties.append(("steering_overhead", json.dumps({what: cost.as_json()})))
     if request.config.pluginmanager.hasplugin("benchmark"):

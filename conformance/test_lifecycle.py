@@ -53,7 +53,8 @@ def test_clean_after_exception(trial: Trial) -> None:
             raise mine
     except RuntimeError as error:
         if error is not mine:
-            raise Violation(f"the exception becomes {type(error).__name__}: {error}", where=checks.named(plan)) from error
+            became = f"{type(error).__name__}: {error}"
+            raise Violation(f"the exception becomes {became}", where=checks.named(plan)) from error
     else:
         raise Violation("the exception is swallowed", where=checks.named(plan))
     verdicts.identical(

@@ -28,7 +28,7 @@ def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
 
     ordinary = st.floats(-1000, 1000)
     edges = st.sampled_from([0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most])
-    wide = st.builds(lambda sign, power: sign * most ** power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
+    wide = st.builds(lambda sign, power: sign * most**power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
     fuzz(request.config, check, seconds_per_example=trial.seconds_per_pass, scale=ordinary | edges | wide)
 
 
@@ -121,4 +121,6 @@ def test_finite_or_refused(trial: Trial, times: float) -> None:
             where=f"layer {layer}, scale {scale:.3g}",
             likely="the dose is not checked against the dtype",
         )
-    raise Violation("the dose is changed without a word", where=f"layer {layer}, scale {scale:.3g}", likely="it is clamped")
+    raise Violation(
+        "the dose is changed without a word", where=f"layer {layer}, scale {scale:.3g}", likely="it is clamped"
+    )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -51,12 +54,11 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 @pytest.mark.steering_requirement(id="rng-untouched")
 def test_rng_untouched(trial: Trial) -> None:
     """Steering draws from no random state: torch's, Python's and NumPy's are as they were."""
-    numpy = pytest.importorskip("numpy")
-    states = {
+    states: dict[str, Callable[[], Any]] = {
         "torch": lambda: torch.random.get_rng_state().tolist(),
-        "torch.cuda": lambda: [state.tolist() for state in torch.cuda.get_rng_state_all()]
-        if torch.cuda.is_available()
-        else [],
+        "torch.cuda": lambda: (
+            [state.tolist() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
+        ),
         "random": random.getstate,
         "numpy.random": lambda: [str(part) for part in numpy.random.get_state()],
     }

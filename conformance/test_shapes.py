@@ -61,21 +61,22 @@ def test_output_type_preserved(trial: Trial, place: str) -> None:
     inputs = trial.prompts.batch()
     for layer in trial.layers(place):
         plan = trial.plan([layer])
-        plain = _output(trial, layer, lambda: trial.model(**inputs))
+        plain = _output(trial, layer, trial.model, inputs)
         with trial.running(), trial.steering(plan) as steered:
-            found = _output(trial, layer, lambda steered=steered: steered(**inputs))
+            found = _output(trial, layer, steered, inputs)
+        where = f"layer {layer}"
         if kind_of(found) != kind_of(plain):
-            raise Violation(f"the layer returns a {kind_of(found)} instead of a {kind_of(plain)}", where=f"layer {layer}")
+            raise Violation(f"the layer returns a {kind_of(found)} instead of a {kind_of(plain)}", where=where)
         residual = trial.architecture.emissions[layer].layout.path
         before, after = dict(tensors_in(plain)), dict(tensors_in(found))
         if before.keys() != after.keys():
-            raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=f"layer {layer}")
-        for path in before:
-            if path != residual and trial.target.has_weights and not same_bits(before[path], after[path]):
-                raise Violation(f"the element at {path} changes", where=f"layer {layer}")
+            raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=where)
+        for path, tensor in before.items():
+            if path != residual and trial.target.has_weights and not same_bits(tensor, after[path]):
+                raise Violation(f"the element at {path} changes", where=where)
 
 
-def _output(trial: Trial, layer: int, run: Callable[[], Any]) -> Any:
+def _output(trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor]) -> Any:
     """What the layer returned, as the code around it got it."""
     outputs: list[Any] = []
 
@@ -83,7 +84,7 @@ def _output(trial: Trial, layer: int, run: Callable[[], Any]) -> Any:
         outputs.append(output)
 
     with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
-        run()
+        call(**inputs)
     return outputs[-1]
 
 

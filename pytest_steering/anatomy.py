@@ -96,4 +96,3 @@ class Architecture:
             "receiver": self.emissions[-1].receiver_name,
             "notes": list(self.notes),
         }
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -104,9 +103,7 @@ def _reaches_logits(chain: Chain, run: Callable[[], Any], logits: Tensor, *, fak
     """
     last = chain.links[-1]
     if fake:
-        (gradient,) = torch.autograd.grad(
-            logits.float().sum(), [last.emitted], allow_unused=True, retain_graph=True
-        )
+        (gradient,) = torch.autograd.grad(logits.float().sum(), [last.emitted], allow_unused=True, retain_graph=True)
         return "own" if gradient is not None else ""
     layout = Layout(last.path, *_axes(last.emitted))
     seen: list[None] = []
@@ -161,9 +158,7 @@ def _entry(model: nn.Module, chain: Chain, calls: Sequence[Call], ids: Tensor) -
     return (around[-1].name, around[-1].module) if around else ("", model)
 
 
-def _described(
-    model: nn.Module, chain: Chain, calls: Sequence[Call], entry: tuple[str, nn.Module]
-) -> Architecture:
+def _described(model: nn.Module, chain: Chain, calls: Sequence[Call], entry: tuple[str, nn.Module]) -> Architecture:
     links = {link.call.module: link for link in chain.links}
     counts = {module: sum(call.module is module for call in calls) for module in links}
     emissions = tuple(_emission(link, counts[module], chain, calls) for module, link in links.items())
@@ -203,7 +198,8 @@ def _common_path(model: nn.Module, chain: Chain) -> str:
     if isinstance(model.get_submodule(chain.parent), CONTAINERS):
         return chain.parent or "(root)"
     names = [link.call.name.rpartition(".")[2] for link in chain.links]
-    stem = os.path.commonprefix(names)
+    stems = {name.rstrip("0123456789") for name in names}
+    stem = stems.pop() if len(stems) == 1 else ""
     return ".".join(part for part in (chain.parent, f"{stem}*") if part)
 
 

@@ -36,8 +36,9 @@ def belongings(model: nn.Module) -> dict[str, Any]:
         found[f"buffer {name}"] = _fingerprint(buffer)
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
-        if hasattr(config, "to_dict"):
-            found[f"the {name}"] = config.to_dict()
+        to_dict = getattr(config, "to_dict", None)
+        if callable(to_dict):
+            found[f"the {name}"] = to_dict()
     return found
 
 

@@ -13,9 +13,7 @@ from pytest_steering.arrival import arriving
 from pytest_steering.residual import logits_of
 
 
-def token_direction(
-    model: nn.Module, architecture: Architecture, inputs: Mapping[str, Any], token: int
-) -> Tensor:
+def token_direction(model: nn.Module, architecture: Architecture, inputs: Mapping[str, Any], token: int) -> Tensor:
     """The gradient of the last position's logit of ``token`` with respect to the last residual stream.
 
     Shape ``(hidden_size,)``, float32 on the CPU, scaled to a root mean square of 1, averaged over the rows. It is the

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from pytest_steering.adapters import make_adapter
+from pytest_steering.target import load_target
 from pytest_steering.trial import Trial
 
 
@@ -59,10 +61,6 @@ def digest(trial: Trial) -> str:
 
 def main(arguments: list[str]) -> None:
     """The request is one JSON argument: ``spec``, ``adapter`` and the options of ``load_target``."""
-    # Everything heavy is imported here, in the process that needs it.
-    from pytest_steering.adapters import make_adapter
-    from pytest_steering.target import load_target
-
     request = json.loads(arguments[0])
     build = partial(make_adapter, request.pop("adapter"))
     target = load_target(request.pop("spec"), **request)

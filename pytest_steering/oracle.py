@@ -13,9 +13,7 @@ from pytest_steering.arrival import Pass, arriving, following
 
 
 @contextmanager
-def reference(
-    architecture: Architecture, deltas: Mapping[int, Tensor], where: Tensor | None = None
-) -> Iterator[None]:
+def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: Tensor | None = None) -> Iterator[None]:
     """The model is steered inside the block by a second mechanism: at the input of the module after each layer.
 
     ``deltas`` maps a decoder layer to ``scale * vector`` in double precision; ``where`` of shape

@@ -26,9 +26,7 @@ class Prompts:
         """The model takes an attention mask, so rows of unequal length can be padded."""
         self._numbered = "position_ids" in accepted
 
-    def batch(
-        self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0
-    ) -> dict[str, Tensor]:
+    def batch(self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0) -> dict[str, Tensor]:
         """Rows of equal length and different tokens, without padding."""
         shape = rows or self._workload.rows, tokens or self._workload.tokens
         return self._inputs(self._ids(shape, seed), torch.ones(shape, dtype=torch.long))
@@ -83,9 +81,7 @@ class Prompts:
             whole["attention_mask"] = torch.nn.functional.pad(inputs["attention_mask"], (0, more), value=1)
         return whole
 
-    def steered_tokens(
-        self, inputs: Mapping[str, Tensor], positions: Positions, *, total: int | None = None
-    ) -> Tensor:
+    def steered_tokens(self, inputs: Mapping[str, Tensor], positions: Positions, *, total: int | None = None) -> Tensor:
         """Which ``(row, absolute column)`` the positions mean: by definition, from the prompt's real tokens alone.
 
         ``total`` columns when tokens are generated after the prompt; without it the whole input is the prompt.

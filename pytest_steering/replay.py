@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-
 _UNLIKELY = -1e4
 """Not minus infinity: assisted decoding drops candidates that a processor makes impossible, and runs other passes."""
 

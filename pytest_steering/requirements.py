@@ -59,7 +59,7 @@ def table() -> str:
         if requirement.group != group:
             group = requirement.group
             rows.append(f"| **{group}** | | |")
-        needs = ", ".join(need.lower().replace("_", " ") for need in requirement.needs) or "–"
+        needs = ", ".join(need.lower().replace("_", " ") for need in requirement.needs) or "-"
         rows.append(f"| `{requirement.id}` | {requirement.sentence} | {needs} |")
     return "\n".join(rows)
 

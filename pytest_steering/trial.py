@@ -149,9 +149,7 @@ class Trial:
         with self.running(), self.steering(plan) as steered:
             return observe(self.architecture, self.every_layer, lambda: self._logits(steered, inputs))
 
-    def expected(
-        self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None
-    ) -> Trace:
+    def expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None) -> Trace:
         """The forward pass steered by the oracle's own mechanism, watched after every layer.
 
         The watch stands behind the push: what is seen is what the next module computes with.
@@ -181,16 +179,12 @@ class Trial:
     def generated(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the adapter; the result is the sequences, ``(rows, columns)``."""
         with self.running(), self.steering(plan) as steered:
-            return self._generate(steered, inputs, plan.vectors, options)
+            return self._generate(steered, inputs, tuple(plan.vectors), options)
 
-    def replayed(
-        self, sequences: Tensor, inputs: Mapping[str, Tensor], layers: Sequence[int], **options: Any
-    ) -> Trace:
+    def replayed(self, sequences: Tensor, inputs: Mapping[str, Tensor], layers: Sequence[int], **options: Any) -> Trace:
         """Unsteered ``generate`` made to choose the tokens of ``sequences``: the same passes, nothing added."""
         with self.running():
-            return self._generate(
-                self.model, inputs, layers, {**options, "logits_processor": forced(sequences)}
-            )
+            return self._generate(self.model, inputs, layers, {**options, "logits_processor": forced(sequences)})
 
     def generated_plain(self, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
         """The sequences that the unsteered model generates."""

@@ -50,9 +50,7 @@ def stack(vectors: Mapping[int, Tensor]) -> Tensor:
     return torch.stack([vectors[layer] for layer in sorted(vectors)])
 
 
-def save_vectors(
-    path: str | Path, vectors: Mapping[int, Tensor], architecture: Architecture, *, method: str
-) -> None:
+def save_vectors(path: str | Path, vectors: Mapping[int, Tensor], architecture: Architecture, *, method: str) -> None:
     """The vectors are written as safetensors, with what they fit as metadata."""
     tensors = {f"layer.{layer}": vector.detach().cpu().contiguous() for layer, vector in vectors.items()}
     fingerprint = {**_fingerprint(architecture), "method": method}

@@ -75,9 +75,7 @@ def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", like
     raise Violation(f"{what}: {detail}", where=where, likely=likely)
 
 
-def close(
-    found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "", floor: float = 0.0
-) -> None:
+def close(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "", floor: float = 0.0) -> None:
     """Two tensors agree within the rounding of another kernel; ``floor`` is what that change does unsteered."""
     if found.shape != wanted.shape:
         raise Violation(f"{what}: shape {tuple(found.shape)} instead of {tuple(wanted.shape)}", where=where)

@@ -121,8 +121,9 @@ def test_the_built_in_ones_agree(name: str) -> None:
 def test_folded_says_what_it_cannot() -> None:
     model = tiny_model("llama")
     adapter = make_adapter("folded", model, detect_architecture(model))
-    with pytest.raises(ValueError, match="cannot steer positions=last"), adapter.steer(
-        SteeringPlan({0: torch.ones(32)}, positions=Positions.LAST)
+    with (
+        pytest.raises(ValueError, match=r"cannot steer positions=last"),
+        adapter.steer(SteeringPlan({0: torch.ones(32)}, positions=Positions.LAST)),
     ):
         pass
     mixture = tiny_model("mixtral")
@@ -141,7 +142,7 @@ def test_folded_says_what_it_cannot() -> None:
     ],
 )
 def test_a_plan_that_means_nothing(vectors: Any, sentence: str) -> None:
-    with pytest.raises(ValueError, match="steering|layer") as refusal:
+    with pytest.raises(ValueError, match=r"steering|layer") as refusal:
         SteeringPlan(vectors)
     assert str(refusal.value).startswith(sentence)
 

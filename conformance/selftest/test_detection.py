@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -70,7 +72,7 @@ def test_fewer_than_three_layers() -> None:
 
 
 def test_a_contradicting_config_is_reported_and_not_believed() -> None:
-    model = tiny_model("llama")
+    model: Any = tiny_model("llama")
     model.config.num_hidden_layers = 9
     model.config.hidden_size = 64
     architecture = detect_architecture(model)
@@ -86,7 +88,10 @@ def test_a_contradicting_config_is_reported_and_not_believed() -> None:
     [
         (nn.Linear(4, 4), "Linear embeds no tokens: it has no torch.nn.Embedding, so it is no language model"),
         (anatomies.NoLayers(), "no decoder layers found in NoLayers: "),
-        (nn.Sequential(nn.Embedding(9, 4), nn.Linear(5, 5)), "Sequential does not run on 2 rows of 5 tokens: RuntimeError"),
+        (
+            nn.Sequential(nn.Embedding(9, 4), nn.Linear(5, 5)),
+            "Sequential does not run on 2 rows of 5 tokens: RuntimeError",
+        ),
     ],
 )
 def test_refused_with_a_reason(model: nn.Module, reason: str) -> None:
@@ -107,7 +112,7 @@ def test_layers_that_do_not_reach_the_logits_are_refused() -> None:
 
 
 def test_the_model_is_left_as_it_was() -> None:
-    model = tiny_model("gpt2").train()
+    model: Any = tiny_model("gpt2").train()
     model.transformer.h[1].eval()
     modes = [module.training for module in model.modules()]
     detect_architecture(model)

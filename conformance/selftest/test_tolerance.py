@@ -59,7 +59,7 @@ def test_what_is_not_finite_fails(value: float) -> None:
     plain, vector = states(torch.float32)
     steered = plain + vector
     steered[0, 3, 5] = value
-    with pytest.raises(Violation, match="max .Δ. inf at row 0, position 3"):
+    with pytest.raises(Violation, match=r"max .Δ. inf at row 0, position 3"):
         verdicts.arrives(steered, plain, vector, 1.0, ASKED, where="")
 
 
