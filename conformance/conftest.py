@@ -9,6 +9,7 @@ import pytest
 
 from pytest_steering.adapters import SteeringAdapter, make_adapter
 from pytest_steering.applicability import need
+from pytest_steering.belongings import Snapshot
 from pytest_steering.fresh import FreshRun
 from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.model_fixtures import ADAPTER_NAME, parameters
@@ -37,17 +38,31 @@ def trial(
     return trial
 
 
+@pytest.fixture(scope="session")
+def pristine(trial: Trial) -> Snapshot:
+    """The model as it is before any requirement is tried."""
+    return Snapshot(trial.model)
+
+
 @pytest.fixture(autouse=True)
-def _applicable(request: pytest.FixtureRequest) -> None:
-    """A requirement that the model or the adapter has no part in is reported as not applicable."""
+def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A requirement that the model or the adapter has no part in is reported as not applicable.
+
+    What an adapter leaves behind fails the requirement that asks for it, and is taken away before the next one.
+    """
     marker = request.node.get_closest_marker("steering_requirement")
-    if marker is not None and "trial" in request.fixturenames:
+    if marker is None or "trial" not in request.fixturenames:
+        yield
+    else:
+        pristine = request.getfixturevalue("pristine")
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
         trial = request.getfixturevalue("trial")
         if trial.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
             # It loads the model while the tests before its own go on.
             request.getfixturevalue("fresh_run")
         need(trial, *weights, *marker.kwargs.get("needs", ()))
+        yield
+        pristine.restore()
 
 
 def _subject(item: pytest.Item) -> tuple[object, object]:

@@ -54,3 +54,33 @@ def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
         float(values.sum(dtype=values.dtype).double()),
         float(values.abs().max().double()) if values.numel() else 0.0,
     )
+
+
+class Snapshot:
+    """A model's modules as they are now, to be put back: hooks, parameters, mode and attributes.
+
+    Values that are changed inside a tensor are not put back; everything that is added, replaced or removed is.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._modules = [
+            (module, {name: (value, _copied(value)) for name, value in vars(module).items()})
+            for module in model.modules()
+        ]
+
+    def restore(self) -> None:
+        """Every module has the attributes, hooks, parameters and submodules that it had."""
+        for module, kept in self._modules:
+            current = vars(module)
+            for name in current.keys() - kept.keys():
+                del current[name]
+            for name, (value, contents) in kept.items():
+                current[name] = value
+                if isinstance(value, dict) and [*map(id, value.values())] != [*map(id, contents.values())]:
+                    # The same dictionary: the handle of a hook removes it from that one.
+                    value.clear()
+                    value.update(contents)
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, dict) else value

@@ -138,9 +138,12 @@ def test_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_loading_is_quiet_and_leaves_settings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    transformers_logging.set_verbosity_warning()
+    logging.getLogger("huggingface_hub").setLevel(logging.WARNING)
+    transformers_logging.enable_progress_bar()
+    before = _settings()
     path = hostile.extra_tensor(tmp_path / "checkpoint")
     capfd.readouterr()
-    before = _settings()
     load_target(str(path))
     assert _settings() == before
     assert capfd.readouterr() == ("", "")

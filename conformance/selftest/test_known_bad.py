@@ -1,0 +1,96 @@
+"""Known-bad adapters are caught, each by the requirement that names its bug; the known-good ones conform."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.known_bad import ALL
+from pytest_steering.requirements import catalogue
+
+ROOT = Path(__file__).parents[2]
+
+OF_MODELS = {
+    "layers-found": "detection finds the layers or the model is refused: see test_detection.py",
+    "layers-chain": "a fact of the model that no adapter changes",
+    "hidden-size-measured": "a fact of the model that no adapter changes",
+    "detection-repeats": "a fact of detection: see test_detection.py",
+    "steering-tensor-shape": "no adapter here accepts a plan and sends another width",
+    "residual-shape": "an adapter that sends another shape makes the model fail",
+    "logits-shape": "no adapter here changes what the model returns",
+    "beats-random-direction": "not applicable until there are trained weights",
+}
+"""Requirements that none of these adapters breaks, and why."""
+
+
+def verdicts(report: Path, *arguments: str, **environment: str) -> dict[str, dict[str, Any]]:
+    """What a run of the suite says of each adapter: requirement ids by outcome."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--benchmark-disable"]
+    subprocess.run(
+        [*command, f"--steering-report={report}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        check=False,
+    )
+    found = {}
+    for row in json.loads(report.read_text())["models"]:
+        failed = {entry["id"] for entry in row["requirements"] if entry["outcome"] in ("failed", "error")}
+        found[f"{row['spec']} {row['adapter']}"] = {**row, "failed": failed}
+    return found
+
+
+def known_bad_run(directory: Path, **environment: str) -> dict[str, dict[str, Any]]:
+    names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in ALL]
+    report = directory / "report.json"
+    return verdicts(
+        report, "--steering-model=tiny:llama", "-p", "fixtures.known_bad.selecting", *names, **environment
+    )
+
+
+@pytest.fixture(scope="module")
+def caught(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return known_bad_run(tmp_path_factory.mktemp("known_bad"))
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return known_bad_run(tmp_path_factory.mktemp("known_bad"), KNOWN_BAD="all")
+
+
+@pytest.mark.parametrize("adapter", ALL, ids=lambda adapter: adapter.__name__)
+def test_caught_by_the_requirement_that_names_it(adapter: Any, caught: dict[str, dict[str, Any]]) -> None:
+    row = caught[f"tiny:llama {adapter.__name__}"]
+    assert row["verdict"] == "fails"
+    assert row["failed"] == {adapter.chiefly}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ALL, ids=lambda adapter: adapter.__name__)
+def test_breaks_exactly_these(adapter: Any, matrix: dict[str, dict[str, Any]]) -> None:
+    assert matrix[f"tiny:llama {adapter.__name__}"]["failed"] == adapter.breaks
+
+
+def test_every_requirement_is_broken_by_one() -> None:
+    broken = {name for adapter in ALL for name in adapter.breaks}
+    assert catalogue().keys() - broken == OF_MODELS.keys()
+
+
+@pytest.mark.parametrize("adapter", ["nnsight", "folded"])
+def test_known_good_ones_conform(adapter: str, tmp_path: Path) -> None:
+    specs = [f"--steering-model=tiny:{name}" for name in ("gpt_bigcode", "starcoder2", "qwen2")]
+    found = verdicts(tmp_path / "report.json", *specs, f"--steering-adapter={adapter}")
+    assert {name: row["failed"] for name, row in found.items()} == {
+        f"tiny:{name} {row_name(found)}": set() for name in ("gpt_bigcode", "starcoder2", "qwen2")
+    }
+    assert {row["verdict"] for row in found.values()} == {"conforms"}
+
+
+def row_name(found: dict[str, dict[str, Any]]) -> str:
+    return str(next(iter(found.values()))["adapter"])
