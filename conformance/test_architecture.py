@@ -56,7 +56,7 @@ def test_hidden_size_measured(trial: Trial) -> None:
     A config that says otherwise is reported, and the measured width is used.
     """
     inputs = trial.prompts.batch()
-    trace = trial.plain_again(inputs)
+    trace = trial.plain(inputs)
     for layer in trial.every_layer:
         width = trace.arrived(layer).shape[-1]
         if width != trial.architecture.hidden_size:
@@ -76,7 +76,7 @@ def test_text_decoder_only(trial: Trial) -> None:
     first = trial.architecture.layers[0]
     with trial.running():
         plain, _ = record(trial.model, lambda: trial.model(**inputs))
-    with trial.running(), trial.steering(trial.plan([0])) as steered:
+    with trial.steering(trial.plan([0])) as steered, trial.running():
         during, _ = record(trial.model, lambda: steered(**inputs))
     start = next(call.started for call in plain if call.module is first)
     ran = _numbered(during)
@@ -118,7 +118,7 @@ def test_each_layer_once(trial: Trial) -> None:
     """
     inputs = trial.prompts.batch()
     plan = trial.plan(trial.layers("middle")[:1])
-    with trial.running(), trial.steering(plan) as steered:
+    with trial.steering(plan) as steered, trial.running():
         calls, _ = record(trial.model, lambda: steered(**inputs))
     counts = Counter(call.module for call in calls if call.ended >= 0)
     for number, layer in enumerate(trial.architecture.layers):
@@ -130,7 +130,7 @@ def test_each_layer_once(trial: Trial) -> None:
             )
 
 
-@pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",))
+@pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",), without_weights=True)
 def test_default_layers(trial: Trial) -> None:
     """The default steering layers are the final three, and a plan for them steers all of them.
 
@@ -140,7 +140,11 @@ def test_default_layers(trial: Trial) -> None:
     expected = tuple(trial.every_layer)[-3:]
     if layers != expected:
         raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
-    checks.forward(trial, trial.plan(layers), trial.prompts.batch())
+    plan, inputs = trial.plan(layers), trial.prompts.batch()
+    if trial.target.has_weights:
+        checks.forward(trial, plan, inputs)
+    else:
+        trial.steered(plan, inputs)
 
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)

@@ -31,7 +31,7 @@ def test_forward_overhead(trial: Trial, request: pytest.FixtureRequest) -> None:
     """
     inputs = _long_batch(trial)
     plan = trial.plan(_layers(trial))
-    with trial.running(), trial.steering(plan) as steered:
+    with trial.steering(plan) as steered, trial.running():
         cost = _measured(request, "forward", trial, lambda: steered(**inputs), lambda: trial.model(**inputs), plan)
     _within(cost, FORWARD_BUDGET, checks.named(plan))
 
@@ -54,7 +54,7 @@ def test_generate_overhead(trial: Trial, request: pytest.FixtureRequest) -> None
     def unsteered() -> Any:
         return trial.model.generate(**inputs, **options)  # type: ignore[operator]
 
-    with trial.running(), trial.steering(plan) as steered:
+    with trial.steering(plan) as steered, trial.running():
         cost = _measured(request, "generate", trial, lambda: steered.generate(**inputs, **options), unsteered, plan)
     _within(cost, GENERATE_BUDGET, checks.named(plan))
 

@@ -48,7 +48,7 @@ def test_clean_after_exception(trial: Trial) -> None:
     before = trial.plain_again(inputs).result
     mine = RuntimeError("raised inside the block")
     try:
-        with trial.running(), trial.steering(plan) as steered:
+        with trial.steering(plan) as steered, trial.running():
             steered(**inputs)
             raise mine
     except RuntimeError as error:
@@ -73,7 +73,7 @@ def test_re_entry(trial: Trial) -> None:
     layer = trial.layers("middle")[0]
     for plan in (trial.plan([layer]), trial.plan([layer]), trial.plan([layer], -0.5, seed=1), trial.plan([layer])):
         checks.forward(trial, plan, inputs)
-    with trial.running(), trial.steering(trial.plan([layer])) as steered:
+    with trial.steering(trial.plan([layer])) as steered, trial.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
     verdicts.close(second, first, "the logits of the second call inside one block", where=f"layer {layer}")
 
@@ -118,7 +118,7 @@ def test_two_models(trial: Trial) -> None:
             likely="state is shared between models (on the class or in a global)",
         )
     alone = [trial.steered(plan, inputs).result for plan in plans]
-    with trial.running(), trial.steering(plans[0]) as one, other.steering(plans[1]) as two:
+    with trial.steering(plans[0]) as one, other.steering(plans[1]) as two, trial.running():
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
         verdicts.close(found, wanted, f"the logits of model {number} while both are steered", where=f"layer {layer}")
@@ -131,7 +131,7 @@ def test_model_left_alone(trial: Trial) -> None:
     trial.model.train()
     before = belongings(trial.model)
     try:
-        with contextlib.suppress(RuntimeError), trial.running(), trial.steering(plan) as steered:
+        with contextlib.suppress(RuntimeError), trial.steering(plan) as steered, trial.running():
             steered(**inputs)
             if trial.can("GENERATE"):
                 steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=trial.target.pad_token_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
@@ -13,7 +14,7 @@ import torch
 from pytest_steering import checks, verdicts
 from pytest_steering.applicability import need_repeatable, not_applicable
 from pytest_steering.errors import Violation
-from pytest_steering.fresh import FreshRun, digest
+from pytest_steering.fresh import FreshRun, digests
 from pytest_steering.trial import Trial
 
 
@@ -39,14 +40,16 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
         not_applicable(fresh_run)
     assert isinstance(fresh_run, FreshRun)
     need_repeatable(trial)
-    here = digest(trial)
+    here = digests(trial)
     try:
-        there = fresh_run.digest()
+        there = fresh_run.digests()
     except RuntimeError as error:
         raise Violation(f"the fresh process fails: {error}") from error
-    if here != there:
+    if here.unsteered != there.unsteered:
+        not_applicable("the unsteered model itself computes other logits in a fresh process")
+    if here.steered != there.steered:
         raise Violation(
-            f"logits with digest {there[:12]} in a fresh process, {here[:12]} in this one",
+            f"logits with digest {there.steered[:12]} in a fresh process, {here.steered[:12]} in this one",
             likely="something outside the plan is used: a cache, the clock, the random state",
         )
 
@@ -54,24 +57,44 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 @pytest.mark.steering_requirement(id="rng-untouched")
 def test_rng_untouched(trial: Trial) -> None:
     """Steering draws from no random state: torch's, Python's and NumPy's are as they were."""
-    states: dict[str, Callable[[], Any]] = {
-        "torch": lambda: torch.random.get_rng_state().tolist(),
-        "torch.cuda": lambda: (
-            [state.tolist() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
-        ),
-        "random": random.getstate,
-        "numpy.random": lambda: [str(part) for part in numpy.random.get_state()],
-    }
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
-    before = {name: state() for name, state in states.items()}
-    trial.steered(plan, inputs)
-    for name, state in states.items():
-        if state() != before[name]:
+    with _own_random_state():
+        before = _random_states()
+        trial.steered(plan, inputs)
+        after = _random_states()
+    for name, state in after.items():
+        if state != before[name]:
             raise Violation(
                 f"the state of {name} changes",
                 where=checks.named(plan),
                 likely="the adapter draws random numbers or sets a seed",
             )
+
+
+def _random_states() -> dict[str, Any]:
+    states: dict[str, Any] = {
+        "torch": torch.random.get_rng_state().tolist(),
+        "random": random.getstate(),
+        "numpy.random": [str(part) for part in numpy.random.get_state()],
+    }
+    if torch.cuda.is_available():
+        states["torch.cuda"] = [state.tolist() for state in torch.cuda.get_rng_state_all()]
+    return states
+
+
+@contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Random states that nobody sets by chance: an adapter that always sets the same seed shows."""
+    python, numbers = random.getstate(), numpy.random.get_state()
+    with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+        torch.manual_seed(918_273_645)
+        random.seed(918_273_645)
+        numpy.random.seed(918_273_645)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            numpy.random.set_state(numbers)
 
 
 @pytest.mark.steering_requirement(id="order-independent")

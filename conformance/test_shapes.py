@@ -13,7 +13,7 @@ from pytest_steering import checks, vectors
 from pytest_steering.dataflow import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
-from pytest_steering.residual import kind_of, same_bits, tensors_in
+from pytest_steering.residual import Path, kind_of, same_bits, tensors_in
 from pytest_steering.trial import Trial
 
 PLACES = ("first", "middle", "last")
@@ -45,10 +45,14 @@ def test_steering_tensor_shape(trial: Trial) -> None:
     wanted = (min(3, trial.architecture.num_layers), trial.architecture.hidden_size)
     if tuple(stacked.shape) != wanted:
         raise Violation(f"the steering tensor has shape {tuple(stacked.shape)} instead of {wanted}")
-    for layer, row in zip(layers, stacked, strict=True):
-        arrived = trial.steered(SteeringPlan({layer: row}), trial.prompts.batch()).arrived(layer)
-        if arrived.shape[-1] != wanted[1]:
-            raise Violation(f"{arrived.shape[-1]} elements arrive, {wanted[1]} were asked for", where=f"layer {layer}")
+    rows = dict(zip(layers, stacked, strict=True))
+    plans = [rows] if trial.can("MULTI_LAYER") else [{layer: row} for layer, row in rows.items()]
+    for part in plans:
+        trace = trial.steered(SteeringPlan(part), trial.prompts.batch())
+        for layer in part:
+            width = trace.arrived(layer).shape[-1]
+            if width != wanted[1]:
+                raise Violation(f"{width} elements arrive, {wanted[1]} were asked for", where=f"layer {layer}")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -61,19 +65,23 @@ def test_output_type_preserved(trial: Trial, place: str) -> None:
     inputs = trial.prompts.batch()
     for layer in trial.layers(place):
         plan = trial.plan([layer])
-        plain = _output(trial, layer, trial.model, inputs)
-        with trial.running(), trial.steering(plan) as steered:
+        emission, where = trial.architecture.emissions[layer], f"layer {layer}"
+        with trial.steering(plan) as steered:
             found = _output(trial, layer, steered, inputs)
-        where = f"layer {layer}"
-        if kind_of(found) != kind_of(plain):
-            raise Violation(f"the layer returns a {kind_of(found)} instead of a {kind_of(plain)}", where=where)
-        residual = trial.architecture.emissions[layer].layout.path
-        before, after = dict(tensors_in(plain)), dict(tensors_in(found))
-        if before.keys() != after.keys():
-            raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=where)
-        for path, tensor in before.items():
-            if path != residual and trial.target.has_weights and not same_bits(tensor, after[path]):
-                raise Violation(f"the element at {path} changes", where=where)
+        if kind_of(found) != emission.kind:
+            raise Violation(f"the layer returns a {kind_of(found)} instead of a {emission.kind}", where=where)
+        if trial.target.has_weights:
+            _same_beside(emission.layout.path, _output(trial, layer, trial.model, inputs), found, where)
+
+
+def _same_beside(residual: Path, plain: Any, found: Any, where: str) -> None:
+    """Two outputs hold the same tensors at every place but that of the residual stream."""
+    before, after = dict(tensors_in(plain)), dict(tensors_in(found))
+    if before.keys() != after.keys():
+        raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=where)
+    for path, tensor in before.items():
+        if path != residual and not same_bits(tensor, after[path]):
+            raise Violation(f"the element at {path} changes", where=where)
 
 
 def _output(trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor]) -> Any:
@@ -111,9 +119,8 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
     vector = _WRONG[case](width) if case in _WRONG else torch.ones(width)
     layer = {"layer too high": trial.architecture.num_layers, "negative layer": -1}.get(case, 0)
     inputs = trial.prompts.batch()
-    before = trial.plain_again(inputs)
     try:
-        with trial.running(), trial.steering(SteeringPlan({layer: vector})) as steered:
+        with trial.steering(SteeringPlan({layer: vector})) as steered, trial.running():
             steered(**inputs)
     except ValueError as error:
         if not str(error):
@@ -130,8 +137,8 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
             where=case,
             likely="the plan is not checked (plan.check(architecture)), so the vector is broadcast",
         )
-    after = trial.plain_again(inputs)
-    if trial.target.has_weights and not same_bits(before.result, after.result):
+    before = trial.plain(inputs).result
+    if trial.target.has_weights and not same_bits(before, trial.plain_again(inputs).result):
         raise Violation("the refused plan leaves the model changed", where=case)
 
 
@@ -140,7 +147,7 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
 def test_logits_shape(trial: Trial, place: str) -> None:
     """The steered model returns logits of the same shape and dtype as the unsteered one."""
     inputs = trial.prompts.batch()
-    plain = trial.plain_again(inputs).result
+    plain = trial.plain(inputs).result
     plan = trial.plan(trial.layers(place)[:1])
     steered = trial.steered(plan, inputs).result
     if steered.shape != plain.shape or steered.dtype != plain.dtype:

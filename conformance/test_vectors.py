@@ -96,7 +96,7 @@ def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
     deeper = {architecture.num_layers: trial.vector(0)}
     for what, plan in (("another width", SteeringPlan({0: vector})), ("another depth", SteeringPlan(deeper))):
         try:
-            with trial.running(), trial.steering(plan) as steered:
+            with trial.steering(plan) as steered, trial.running():
                 steered(**trial.prompts.batch())
         except ValueError:
             continue

@@ -8,17 +8,25 @@ import os
 import subprocess
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from pytest_steering.adapters import make_adapter
 from pytest_steering.target import load_target
 from pytest_steering.trial import Trial
 
 
+class Digests(NamedTuple):
+    """SHA-256 over the bits of logits."""
+
+    unsteered: str
+    steered: str
+
+
 class FreshRun:
-    """A process of its own that loads the model, steers it, and reports the digest of the logits."""
+    """A process of its own that loads the model, steers it, and reports digests of the logits."""
 
     def __init__(self, **request: Any) -> None:
         """The process starts at once and works while the caller does something else."""
@@ -37,13 +45,13 @@ class FreshRun:
             },
         )
 
-    def digest(self) -> str:
-        """The digest, or ``RuntimeError`` with the last line that the process wrote."""
+    def digests(self) -> Digests:
+        """What the process computed, or ``RuntimeError`` with the last line that it wrote."""
         output, errors = self._process.communicate(timeout=600)
         if self._process.returncode != 0:
             lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
             raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
-        return output.split()[-1]
+        return Digests(*output.split()[-2:])
 
     def close(self) -> None:
         """The process is ended if it still runs."""
@@ -52,10 +60,14 @@ class FreshRun:
         self._process.communicate()
 
 
-def digest(trial: Trial) -> str:
-    """SHA-256 over the bits of the steered logits of the trial's own batch and vector."""
+def digests(trial: Trial) -> Digests:
+    """The digests of the trial's own batch, unsteered and steered by its own vector."""
+    inputs = trial.prompts.batch()
     plan = trial.plan(trial.layers("middle")[:1])
-    logits = trial.steered(plan, trial.prompts.batch()).result
+    return Digests(_digest(trial.plain(inputs).result), _digest(trial.steered(plan, inputs).result))
+
+
+def _digest(logits: Tensor) -> str:
     return hashlib.sha256(logits.detach().cpu().double().numpy().tobytes()).hexdigest()
 
 
@@ -65,7 +77,7 @@ def main(arguments: list[str]) -> None:
     build = partial(make_adapter, request.pop("adapter"))
     target = load_target(request.pop("spec"), **request)
     trial = Trial(target, build(target.model, target.architecture), build)
-    sys.stdout.write(digest(trial) + "\n")
+    sys.stdout.write(" ".join(digests(trial)) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -109,7 +108,7 @@ def parameters(item: pytest.Item) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def steering_model(request: pytest.FixtureRequest) -> Iterator[Target]:
+def steering_model(request: pytest.FixtureRequest) -> Target:
     """The model under test, loaded once: ``.model``, ``.tokenizer``, ``.architecture``, ``.spec``."""
     settings = settings_of(request.config)
     spec = getattr(request, "param", None)
@@ -126,9 +125,7 @@ def steering_model(request: pytest.FixtureRequest) -> Iterator[Target]:
     except SteeringError as error:
         failures.models[spec] = error.with_traceback(None)
         raise
-    yield target
-    del target
-    _free()
+    return target
 
 
 @pytest.fixture(scope="session")
@@ -194,6 +191,7 @@ def _share_processors() -> None:
 
 
 def _free() -> None:
+    """The model before is gone before the next is loaded: pytest has let go of it, but for the last traceback."""
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(name, None)
     gc.collect()

@@ -22,8 +22,8 @@ class Prompts:
         accepted = inspect.signature(target.model.forward).parameters
         anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
         self._ids_name = "input_ids" if anything or "input_ids" in accepted else next(iter(accepted))
-        self.masked = anything or "attention_mask" in accepted
-        """The model takes an attention mask, so rows of unequal length can be padded."""
+        self.masked = target.has_weights and (anything or "attention_mask" in accepted)
+        """The model takes an attention mask, and there are values to mask, so rows can be padded."""
         self._numbered = "position_ids" in accepted
 
     def batch(self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0) -> dict[str, Tensor]:

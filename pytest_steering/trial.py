@@ -109,7 +109,10 @@ class Trial:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Without gradients, and under the fake mode of a model without weights."""
+        """Without gradients, and under the fake mode of a model without weights.
+
+        To be entered inside ``steering``: an adapter prepares on real vectors, only the model runs without values.
+        """
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             if self.target.fake is not None:
@@ -146,7 +149,7 @@ class Trial:
 
     def steered(self, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs`` under the adapter, watched after every layer."""
-        with self.running(), self.steering(plan) as steered:
+        with self.steering(plan) as steered, self.running():
             return observe(self.architecture, self.every_layer, lambda: self._logits(steered, inputs))
 
     def expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None) -> Trace:
@@ -178,7 +181,7 @@ class Trial:
 
     def generated(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the adapter; the result is the sequences, ``(rows, columns)``."""
-        with self.running(), self.steering(plan) as steered:
+        with self.steering(plan) as steered, self.running():
             return self._generate(steered, inputs, tuple(plan.vectors), options)
 
     def replayed(self, sequences: Tensor, inputs: Mapping[str, Tensor], layers: Sequence[int], **options: Any) -> Trace:

@@ -111,8 +111,12 @@ def test_a_wheel_in_the_projects_own_environment(desk: Desk, monkeypatch: pytest
     site.joinpath("test_stray.py").write_text("def test_stray(): assert 0")
     environment.joinpath("pyvenv.cfg").write_text("home = /usr/bin\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
-    desk.write(test_mine="def test_mine(steering_model): pass")
-    assert ids(desk.run("--steering-model=tiny:a", "--co", "-q")) == SUITE
+    desk.ini("addopts = --ignore-glob=.venv/*conformance*")
+    desk.write(
+        test_mine="def test_mine(steering_model): pass",
+        watch="def pytest_collect_file(file_path): assert 'test_stray' not in file_path.name",
+    )
+    assert ids(desk.run("--steering-model=tiny:a", "-p", "watch", "--co", "-q")) == SUITE
     desk.run("--steering-model=tiny:a").assert_outcomes(passed=6)
     assert ids(desk.run("--steering-model=tiny:a", "--co", "-q", ".")) == ["test_mine.py::test_mine[tiny:a]"]
 

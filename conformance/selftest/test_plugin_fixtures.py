@@ -161,8 +161,9 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(desk: Desk) -> None:
     desk.write(
         test_mine="def test_one(steering_model): pass\ndef test_two(steering_model): pass",
         test_other="def test_three(steering_adapter): pass",
+        test_third="def test_four(request): request.getfixturevalue('steering_model')",
     )
-    result = desk.run("--steering-model=tiny:broken", "test_mine.py", "test_other.py")
+    result = desk.run("--steering-model=tiny:broken", "test_mine.py", "test_other.py", "test_third.py")
     assert result.ret == 1
     assert desk.loaded() == ["tiny:broken"]
     result.stdout.fnmatch_lines(

@@ -82,6 +82,19 @@ def test_lf_does_not_judge(desk: Desk) -> None:
     assert STALE not in result.outlines
 
 
+def test_a_run_that_was_cut_short_is_not_judged(desk: Desk) -> None:
+    desk.ini("steering_known_failures = exact-delta: a bug")
+    desk.write(
+        stop="""
+        def pytest_runtest_teardown(item):
+            item.session.shouldstop = "exact_delta" in item.nodeid and "enough"
+        """
+    )
+    result = desk.run(MODEL, "-p", "stop")
+    assert result.parseoutcomes() == {"passed": 2}
+    assert (result.ret, STALE in result.outlines) == (2, False)
+
+
 def test_a_requirement_that_is_not_applicable_is_not_stale(desk: Desk) -> None:
     desk.ini("steering_known_failures = beams: a bug")
     result = desk.run(MODEL, "--steering-adapter=timid")

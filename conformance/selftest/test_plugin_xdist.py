@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.selftest.desk import Desk
+from pytest_steering.subject import spec_in
 
 MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
 
@@ -51,3 +52,17 @@ def test_models_and_tests_without_any_go_together(desk: Desk) -> None:
     result = desk.run(*MODELS, "-n", "2", "test_mine.py", "test_plain.py", "conformance")
     result.assert_outcomes(passed=4 * 7 + 1)
     assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "spec"),
+    [
+        ("conformance/test_alpha.py::test_one[tiny:a]", "tiny:a"),
+        ("conformance/test_alpha.py::test_one[tiny:a-0]", "tiny:a"),
+        ("conformance/test_alpha.py::test_one[tiny:a-b-hooks-0]", "tiny:a-b"),
+        ("conformance/test_alpha.py::test_one[tiny:ab]", ""),
+        ("test_mine.py::test_one", ""),
+    ],
+)
+def test_an_id_tells_its_model(nodeid: str, spec: str) -> None:
+    assert spec_in(nodeid, ("tiny:a", "tiny:a-b", "tiny:c")) == spec

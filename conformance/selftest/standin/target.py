@@ -13,6 +13,7 @@ from pytest_steering.errors import ArchitectureError, TargetError
 class Model:
     def __init__(self, spec: str) -> None:
         self.spec = spec
+        self.itself = self
         self.hooks: list[Callable[..., None]] = []
 
     def register_forward_pre_hook(self, hook: Callable[..., None], *, with_kwargs: bool) -> None:
