@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -28,7 +28,7 @@ def need_repeatable(trial: Trial) -> None:
         not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
 
 
-def not_applicable(reason: str) -> None:
+def not_applicable(reason: str) -> NoReturn:
     """The test ends here: the requirement has no meaning for this model with this adapter."""
     pytest.skip(PREFIX + reason)
 

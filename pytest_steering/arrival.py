@@ -69,7 +69,8 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
                 tokens = kwargs[name]
                 break
         columns = tokens.shape[1]
-        cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
+        cache = kwargs.get("cache_params")
+        cache = next((value for value in values if hasattr(value, "get_seq_length")), cache)
         passes.append(Pass(_cached_columns(cache, passes), columns))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
@@ -81,7 +82,7 @@ def _cached_columns(cache: Any, passes: Sequence[Pass]) -> int:
         return 0
     try:
         return int(cache.get_seq_length())
-    except (TypeError, ValueError, NotImplementedError):
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
         # A recurrent state does not know how many tokens it has seen.
         return passes[-1].start + passes[-1].columns if passes else 0
 

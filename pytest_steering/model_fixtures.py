@@ -184,9 +184,8 @@ def _load(request: pytest.FixtureRequest, spec: str) -> Target:
 def _share_processors() -> None:
     """Workers of pytest-xdist share the processors: with all threads in each, they would wait for one another."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers > 1:
-        import torch
-
+    torch = sys.modules.get("torch")
+    if workers > 1 and torch is not None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
 
 

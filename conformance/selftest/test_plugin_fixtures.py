@@ -39,12 +39,12 @@ def test_a_marker_names_models_and_needs_no_fixture(desk: Desk) -> None:
         def test_default(request): assert request.getfixturevalue("steering_model").spec == "tiny:a"
         """
     )
-    assert ids(desk.run("--co", "-q", MODEL, "test_mine.py")) == [
-        "test_mine.py::test_function[tiny:m]",
+    assert sorted(ids(desk.run("--co", "-q", MODEL, "test_mine.py"))) == [
         "test_mine.py::TestClass::test_one[tiny:c]",
         "test_mine.py::TestClass::test_two[tiny:n-1]",
         "test_mine.py::TestClass::test_two[tiny:o-1]",
         "test_mine.py::test_default[tiny:a]",
+        "test_mine.py::test_function[tiny:m]",
     ]
     desk.run(MODEL, "test_mine.py").assert_outcomes(passed=5)
     assert desk.loaded() == ["tiny:a", "tiny:c", "tiny:m", "tiny:n", "tiny:o"]

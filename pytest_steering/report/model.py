@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -137,16 +137,18 @@ class Record:
             result.reason = _reason(report, said)
 
     def rows(self) -> list[Row]:
-        """One row per model and adapter, as they ran; a test that asks for no adapter counts for each."""
+        """One row per model and adapter, in the order in which they were named; a test on no adapter counts for each.
+
+        Workers finish in any order: the report does not depend on it.
+        """
         by_spec: dict[str, list[Result]] = {}
         for result in self.results.values():
             by_spec.setdefault(result.spec, []).append(result)
-        return [
-            self._row(spec, adapter, results)
-            for spec, results in by_spec.items()
-            for adapter in dict.fromkeys(result.adapter for result in results if result.adapter)
-            or self.settings.adapters
-        ]
+        rows = []
+        for spec in _ordered(by_spec, self.settings.specs):
+            ran = {result.adapter for result in by_spec[spec] if result.adapter} or self.settings.adapters
+            rows += [self._row(spec, adapter, by_spec[spec]) for adapter in _ordered(ran, self.settings.adapters)]
+        return rows
 
     def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
         model = self.models.get(spec, Model())
@@ -190,6 +192,10 @@ class Record:
                     model.notes.append(text)
                 case "steering_overhead" if report.when == "call":
                     model.overhead.setdefault(result.adapter, {}).update(json.loads(text))
+
+
+def _ordered(found: Collection[str], named: Sequence[str]) -> list[str]:
+    return [name for name in named if name in found] + sorted(name for name in found if name not in named)
 
 
 def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
