@@ -20,7 +20,7 @@ from pytest_steering.trial import Trial
 
 @pytest.mark.steering_requirement(id="layers-found", without_weights=True)
 def test_layers_found(steering_model: Target) -> None:
-    """The decoder layers are found by following the tensors from module to module to the logits.
+    """the decoder layers are found by following the tensors from module to module to the logits.
 
     A refusal says what was seen. Names and config are evidence, never the proof.
     """
@@ -36,7 +36,7 @@ def test_layers_found(steering_model: Target) -> None:
 
 @pytest.mark.steering_requirement(id="layers-chain", without_weights=True)
 def test_layers_chain(trial: Trial) -> None:
-    """Each decoder layer receives exactly what the one before it emitted."""
+    """each decoder layer receives exactly what the one before it emitted."""
     emissions = trial.architecture.emissions
     for number, (emission, following) in enumerate(pairwise(emissions)):
         if emission.receiver is not following.module:
@@ -51,7 +51,7 @@ def test_layers_chain(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="hidden-size-measured", without_weights=True)
 def test_hidden_size_measured(trial: Trial) -> None:
-    """Every decoder layer emits a residual stream of the one measured hidden size.
+    """every decoder layer emits a residual stream of the one measured hidden size.
 
     A config that says otherwise is reported, and the measured width is used.
     """
@@ -67,7 +67,7 @@ def test_hidden_size_measured(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="text-decoder-only", without_weights=True)
 def test_text_decoder_only(trial: Trial) -> None:
-    """Steering the first decoder layer leaves every module that ran before it as it was.
+    """steering the first decoder layer leaves every module that ran before it as it was.
 
     Embeddings, encoders and towers beside the text decoder run before it: a difference there means that another
     part of the model is steered.
@@ -112,7 +112,7 @@ def _same_outputs(before: Call, during: Call) -> None:
 
 @pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)
 def test_each_layer_once(trial: Trial) -> None:
-    """Each decoder layer runs exactly once in a steered forward pass.
+    """each decoder layer runs exactly once in a steered forward pass.
 
     A layer that runs several times is steered several times; a model that runs twice costs twice.
     """
@@ -132,7 +132,7 @@ def test_each_layer_once(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",), without_weights=True)
 def test_default_layers(trial: Trial) -> None:
-    """The default steering layers are the final three, and a plan for them steers all of them.
+    """the default steering layers are the final three, and a plan for them steers all of them.
 
     A model with fewer layers is steered in all it has.
     """
@@ -149,7 +149,7 @@ def test_default_layers(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)
 def test_detection_repeats(trial: Trial) -> None:
-    """Finding the decoder layers again, also in training mode, finds the same ones and leaves the model as it was."""
+    """finding the decoder layers again, also in training mode, finds the same ones and leaves the model as it was."""
     model = trial.model
     modes = [module.training for module in model.modules()]
     model.train()

@@ -21,7 +21,7 @@ PLACES = ("first", "middle", "last")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="exact-delta")
 def test_exact_delta(trial: Trial, place: str, scale: float) -> None:
-    """The steered residual equals the unsteered one plus scale times the vector.
+    """the steered residual equals the unsteered one plus scale times the vector.
 
     Read where the next module receives it, at every token of a batch, in units in the last place. A failure here
     with Δ = scale · v everywhere means that nothing was added: look whether the hook fires and returns its result.
@@ -33,7 +33,7 @@ def test_exact_delta(trial: Trial, place: str, scale: float) -> None:
 @pytest.mark.parametrize("place", ["middle", "last"])
 @pytest.mark.steering_requirement(id="upstream-untouched")
 def test_upstream_untouched(trial: Trial, place: str) -> None:
-    """Everything before the steered layer is bit-equal to the unsteered run.
+    """everything before the steered layer is bit-equal to the unsteered run.
 
     A difference here means that the vector lands a layer early, or that the input was changed instead of the output.
     """
@@ -53,7 +53,7 @@ def test_upstream_untouched(trial: Trial, place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="zero-scale-is-identity")
 def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
-    """At scale 0 every residual and every logit is bit-equal to the unsteered run."""
+    """at scale 0 every residual and every logit is bit-equal to the unsteered run."""
     inputs = trial.prompts.batch()
     plan = trial.plan(trial.layers(place), 0.0)
     steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
@@ -71,7 +71,7 @@ def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="scale-is-linear")
 def test_scale_is_linear(trial: Trial, place: str) -> None:
-    """The delta grows in proportion to the scale, from an eighth to sixty-four.
+    """the delta grows in proportion to the scale, from an eighth to sixty-four.
 
     A dose that is clamped, normalised or rounded shows here at one end of the range.
     """
@@ -84,7 +84,7 @@ def test_scale_is_linear(trial: Trial, place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="sign-is-kept")
 def test_sign_is_kept(trial: Trial, place: str) -> None:
-    """A positive scale moves the residual along the vector and a negative one against it."""
+    """a positive scale moves the residual along the vector and a negative one against it."""
     inputs = trial.prompts.batch()
     for layer in trial.layers(place):
         vector = trial.vector(layer).double()
@@ -103,7 +103,7 @@ def test_sign_is_kept(trial: Trial, place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="logits-diverge")
 def test_logits_diverge(trial: Trial, place: str) -> None:
-    """The logits move by more than the measured noise, to where a second mechanism moves them."""
+    """the logits move by more than the measured noise, to where a second mechanism moves them."""
     inputs = trial.prompts.batch()
     for layer in trial.layers(place):
         plan = trial.plan([layer])
@@ -126,7 +126,7 @@ def test_logits_diverge(trial: Trial, place: str) -> None:
 
 @pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
 def test_tokens_diverge(trial: Trial) -> None:
-    """A strong dose changes the generated tokens, to those that a second mechanism generates."""
+    """a strong dose changes the generated tokens, to those that a second mechanism generates."""
     inputs = trial.prompts.batch(rows=1)
     layer = trial.layers("last")[0]
     plain = trial.generated_plain(inputs)
@@ -149,7 +149,7 @@ def test_tokens_diverge(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="dose-response")
 def test_dose_response(trial: Trial) -> None:
-    """Steering along a token's direction raises that token's logit with every larger dose and lowers it with every
+    """steering along a token's direction raises that token's logit with every larger dose and lowers it with every
     smaller one.
 
     The direction is the gradient of the logit with respect to the last residual stream; doses stay below a third of
@@ -175,5 +175,5 @@ def test_dose_response(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))
 def test_beats_random_direction(trial: Trial) -> None:
-    """A trained direction moves its own behaviour more than random directions of the same size."""
+    """a trained direction moves its own behaviour more than random directions of the same size."""
     not_applicable(f"{trial.target.spec} comes with no contrastive pairs to train a direction from")

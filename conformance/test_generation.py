@@ -18,7 +18,7 @@ from pytest_steering.trial import Trial
 @pytest.mark.parametrize("batch", ["equal", "left-padded"])
 @pytest.mark.steering_requirement(id="every-pass", needs=("GENERATE",))
 def test_every_pass(trial: Trial, batch: str) -> None:
-    """Every pass of generate is steered: the prompt's and each generated token's."""
+    """every pass of generate is steered: the prompt's and each generated token's."""
     if batch == "left-padded":
         need(trial, "BATCH", "PADDING")
     inputs = trial.prompts.batch() if batch == "equal" else trial.prompts.padded("left", numbered=False)
@@ -27,7 +27,7 @@ def test_every_pass(trial: Trial, batch: str) -> None:
 
 @pytest.mark.steering_requirement(id="cache-equals-no-cache", needs=("GENERATE", "CACHE"))
 def test_cache_equals_no_cache(trial: Trial) -> None:
-    """Generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
+    """generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
     inputs, plan = trial.prompts.batch(), _middle(trial)
     cached = checks.passes(trial, plan, inputs, use_cache=True)
     uncached = checks.passes(trial, plan, inputs, use_cache=False)
@@ -38,7 +38,7 @@ def test_cache_equals_no_cache(trial: Trial) -> None:
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.PROMPT, Positions.GENERATED])
 @pytest.mark.steering_requirement(id="single-token-prompt", needs=("GENERATE",))
 def test_single_token_prompt(trial: Trial, positions: Positions) -> None:
-    """A prompt of one token is a prompt: it is steered as one, and so is each token after it.
+    """a prompt of one token is a prompt: it is steered as one, and so is each token after it.
 
     A pass of one token is not always a decode pass.
     """
@@ -50,7 +50,7 @@ def test_single_token_prompt(trial: Trial, positions: Positions) -> None:
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.LAST, Positions.PROMPT])
 @pytest.mark.steering_requirement(id="chunked-prefill", needs=("GENERATE", "CACHE"))
 def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
-    """A prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
+    """a prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
     if positions is not Positions.ALL:
         need(trial, "POSITIONS")
     inputs = trial.prompts.batch()
@@ -61,7 +61,7 @@ def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
 
 @pytest.mark.steering_requirement(id="beams", needs=("GENERATE", "BEAMS"))
 def test_beams(trial: Trial) -> None:
-    """Beam search is steered in every beam of every row: it finds the sequences that a second mechanism finds."""
+    """beam search is steered in every beam of every row: it finds the sequences that a second mechanism finds."""
     inputs = trial.prompts.batch()
     _possible(trial, inputs, num_beams=3)
     plan = _middle(trial)
@@ -79,7 +79,7 @@ def test_beams(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="seeded-sampling", needs=("GENERATE",))
 def test_seeded_sampling(trial: Trial) -> None:
-    """Sampling with a seed draws the tokens that a second mechanism draws with that seed."""
+    """sampling with a seed draws the tokens that a second mechanism draws with that seed."""
     inputs, plan = trial.prompts.batch(), _middle(trial)
     options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     drawn = []
@@ -99,7 +99,7 @@ def test_seeded_sampling(trial: Trial) -> None:
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.GENERATED])
 @pytest.mark.steering_requirement(id="assisted", needs=("GENERATE", "ASSISTED"))
 def test_assisted(trial: Trial, positions: Positions) -> None:
-    """Assisted decoding is steered at every token of a pass that checks several candidates.
+    """assisted decoding is steered at every token of a pass that checks several candidates.
 
     Prompt lookup puts candidates behind the prompt in the first pass: a pass may hold prompt and generated tokens.
     """

@@ -22,7 +22,7 @@ from pytest_steering.trial import Trial
 
 @pytest.mark.steering_requirement(id="clean-after-exit")
 def test_clean_after_exit(trial: Trial) -> None:
-    """After the block the model computes bit-equal to before, and generates the same tokens."""
+    """after the block the model computes bit-equal to before, and generates the same tokens."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
     before = trial.plain_again(inputs).result
     can_generate = trial.can("GENERATE")
@@ -43,7 +43,7 @@ def test_clean_after_exit(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="clean-after-exception")
 def test_clean_after_exception(trial: Trial) -> None:
-    """An exception inside the block leaves the block, and the model computes bit-equal to before."""
+    """an exception inside the block leaves the block, and the model computes bit-equal to before."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
     before = trial.plain_again(inputs).result
     mine = RuntimeError("raised inside the block")
@@ -68,7 +68,7 @@ def test_clean_after_exception(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="re-entry")
 def test_re_entry(trial: Trial) -> None:
-    """The adapter steers again after a block, with the same plan and with another, as if for the first time."""
+    """the adapter steers again after a block, with the same plan and with another, as if for the first time."""
     inputs = trial.prompts.batch()
     layer = trial.layers("middle")[0]
     for plan in (trial.plan([layer]), trial.plan([layer]), trial.plan([layer], -0.5, seed=1), trial.plan([layer])):
@@ -80,7 +80,7 @@ def test_re_entry(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="nesting", needs=("NESTING",))
 def test_nesting(trial: Trial) -> None:
-    """A block inside a block adds its vector, and afterwards the outer one steers alone."""
+    """a block inside a block adds its vector, and afterwards the outer one steers alone."""
     inputs = trial.prompts.batch()
     layer = trial.layers("middle")[0]
     outer, inner = trial.plan([layer]), trial.plan([layer], 0.5, seed=1)
@@ -101,7 +101,7 @@ def test_nesting(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="two-models")
 def test_two_models(trial: Trial) -> None:
-    """Two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
+    """two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
     needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
@@ -126,7 +126,7 @@ def test_two_models(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="model-left-alone")
 def test_model_left_alone(trial: Trial) -> None:
-    """After the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
+    """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers)
     trial.model.train()
     before = belongings(trial.model)
@@ -149,7 +149,7 @@ def test_model_left_alone(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
 def test_steers_after_compile(trial: Trial) -> None:
-    """A model that was compiled and has run before is steered like any other, and is clean afterwards."""
+    """a model that was compiled and has run before is steered like any other, and is clean afterwards."""
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
     plan = trial.plan([layer])
     expected = trial.expected(plan, inputs).result
@@ -179,7 +179,7 @@ def _compiled(trial: Trial, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @pytest.mark.steering_requirement(id="steers-in-inference-mode")
 def test_steers_in_inference_mode(trial: Trial) -> None:
-    """Under torch.inference_mode the model is steered to bit-equal logits."""
+    """under torch.inference_mode the model is steered to bit-equal logits."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
     wanted = trial.steered(plan, inputs).result
     with torch.inference_mode(), trial.steering(plan) as steered:
@@ -193,7 +193,7 @@ def test_steers_in_inference_mode(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="gradients-flow", needs=("GRADIENTS",))
 def test_gradients_flow(trial: Trial) -> None:
-    """The gradient of the logits with respect to the steering vector is the one that a second mechanism gives."""
+    """the gradient of the logits with respect to the steering vector is the one that a second mechanism gives."""
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
 
     def gradient(run: Any) -> torch.Tensor:

@@ -18,7 +18,7 @@ from pytest_steering.trial import Trial
 
 @pytest.mark.steering_requirement(id="any-scale")
 def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
-    """Any scale, from zero over the tiniest to near overflow and of either sign, gives exactly its dose."""
+    """any scale, from zero over the tiniest to near overflow and of either sign, gives exactly its dose."""
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
     vector = trial.vector(layer)
     most = torch.finfo(trial.architecture.emissions[layer].dtype).max / 8 / float(vector.abs().max())
@@ -34,7 +34,7 @@ def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.steering_requirement(id="any-vector")
 def test_any_vector(trial: Trial, request: pytest.FixtureRequest) -> None:
-    """Any finite vector arrives element by element: dense, sparse, one-hot, constant, or of a wide range."""
+    """any finite vector arrives element by element: dense, sparse, one-hot, constant, or of a wide range."""
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
     width, size = trial.architecture.hidden_size, trial.residual_size(layer)
 
@@ -67,7 +67,7 @@ def _vector(kind: str, width: int, seed: int) -> Tensor:
 
 @pytest.mark.steering_requirement(id="any-layer-and-length")
 def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> None:
-    """Every decoder layer is steered exactly, for batches of any number of rows and tokens."""
+    """every decoder layer is steered exactly, for batches of any number of rows and tokens."""
 
     def check(layer: int, rows: int, tokens: int, seed: int) -> None:
         checks.forward(trial, trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
@@ -86,7 +86,7 @@ def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> N
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
 @pytest.mark.steering_requirement(id="dtype-kept")
 def test_dtype_kept(trial: Trial, dtype: str) -> None:
-    """A vector of any floating-point dtype steers, and the residual stream keeps the model's dtype.
+    """a vector of any floating-point dtype steers, and the residual stream keeps the model's dtype.
 
     A float32 vector added to a bfloat16 residual promotes it, and the next layer fails or slows down.
     """
@@ -100,7 +100,7 @@ def test_dtype_kept(trial: Trial, dtype: str) -> None:
 @pytest.mark.parametrize("times", [2.0, 1e6])
 @pytest.mark.steering_requirement(id="finite-or-refused")
 def test_finite_or_refused(trial: Trial, times: float) -> None:
-    """A dose that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
+    """a dose that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
 
     float16 ends at 65504: an infinity in the residual stream becomes NaN logits without an error anywhere.
     """

@@ -16,7 +16,7 @@ SIDES = ("left", "right")
 @pytest.mark.parametrize("positions", list(Positions))
 @pytest.mark.steering_requirement(id="only-these-positions", needs=("POSITIONS",))
 def test_only_these_positions(trial: Trial, positions: Positions, run: str) -> None:
-    """Exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
+    """exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
 
     Positions are absolute: the same tokens in a forward pass, in the prefill and in every decode pass.
     """
@@ -31,7 +31,7 @@ def test_only_these_positions(trial: Trial, positions: Positions, run: str) -> N
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.steering_requirement(id="every-row", needs=("BATCH",))
 def test_every_row(trial: Trial, place: str) -> None:
-    """Every row of a batch is steered by the same vector.
+    """every row of a batch is steered by the same vector.
 
     A layer that returns a bare tensor turns output[0] into batch row 0.
     """
@@ -43,7 +43,7 @@ def test_every_row(trial: Trial, place: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.steering_requirement(id="padding-untouched", needs=("BATCH", "PADDING"))
 def test_padding_untouched(trial: Trial, side: str) -> None:
-    """Padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
+    """padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
     for layer in trial.layers("middle"):
         checks.forward(trial, trial.plan([layer]), trial.prompts.padded(side))
 
@@ -51,14 +51,14 @@ def test_padding_untouched(trial: Trial, side: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.steering_requirement(id="padded-equals-unpadded", needs=("BATCH", "PADDING"))
 def test_padded_equals_unpadded(trial: Trial, side: str) -> None:
-    """A padded row is steered to the same logits as the same row without padding, within rounding."""
+    """a padded row is steered to the same logits as the same row without padding, within rounding."""
     inputs = trial.prompts.padded(side)
     _rows_alone(trial, inputs, f"{side} padding")
 
 
 @pytest.mark.steering_requirement(id="batch-equals-single", needs=("BATCH",))
 def test_batch_equals_single(trial: Trial) -> None:
-    """A row in a batch is steered to the same logits as the same row alone, within rounding."""
+    """a row in a batch is steered to the same logits as the same row alone, within rounding."""
     _rows_alone(trial, trial.prompts.batch(), "batch")
 
 

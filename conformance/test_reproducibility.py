@@ -20,7 +20,7 @@ from pytest_steering.trial import Trial
 
 @pytest.mark.steering_requirement(id="same-twice")
 def test_same_twice(trial: Trial) -> None:
-    """Two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
+    """two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
     need_repeatable(trial)
     first, second = (trial.steered(plan, inputs).result for _ in range(2))
@@ -35,7 +35,7 @@ def test_same_twice(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="same-in-fresh-process")
 def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
-    """A fresh process that loads the same model and steers it the same way gets bit-equal logits."""
+    """a fresh process that loads the same model and steers it the same way gets bit-equal logits."""
     if isinstance(fresh_run, str):
         not_applicable(fresh_run)
     assert isinstance(fresh_run, FreshRun)
@@ -56,7 +56,7 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 
 @pytest.mark.steering_requirement(id="rng-untouched")
 def test_rng_untouched(trial: Trial) -> None:
-    """Steering draws from no random state: torch's, Python's and NumPy's are as they were."""
+    """steering draws from no random state: torch's, Python's and NumPy's are as they were."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
     with _own_random_state():
         before = _random_states()
@@ -99,7 +99,7 @@ def _own_random_state() -> Iterator[None]:
 
 @pytest.mark.steering_requirement(id="order-independent")
 def test_order_independent(trial: Trial) -> None:
-    """What ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
+    """what ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
     need_repeatable(trial)
     batches = [trial.prompts.batch(), trial.prompts.batch(rows=1, tokens=3, seed=5)]
     plans = [trial.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_doses(trial))]

@@ -22,7 +22,7 @@ PLACES = ("first", "middle", "last")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="residual-shape", without_weights=True)
 def test_residual_shape(trial: Trial, place: str) -> None:
-    """A steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
+    """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
     inputs = trial.prompts.batch()
     rows, columns = trial.prompts.ids(inputs).shape
     wanted = (rows, columns, trial.architecture.hidden_size)
@@ -38,7 +38,7 @@ def test_residual_shape(trial: Trial, place: str) -> None:
 
 @pytest.mark.steering_requirement(id="steering-tensor-shape", without_weights=True)
 def test_steering_tensor_shape(trial: Trial) -> None:
-    """The steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
+    """the steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
     layers = trial.architecture.steering_layers
     plan = trial.plan(layers)
     stacked = vectors.stack(plan.vectors)
@@ -58,7 +58,7 @@ def test_steering_tensor_shape(trial: Trial) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="output-type-preserved", without_weights=True)
 def test_output_type_preserved(trial: Trial, place: str) -> None:
-    """A steered layer returns the same type as before, with everything beside the residual stream untouched.
+    """a steered layer returns the same type as before, with everything beside the residual stream untouched.
 
     A tuple stays a tuple of the same length, a tensor stays a tensor: the code around the layer relies on it.
     """
@@ -110,7 +110,7 @@ _WRONG: dict[str, Callable[[int], Tensor]] = {
 @pytest.mark.parametrize("case", [*_WRONG, "layer too high", "negative layer"])
 @pytest.mark.steering_requirement(id="wrong-shape-refused", without_weights=True)
 def test_wrong_shape_refused(trial: Trial, case: str) -> None:
-    """A vector of another shape, a NaN or a layer that does not exist is refused with a ValueError, and nothing is
+    """a vector of another shape, a NaN or a layer that does not exist is refused with a ValueError, and nothing is
     changed.
 
     A wrong vector that is accepted is broadcast silently and steers something else.
@@ -145,7 +145,7 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="logits-shape", without_weights=True)
 def test_logits_shape(trial: Trial, place: str) -> None:
-    """The steered model returns logits of the same shape and dtype as the unsteered one."""
+    """the steered model returns logits of the same shape and dtype as the unsteered one."""
     inputs = trial.prompts.batch()
     plain = trial.plain(inputs).result
     plan = trial.plan(trial.layers(place)[:1])

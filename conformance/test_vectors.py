@@ -19,7 +19,7 @@ PLACES = ("first", "middle", "last")
 
 @pytest.mark.steering_requirement(id="vectors-nonzero")
 def test_vectors_nonzero(trial: Trial) -> None:
-    """The difference in means of contrastive prompts is finite and not zero at every steering layer, and it arrives.
+    """the difference in means of contrastive prompts is finite and not zero at every steering layer, and it arrives.
 
     A zero vector steers nothing and every test that only asks for "no error" passes with it.
     """
@@ -35,7 +35,7 @@ def test_vectors_nonzero(trial: Trial) -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="planted-direction-recovered")
 def test_planted_direction_recovered(trial: Trial, place: str) -> None:
-    """A direction planted by steering is recovered by difference in means, with its sign and size.
+    """a direction planted by steering is recovered by difference in means, with its sign and size.
 
     The same prompts run once with half the vector and once with minus half: their difference is the vector.
     """
@@ -59,7 +59,7 @@ def test_planted_direction_recovered(trial: Trial, place: str) -> None:
 
 @pytest.mark.steering_requirement(id="vector-round-trip")
 def test_vector_round_trip(trial: Trial, tmp_path: Path) -> None:
-    """Vectors saved and loaded again are bit-equal, and steer to bit-equal logits."""
+    """vectors saved and loaded again are bit-equal, and steer to bit-equal logits."""
     layer = trial.layers("middle")[0]
     plan = trial.plan([layer])
     file = tmp_path / "vectors.safetensors"
@@ -77,7 +77,7 @@ def test_vector_round_trip(trial: Trial, tmp_path: Path) -> None:
 
 @pytest.mark.steering_requirement(id="foreign-vector-refused")
 def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
-    """Vectors of another model are refused, by the file's fingerprint and by the adapter.
+    """vectors of another model are refused, by the file's fingerprint and by the adapter.
 
     A vector of another width is broadcast or crashes in the middle of a pass; one of another depth steers whatever
     layer has that number.
@@ -107,7 +107,7 @@ def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
 
 @pytest.mark.steering_requirement(id="caller-vector-unchanged")
 def test_caller_vector_unchanged(trial: Trial) -> None:
-    """The caller's steering vectors are bit-equal after steering, on the same storage and without a gradient."""
+    """the caller's steering vectors are bit-equal after steering, on the same storage and without a gradient."""
     layers = trial.layers("middle")
     given = {layer: trial.vector(layer) for layer in layers}
     before = {layer: vector.clone() for layer, vector in given.items()}

@@ -13,9 +13,7 @@ from pytest_steering.errors import Violation
 from pytest_steering.options import settings_of
 from pytest_steering.subject import Clause, Subject
 
-_LIBRARIES = re.compile(
-    r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)"
-)
+_LIBRARIES = re.compile(r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)")
 
 
 def violation_text(item: pytest.Item, subject: Subject, clause: Clause, violation: Violation) -> str:

@@ -62,14 +62,11 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--steering-adapter",
         metavar="NAME",
-        help="Steering implementation to test: an installed name or module:attribute "
-        "(repeatable; default: hooks)",
+        help="Steering implementation to test: an installed name or module:attribute (repeatable; default: hooks)",
         **repeatable,
     )
     group.addoption("--steering-device", metavar="DEVICE", help="Device to run models on, for example cuda:1")
-    group.addoption(
-        "--steering-dtype", metavar="DTYPE", help="Floating-point type to run models in, for example bf16"
-    )
+    group.addoption("--steering-dtype", metavar="DTYPE", help="Floating-point type to run models in, for example bf16")
     group.addoption(
         "--steering-report",
         metavar="PATH",
@@ -81,12 +78,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="Let a checkpoint run the Python code that comes with it",
     )
-    parser.addini(
-        "steering_models", "Models to test when --steering-model names none", type="args", default=[]
-    )
-    parser.addini(
-        "steering_adapter", "Adapters to test when --steering-adapter names none", type="args", default=[]
-    )
+    parser.addini("steering_models", "Models to test when --steering-model names none", type="args", default=[])
+    parser.addini("steering_adapter", "Adapters to test when --steering-adapter names none", type="args", default=[])
     parser.addini(
         "steering_known_failures",
         'Requirements that are known to fail, one "requirement-id: reason" a line',

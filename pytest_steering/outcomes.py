@@ -84,9 +84,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             report.wasxfail = known
 
 
-def _judged(
-    item: pytest.Item, subject: Subject, clause: Clause, error: BaseException
-) -> tuple[str, str, str]:
+def _judged(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> tuple[str, str, str]:
     if not isinstance(error, Violation):
         return error_text(item, subject, clause, error), cause(item.config, error), ""
     reason = f"{error.where}: {one_line(error.detail)}" if error.where else one_line(error.detail)

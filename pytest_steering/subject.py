@@ -47,9 +47,7 @@ def subject_of(item: pytest.Item) -> Subject:
     titles = item.config.stash.setdefault(TITLES, {})
     adapter = (getattr(item, "funcargs", None) or {}).get(ADAPTER)
     if adapter is not None:
-        titles[spec, name] = " ".join(
-            str(part) for part in (adapter.name, getattr(adapter, "version", "")) if part
-        )
+        titles[spec, name] = " ".join(str(part) for part in (adapter.name, getattr(adapter, "version", "")) if part)
     return Subject(spec, name, titles.get((spec, name), name))
 
 

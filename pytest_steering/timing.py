@@ -36,16 +36,13 @@ def seconds_of(run: Callable[[], Any], device: torch.device) -> float:
 
 
 def overhead(
-    steered: Callable[[], Any],
-    unsteered: Callable[[], Any],
-    device: torch.device,
-    *,
-    pairs: int = 15,
-    enough_seconds: float = 2.0,
+    steered: Callable[[], float], unsteered: Callable[[], float], *, pairs: int = 15, enough_seconds: float = 2.0
 ) -> Overhead:
     """Steered and unsteered runs in turn, each pair in the other order than the one before.
 
-    One pair to warm up; fewer pairs, but at least three, when they take longer than ``enough_seconds``.
+    Each function returns the seconds of one run (see ``seconds_of``), so that what it prepares is not counted: an
+    unsteered run must be made outside the adapter's block. One pair to warm up; fewer pairs, but at least three, when
+    they take longer than ``enough_seconds``.
     """
     for run in (unsteered, steered):
         run()
@@ -53,9 +50,9 @@ def overhead(
     started = time.perf_counter()
     for number in range(pairs):
         if number % 2:
-            one, other = seconds_of(steered, device), seconds_of(unsteered, device)
+            one, other = steered(), unsteered()
         else:
-            other, one = seconds_of(unsteered, device), seconds_of(steered, device)
+            other, one = unsteered(), steered()
         times.append((one, other))
         if number >= 2 and time.perf_counter() - started > enough_seconds:
             break

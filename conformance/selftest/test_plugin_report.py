@@ -75,9 +75,9 @@ def test_the_json_report(desk: Desk, workers: tuple[str, ...]) -> None:
 
 
 def test_the_report_is_the_same_under_xdist(desk: Desk) -> None:
-    args = ("--steering-model=tiny:b", MODEL, "--steering-adapter=old", "--steering-adapter=hooks")
+    models = ("--steering-model=tiny:b", MODEL)
     desk.write(slow="import time\ndef pytest_runtest_call(item): time.sleep(0.1 * ('tiny:b' in item.nodeid))")
-    args = (*args, "-p", "slow")
+    args = (*models, "--steering-adapter=old", "--steering-adapter=hooks", "-p", "slow")
     desk.run(*args, "--steering-report=one.json", "--steering-report=same.json")
     desk.run(*args, "--steering-report=two.json", "-n", "2")
     assert timeless(desk.report("one.json")) == timeless(desk.report("two.json"))

@@ -35,9 +35,9 @@ def test_every_requirement_of_version_1_0_is_there() -> None:
 def test_each_states_what_is_true() -> None:
     for requirement in catalogue().values():
         assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", requirement.id)
-        assert requirement.sentence[0].isupper()
+        assert requirement.sentence[0].islower()
         assert "\n" not in requirement.sentence
-        assert not requirement.sentence.startswith(("Check", "Test", "Verify", "Ensure"))
+        assert not requirement.sentence.startswith(("check", "test", "verify", "ensure"))
 
 
 def test_first_sentence() -> None:
