@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.dataflow import hooked
+from pytest_steering.residual import tensors_in
 
 
 @dataclass(eq=False)
@@ -25,6 +26,8 @@ class Pass:
     columns: int
     arrived: dict[int, Tensor] = field(default_factory=dict)
     """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it."""
+    added: dict[int, Tensor] = field(default_factory=dict)
+    """Decoder layer index → the absolute values that the layer's own parts added up: what it rounded along the way."""
 
 
 @dataclass(eq=False)
@@ -39,9 +42,12 @@ class Trace:
         return self.passes[0].arrived[layer]
 
 
-def observe(architecture: Architecture, layers: Sequence[int], run: Callable[[], Any]) -> Trace:
+def observe(
+    architecture: Architecture, layers: Sequence[int], run: Callable[[], Any], *, inside: bool = False
+) -> Trace:
     """Every pass made while ``run`` runs, with a copy of what arrived after each of ``layers``.
 
+    With ``inside``, also how large the numbers were that each of these layers added to the residual stream.
     To be called inside the adapter's block, so that the hooks here run after the adapter's own.
     """
     trace = Trace([])
@@ -53,6 +59,8 @@ def observe(architecture: Architecture, layers: Sequence[int], run: Callable[[],
                 trace.passes[-1].arrived[layer] = tensor.detach().clone()
 
             stack.enter_context(arriving(architecture.emissions[layer], keep))
+            if inside:
+                stack.enter_context(_adding(architecture.emissions[layer], layer, trace.passes))
         trace.result = run()
     return trace
 
@@ -74,6 +82,27 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
         passes.append(Pass(_cached_columns(cache, passes), columns))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
+        yield
+
+
+@contextmanager
+def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None]:
+    """The absolute outputs of the layer's own parts (attention, feed-forward, …) are summed for each pass."""
+
+    def add(_module: nn.Module, _args: Any, output: Any) -> None:
+        part = next((tensor for _, tensor in tensors_in(output)), None)
+        if part is None or not part.is_floating_point():
+            return
+        added = passes[-1].added
+        part = part.detach().abs().double()
+        if layer not in added:
+            added[layer] = part
+        elif added[layer].shape == part.shape:
+            added[layer] = added[layer] + part
+
+    # A norm has no matrix: what it returns is read by the parts and not added to the residual stream.
+    parts = [part for part in emission.module.children() if any(p.ndim >= 2 for p in part.parameters())]
+    with hooked(*(part.register_forward_hook(add) for part in parts)):
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pytest_steering import verdicts
+from pytest_steering import tolerance, verdicts
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.trial import Trial
@@ -30,8 +30,9 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
         plan.scale,
         asked,
         where=named(plan, first),
-        incoming=plain.arrived(first - 1) if first else None,
+        added=plain.passes[0].added.get(first),
         padding=_padding(inputs),
+        ulps=tolerance.ulps_of(trial.adapter, plain.arrived(first).dtype),
         floor=trial.floor(first),
     )
     if later:
@@ -76,7 +77,9 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
                 plan.scale,
                 asked[:, columns],
                 where=f"{named(plan, layer)}, pass {number}",
+                added=before.added.get(layer),
                 padding=None if padding is None else padding[:, columns],
+                ulps=tolerance.ulps_of(trial.adapter, before.arrived[layer].dtype),
                 floor=trial.floor(layer),
                 first_column=step.start,
             )

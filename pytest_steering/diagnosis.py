@@ -100,6 +100,8 @@ def _wrong_dose(evidence: Evidence) -> str:
     ):
         if factor != 1.0 and abs(dose - scale * factor) <= 1e-3 * abs(scale * factor):
             return cause
+    if abs(dose / scale - 1) < 1e-3:
+        return "the vector loses precision on its way"
     return f"the dose is {dose / scale:.4g} times what the plan says"
 
 

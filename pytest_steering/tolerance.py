@@ -10,6 +10,9 @@ from torch import Tensor
 ULPS = 2
 """Allowed error of one steered element, in units in the last place of the layer's dtype."""
 
+ACCUMULATED_ULPS = 32
+"""The same for an adapter that adds inside a matrix product, which rounds after each of its terms."""
+
 _KERNEL_EPS = {torch.float64: 1024, torch.float32: 16, torch.float16: 4, torch.bfloat16: 4}
 
 
@@ -20,13 +23,22 @@ def ulp(magnitude: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.exp2(exponent) * info.eps
 
 
-def addition(magnitude: Tensor, dtype: torch.dtype, *, floor: float = 0.0) -> Tensor:
-    """Allowed error of ``h + scale * v``: ``ULPS`` units in the last place of the largest number involved.
+def ulps_of(adapter: object, dtype: torch.dtype) -> int:
+    """How many units in the last place an adapter may be off: more if it says that it ``accumulates``.
+
+    Half precision is accumulated in float32 and rounded once, so nothing more is allowed there.
+    """
+    inside = bool(getattr(adapter, "accumulates", False)) and dtype in (torch.float32, torch.float64)
+    return ACCUMULATED_ULPS if inside else ULPS
+
+
+def addition(magnitude: Tensor, dtype: torch.dtype, *, ulps: int = ULPS, floor: float = 0.0) -> Tensor:
+    """Allowed error of ``h + scale * v``: ``ulps`` units in the last place of the largest number involved.
 
     In bfloat16 200 + 0.3 is 200: an absolute tolerance would call that wrong or miss a real error. ``floor`` is the
     measured difference of two unsteered runs.
     """
-    return ULPS * ulp(magnitude, dtype) + floor
+    return ulps * ulp(magnitude, dtype) + floor
 
 
 def rounding(reference: Tensor, *, floor: float = 0.0) -> float:

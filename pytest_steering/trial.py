@@ -145,7 +145,7 @@ class Trial:
     def plain_again(self, inputs: Mapping[str, Tensor]) -> Trace:
         """Another unsteered forward pass."""
         with self.running():
-            return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, inputs))
+            return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, inputs), inside=True)
 
     def steered(self, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs`` under the adapter, watched after every layer."""
@@ -187,7 +187,8 @@ class Trial:
     def replayed(self, sequences: Tensor, inputs: Mapping[str, Tensor], layers: Sequence[int], **options: Any) -> Trace:
         """Unsteered ``generate`` made to choose the tokens of ``sequences``: the same passes, nothing added."""
         with self.running():
-            return self._generate(self.model, inputs, layers, {**options, "logits_processor": forced(sequences)})
+            options = {**options, "logits_processor": forced(sequences)}
+            return self._generate(self.model, inputs, layers, options, inside=True)
 
     def generated_plain(self, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
         """The sequences that the unsteered model generates."""
@@ -201,7 +202,13 @@ class Trial:
             return self._generate(self.model, inputs, tuple(plan.vectors), options)
 
     def _generate(
-        self, call: Any, inputs: Mapping[str, Tensor], layers: Sequence[int], options: Mapping[str, Any]
+        self,
+        call: Any,
+        inputs: Mapping[str, Tensor],
+        layers: Sequence[int],
+        options: Mapping[str, Any],
+        *,
+        inside: bool = False,
     ) -> Trace:
         tokens = self.workload.new_tokens
         settings = {
@@ -211,7 +218,7 @@ class Trial:
             "pad_token_id": self.target.pad_token_id,
             **options,
         }
-        return observe(self.architecture, tuple(layers), lambda: call.generate(**inputs, **settings))
+        return observe(self.architecture, tuple(layers), lambda: call.generate(**inputs, **settings), inside=inside)
 
     # Measures
 

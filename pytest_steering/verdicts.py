@@ -19,16 +19,17 @@ def arrives(
     asked: Tensor,
     *,
     where: str,
-    incoming: Tensor | None = None,
+    added: Tensor | None = None,
     padding: Tensor | None = None,
+    ulps: int = tolerance.ULPS,
     floor: float = 0.0,
     first_column: int = 0,
 ) -> None:
     """The steered residual stream is the unsteered one plus ``scale * vector`` at the ``asked`` tokens and bit-equal
     elsewhere.
 
-    ``steered`` and ``plain`` are ``(rows, columns, hidden_size)``, ``asked`` is ``(rows, columns)``; ``incoming`` is
-    what the layer received, which bounds the rounding of an adapter that adds inside the layer.
+    ``steered`` and ``plain`` are ``(rows, columns, hidden_size)``, ``asked`` is ``(rows, columns)``; ``added`` are the
+    absolute values that the layer added up itself: an adapter that adds inside the layer rounds where they are large.
     """
     if steered.shape != plain.shape:
         raise Violation(f"shape {tuple(steered.shape)} arrives, {tuple(plain.shape)} without steering", where=where)
@@ -43,9 +44,9 @@ def arrives(
     before, after = plain.double(), steered.double()
     expected = torch.where(asked.unsqueeze(-1), before + delta, before)
     magnitude = torch.maximum(torch.maximum(before.abs(), expected.abs()), delta.abs())
-    if incoming is not None:
-        magnitude = torch.maximum(magnitude, incoming.double().abs())
-    allowed = tolerance.addition(magnitude, plain.dtype, floor=floor)
+    if added is not None and added.shape == plain.shape:
+        magnitude = torch.maximum(magnitude, before.abs() + added.to(plain.device))
+    allowed = tolerance.addition(magnitude, plain.dtype, ulps=ulps, floor=floor)
     allowed = torch.where(asked.unsqueeze(-1), allowed, torch.full_like(allowed, floor))
     excess = (after - expected).abs()
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
@@ -53,14 +54,14 @@ def arrives(
     evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, first_column)
     if bool((excess > allowed).any()):
         row, column, _ = _worst(excess - allowed)
-        within = f"{tolerance.ULPS} ulp" if bool(asked[row, column]) else "none (not steered here)"
+        within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"
         raise Violation(
             f"max |Δ| {float(excess[row, column].max()):.1e} at row {row}, position {first_column + column}; "
             f"allowed {within}",
             where=where,
             likely=likely_cause(evidence),
         )
-    _right_dose(evidence, magnitude, plain.dtype, where)
+    _right_dose(evidence, magnitude, plain.dtype, ulps, where)
 
 
 def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "") -> None:
@@ -95,7 +96,7 @@ def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", li
         raise Violation(f"{what}: the first other token is at row {row}, position {column}", where=where, likely=likely)
 
 
-def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, where: str) -> None:
+def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps: int, where: str) -> None:
     """The dose measured over all steered elements: an error of one percent hides in an element, not in their mean."""
     if evidence.scale == 0 or not bool(evidence.where.any()):
         return
@@ -104,7 +105,7 @@ def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, where
     if not bool(torch.isfinite(observed).all()):
         return
     dose = float((observed @ vector / (vector @ vector)).mean())
-    allowed = tolerance.dose(vector, magnitude[evidence.where], dtype)
+    allowed = tolerance.dose(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
     if abs(dose - 1) > allowed:
         raise Violation(
             f"the mean dose is {dose:.5f} times the plan's; allowed 1 ± {allowed:.1e}",

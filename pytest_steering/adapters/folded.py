@@ -28,6 +28,8 @@ class FoldedAdapter:
     """
 
     name = "folded"
+    accumulates = True
+    """The vector is added inside a matrix product, whose rounding is allowed for."""
     capabilities = frozenset(
         {
             Capability.MULTI_LAYER,
