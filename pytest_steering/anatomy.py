@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pytest_steering.residual import Layout
+from pytest_steering.wording import found
 
 FINAL_LAYERS = 3
 
@@ -77,11 +78,7 @@ class Architecture:
 
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""
-        plural = "layer" if self.num_layers == 1 else "layers"
-        return (
-            f"Found {self.layers_path} with {self.num_layers} {plural}, hidden size {self.hidden_size}, "
-            f"{self.output_kind} output; steering layers {list(self.steering_layers)}"
-        )
+        return found(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The facts that the report carries."""

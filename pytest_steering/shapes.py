@@ -14,6 +14,9 @@ from pytest_steering.errors import TargetError
 from pytest_steering.quiet import quiet_transformers
 from pytest_steering.specs import Spec, one_line
 
+_ATTENTION = None if int(transformers.__version__.split(".")[0]) >= 5 else "eager"
+"""transformers 4 looks at the mask's values to choose an attention kernel, and here there are none."""
+
 
 def fake_model(
     spec: Spec, *, dtype: torch.dtype | None, trust_remote_code: bool
@@ -28,12 +31,11 @@ def fake_model(
         with quiet_transformers():
             config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
             auto: Any = auto_class(config)
-            # Eager attention: the others look at the mask's values to choose a kernel, and here there are none.
             with mode:
                 model = auto.from_config(
                     config,
                     dtype=dtype or config_dtype(config),
-                    attn_implementation="eager",
+                    attn_implementation=_ATTENTION,
                     trust_remote_code=trust_remote_code,
                 )
     except Exception as error:

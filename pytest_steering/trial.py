@@ -145,7 +145,12 @@ class Trial:
     def plain_again(self, inputs: Mapping[str, Tensor]) -> Trace:
         """Another unsteered forward pass."""
         with self.running():
-            return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, inputs), inside=True)
+            return observe(
+                self.architecture,
+                self.every_layer,
+                lambda: self._logits(self.model, inputs),
+                inside=self.target.has_weights,
+            )
 
     def steered(self, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs`` under the adapter, watched after every layer."""

@@ -61,7 +61,7 @@ def test_modules_that_nobody_listed(model: type[nn.Module], path: str, layers: i
 
 def test_what_it_says() -> None:
     assert detect_architecture(tiny_model("llama")).summary() == (
-        "Found model.layers with 4 layers, hidden size 32, tensor output; steering layers [1, 2, 3]"
+        "Found model.layers with 4 layers, hidden size 32; steering layers [1, 2, 3]"
     )
 
 

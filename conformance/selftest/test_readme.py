@@ -91,3 +91,15 @@ def test_the_example_tests_run(project: Path) -> None:
 def test_the_example_adapter_is_short() -> None:
     assert "class MyAdapter" in PYTHON[0]
     assert len(PYTHON[0].splitlines()) < 40
+
+
+def test_the_example_failure_is_a_real_one() -> None:
+    result = run(
+        "pytest --steering-model=tiny:llama --steering-adapter=fixtures.known_bad.tokens:RowZero "
+        '-p no:cacheprovider "conformance/test_positions.py::test_every_row[tiny:llama-middle]"',
+        ROOT,
+    )
+    shown = re.search(r"<!-- first failure -->\n```text\n(.*?)\n```", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1] in result.stdout
+    assert result.returncode == 1

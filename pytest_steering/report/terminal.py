@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.requirements import SUITE_VERSION, catalogue
+from pytest_steering.wording import found
 
 FAILING = (Outcome.FAILED, Outcome.ERROR)
+
+_MANY = 8
+"""More requirements than this, all for one reason, are not listed by name."""
 
 
 def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]) -> None:
@@ -46,15 +49,6 @@ def block(row: Row) -> Iterator[str]:
         yield f"{group:{width}}  {counts(part)}"
 
 
-def found(architecture: dict[str, Any]) -> str:
-    """Where the decoder layers are, how many, how wide, and which are steered by default."""
-    number = architecture["num_layers"]
-    return (
-        f"Found {architecture['layers_path']} with {number} {'layer' if number == 1 else 'layers'}, "
-        f"hidden size {architecture['hidden_size']}; steering layers {architecture['steering_layers']}"
-    )
-
-
 def verdict(row: Row) -> str:
     """The one line that says it all."""
     who = f"{row.spec} with {row.title}"
@@ -75,6 +69,12 @@ def counts(row: Row) -> str:
         ("known", row.ids(Outcome.KNOWN)),
         ("n.a.", row.not_applicable),
     ):
-        if ids:
+        if len(ids) > _MANY and len(reasons := _reasons(row, ids)) == 1:
+            parts.append(f"{len(ids)} {word}: {reasons.pop()}")
+        elif ids:
             parts.append(f"{len(ids)} {word}: {', '.join(ids)}")
     return ", ".join(parts)
+
+
+def _reasons(row: Row, ids: list[str]) -> set[str]:
+    return {result.reason for result in row.results if result.id in ids}
