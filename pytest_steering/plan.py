@@ -52,7 +52,10 @@ class SteeringPlan:
         object.__setattr__(self, "positions", Positions(self.positions))
 
     def check(self, architecture: Architecture) -> None:
-        """The plan fits the model, or ``ValueError`` names the layer or the width that does not."""
+        """The plan fits the model, or ``ValueError`` names the layer, the width or the dose that does not.
+
+        A dose that overflows the dtype of the residual stream would send infinities down the model.
+        """
         for layer, vector in self.vectors.items():
             if layer >= architecture.num_layers:
                 raise ValueError(
@@ -63,6 +66,12 @@ class SteeringPlan:
                 raise ValueError(
                     f"the steering vector of layer {layer} has {vector.shape[0]} elements; "
                     f"the residual stream of {architecture.layers_path} is {architecture.hidden_size} wide"
+                )
+            dtype = architecture.emissions[layer].dtype
+            if not bool(torch.isfinite((vector.detach().double() * self.scale).to(dtype)).all()):
+                raise ValueError(
+                    f"scale {self.scale:g} times the steering vector of layer {layer} overflows "
+                    f"{str(dtype).removeprefix('torch.')}, the dtype of the residual stream"
                 )
 
 

@@ -12,21 +12,12 @@ from pytest_steering.plan import SteeringPlan
 
 
 def scaled(plan: SteeringPlan, layer: int, dtype: torch.dtype) -> Tensor:
-    """``scale * vector`` in ``dtype``, rounded once from double precision.
-
-    Raises ``ValueError`` when it overflows that dtype.
-    """
-    delta = (plan.vectors[layer].double() * plan.scale).to(dtype)
-    if not bool(torch.isfinite(delta.detach()).all()):
-        raise ValueError(
-            f"scale {plan.scale:g} times the steering vector of layer {layer} overflows "
-            f"{str(dtype).removeprefix('torch.')}, the dtype of the residual stream"
-        )
-    return delta
+    """``scale * vector`` in ``dtype``, rounded once from double precision."""
+    return (plan.vectors[layer].double() * plan.scale).to(dtype)
 
 
 def steps(plan: SteeringPlan, architecture: Architecture) -> dict[int, Step]:
-    """One step for each steered layer; ``ValueError`` when a dose overflows."""
+    """One step for each steered layer of a plan that was checked."""
     return {layer: Step(plan, layer, architecture.emissions[layer]) for layer in plan.vectors}
 
 
