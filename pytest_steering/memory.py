@@ -81,11 +81,11 @@ def plan_workload(
         if work.rows * (work.tokens + work.new_tokens) * per_token <= free // 2:
             if work == _NORMAL:
                 return work
-            note = f"workload shrunk to {work.rows} rows × {work.tokens} tokens: {gigabytes(free)} free"  # noqa: RUF001
+            note = f"workload shrunk to {work.rows} rows × {work.tokens} tokens: {gigabytes(free)} free"
             return Workload(work.rows, work.tokens, work.new_tokens, note)
     least = 2 * _LEAST.rows * (_LEAST.tokens + _LEAST.new_tokens) * per_token
     raise TargetError(
-        f"{_LEAST.rows} rows × {_LEAST.tokens} tokens need {gigabytes(least)} beside the weights, "  # noqa: RUF001
+        f"{_LEAST.rows} rows × {_LEAST.tokens} tokens need {gigabytes(least)} beside the weights, "
         f"{gigabytes(free)} are free on {device}; free some memory or choose another --steering-device"
     )
 

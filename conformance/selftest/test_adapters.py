@@ -94,6 +94,19 @@ def test_an_adapter_that_breaks_the_protocol(name: str, sentence: str) -> None:
     assert str(refusal.value) == sentence
 
 
+@pytest.mark.usefixtures("my_adapters")
+def test_someone_elses_package_registers_one(tmp_path: Path) -> None:
+    package = tmp_path / "my_package-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        "[pytest_steering.adapters]\nmine = my_adapters:NoSteer\ntheirs = not_there:Adapter\n"
+    )
+    assert find_factory("mine").__name__ == "NoSteer"
+    with pytest.raises(SpecError, match=r"steering adapter 'theirs' cannot be imported .*install its package"):
+        find_factory("theirs")
+
+
 def test_a_provided_adapter_comes_first() -> None:
     def mine(model: Any, architecture: Any) -> Any:
         raise NotImplementedError

@@ -97,14 +97,14 @@ def test_workload_shrinks_tokens_before_rows() -> None:
 
 
 def test_shrunk_workload_says_so() -> None:
-    assert plan(230_000_000) == Workload(2, 4, 2, "workload shrunk to 2 rows × 4 tokens: 0.2 GB free")  # noqa: RUF001
+    assert plan(230_000_000) == Workload(2, 4, 2, "workload shrunk to 2 rows × 4 tokens: 0.2 GB free")
 
 
 def test_no_workload_fits() -> None:
     with pytest.raises(TargetError) as caught:
         plan(90_000_000)
     sentence = str(caught.value)
-    assert sentence.startswith("2 rows × 4 tokens need 0.2 GB beside the weights, 0.1 GB are free on cpu; ")  # noqa: RUF001
+    assert sentence.startswith("2 rows × 4 tokens need 0.2 GB beside the weights, 0.1 GB are free on cpu; ")
 
 
 def test_estimate_covers_what_a_run_takes() -> None:
