@@ -22,20 +22,9 @@ memory.available_bytes = lambda device: {free}
 def run(tmp_path: Path, free: int, *arguments: str) -> tuple[str, dict]:  # type: ignore[type-arg]
     (tmp_path / "little.py").write_text(LITTLE.format(free=free))
     report = tmp_path / "report.json"
+    options = ["-p", "little", "--steering-model=tiny:gpt2", f"--steering-report={report}", "-p", "no:cacheprovider"]
     result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "little",
-            "--steering-model=tiny:gpt2",
-            "--benchmark-disable",
-            f"--steering-report={report}",
-            "-p",
-            "no:cacheprovider",
-            *arguments,
-        ],
+        [sys.executable, "-m", "pytest", "--benchmark-disable", *options, *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,
