@@ -51,7 +51,7 @@ def load(url: str, home: Path, *specs: str, **settings: str) -> dict[str, Answer
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (run.returncode, run.stderr) == (0, "")
     lines = [json.loads(line) for line in run.stdout.splitlines()]
@@ -136,7 +136,7 @@ def test_offline_and_not_cached(session: SimpleNamespace) -> None:
     assert session.offline["team/none"].sentence == (
         f"TargetError: team/none: it is not in the cache, and HF_HUB_OFFLINE is set; give a directory, or {REACH}"
     )
-    assert session.offline["team/none"].seconds < 1
+    assert session.offline["team/none"].seconds < 8  # retries take 25
 
 
 def test_nobody_listens_at_the_endpoint(session: SimpleNamespace) -> None:
@@ -145,7 +145,7 @@ def test_nobody_listens_at_the_endpoint(session: SimpleNamespace) -> None:
     assert answers["team/none"].sentence == (
         f"TargetError: team/none: it is not in the cache, and {reason}; give a directory, or {REACH}"
     )
-    assert answers["team/none"].seconds < 2
+    assert answers["team/none"].seconds < 8  # retries take 25
     assert answers["team/normal"].sentence == f"{LOADED}; loaded from the cache: {reason}"
 
 
@@ -156,7 +156,7 @@ def test_nobody_listens_at_the_proxy(tmp_path: Path) -> None:
         "through the proxy 127.0.0.1:9 ([Errno 111] Connection refused); "
         f"give a directory, or {REACH}"
     )
-    assert answers["team/none"].seconds < 2
+    assert answers["team/none"].seconds < 8  # retries take 25
 
 
 def test_endpoint_that_listens_and_never_answers(tmp_path: Path) -> None:
