@@ -23,7 +23,6 @@ class Evidence:
     """``(rows, columns)``: the tokens to steer."""
     padding: Tensor | None = None
     """``(rows, columns)``: true at padding."""
-    first_column: int = 0
 
 
 def likely_cause(evidence: Evidence) -> str:

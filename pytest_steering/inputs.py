@@ -23,10 +23,14 @@ def seeded_vector(target: Target, layer: int = 0, seed: int = 0) -> Tensor:
             f"there is no decoder layer {layer}: "
             f"{architecture.layers_path} has layers 0 to {architecture.num_layers - 1}"
         )
-    generator = torch.Generator().manual_seed(1_000_003 * seed + layer)
-    values = torch.randn(architecture.hidden_size, generator=generator)
+    return zero_mean(architecture.hidden_size, 1_000_003 * seed + layer).to(target.device)
+
+
+def zero_mean(width: int, seed: int) -> Tensor:
+    """Random float32 values ``(width,)`` on the CPU, of zero mean and unit root mean square."""
+    values = torch.randn(width, generator=torch.Generator().manual_seed(seed))
     values -= values.mean()
-    return (values / values.square().mean().sqrt()).to(target.device)
+    return values / values.square().mean().sqrt()
 
 
 class Batch(dict[str, Tensor]):

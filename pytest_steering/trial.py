@@ -15,6 +15,7 @@ from pytest_steering.adapters import Factory, SteeringAdapter
 from pytest_steering.applicability import lacking
 from pytest_steering.arrival import Trace, observe
 from pytest_steering.errors import AdapterError
+from pytest_steering.inputs import zero_mean
 from pytest_steering.memory import plan_workload
 from pytest_steering.oracle import reference
 from pytest_steering.plan import Positions, SteeringPlan
@@ -82,10 +83,7 @@ class Trial:
         Zero mean, because a constant vanishes under LayerNorm; as large as the residual stream, because a small one
         is absorbed by rounding in half precision.
         """
-        generator = torch.Generator().manual_seed(1000 * layer + seed)
-        values = torch.randn(self.architecture.hidden_size, generator=generator)
-        values -= values.mean()
-        return values / values.square().mean().sqrt() * self.residual_size(layer)
+        return zero_mean(self.architecture.hidden_size, 1000 * layer + seed) * self.residual_size(layer)
 
     def residual_size(self, layer: int) -> float:
         """Root mean square of the unsteered residual stream after ``layer``; 1 without weights."""

@@ -51,7 +51,7 @@ def arrives(
     excess = (after - expected).abs()
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
-    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, first_column)
+    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding)
     if bool((excess > allowed).any()):
         row, column, _ = _worst(excess - allowed)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"

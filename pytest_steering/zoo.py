@@ -59,6 +59,11 @@ def tiny_tokenizer() -> Any:
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
+    return padded_tokenizer(tokenizer)
+
+
+def padded_tokenizer(tokenizer: Tokenizer) -> Any:
+    """``tokenizer`` as transformers uses it: ``<pad>``, ``<s>`` and ``</s>`` are special, and it pads on the left."""
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
