@@ -13,6 +13,9 @@ ULPS = 2
 ACCUMULATED_ULPS = 32
 """The same for an adapter that adds inside a matrix product, which rounds after each of its terms."""
 
+_DOSE_EPS = 3.5
+"""Allowed relative error of the dose in machine epsilons, for a vector that one element carries."""
+
 _KERNEL_EPS = {torch.float64: 1024, torch.float32: 16, torch.float16: 4, torch.bfloat16: 4}
 
 
@@ -51,15 +54,17 @@ def rounding(reference: Tensor, *, floor: float = 0.0) -> float:
 def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     """Allowed relative error of the dose, measured by projection on ``delta`` of shape ``(hidden_size,)``.
 
-    Rounding averages out over the elements, so a dose that is one percent off shows even in bfloat16. Where the
-    numbers involved (``magnitude``) dwarf the delta, it is absorbed instead: then one unit in the last place of them.
+    Rounding averages out over the elements that carry the delta, so a dose that is one percent off shows even in
+    bfloat16; in a one-hot vector it averages over nothing. Where the numbers involved (``magnitude``) dwarf the delta,
+    it is absorbed instead: then one unit in the last place of them.
     """
     eps = torch.finfo(dtype).eps
     squares = float(delta.square().sum())
+    carrying = squares**2 / float(delta.pow(4).sum()) if squares else 1.0
     # Each element's rounding error counts as much as the element does in the projection.
     absorbed = float((ulp(magnitude, dtype) * delta.abs()).sum(-1).amax()) / squares if squares else math.inf
     # The projection itself is computed in double precision.
-    averaged = max(6 * eps / math.sqrt(len(delta)), 1e-12)
+    averaged = max(_DOSE_EPS * eps / math.sqrt(carrying), 1e-12)
     return averaged if absorbed <= 4 * eps else max(absorbed, averaged)
 
 

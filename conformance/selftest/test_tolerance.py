@@ -35,6 +35,14 @@ def test_one_percent_too_much_fails(dtype: torch.dtype) -> None:
         verdicts.arrives(steered, plain, vector, 1.0, ASKED, where="")
 
 
+def test_one_bit_of_the_vector_is_rounding_however_few_elements_carry_it() -> None:
+    plain, _ = states(torch.float32, size=1e-3, width=6144)
+    vector = torch.zeros(6144)
+    vector[7] = 1.7
+    one_bit_more = torch.nextafter(vector, torch.full_like(vector, 9.0)) * (vector != 0)
+    verdicts.arrives(plain + one_bit_more, plain, vector, 1.0, ASKED, where="")
+
+
 def test_what_bfloat16_absorbs_is_no_fault() -> None:
     plain = torch.full((2, 4, 64), 200.0, dtype=torch.bfloat16)
     vector = torch.full((64,), 0.3)
