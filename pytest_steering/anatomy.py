@@ -50,6 +50,8 @@ class Architecture:
     """Width of the residual stream between decoder layers, measured."""
     notes: tuple[str, ...] = ()
     """Where the config contradicts what was measured."""
+    model_class: str = ""
+    """Class name of the whole model."""
 
     @property
     def layers(self) -> tuple[nn.Module, ...]:
@@ -76,6 +78,15 @@ class Architecture:
         """The class name of each decoder layer."""
         return tuple(type(emission.module).__name__ for emission in self.emissions)
 
+    @property
+    def anatomy(self) -> tuple[str, ...]:
+        """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
+        traits = []
+        classes = len(set(self.block_classes))
+        if classes > 1:
+            traits.append(f"{classes} classes of layers")
+        return tuple(traits)
+
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""
         return found(self.as_json())
@@ -90,6 +101,8 @@ class Architecture:
             "output_kind": self.output_kind,
             "block_classes": sorted(set(self.block_classes)),
             "residual_dtype": str(self.emissions[0].dtype).removeprefix("torch."),
+            "anatomy": list(self.anatomy),
+            "model_class": self.model_class,
             "receiver": self.emissions[-1].receiver_name,
             "notes": list(self.notes),
         }

@@ -164,7 +164,7 @@ def _described(model: nn.Module, chain: Chain, calls: Sequence[Call], entry: tup
     emissions = tuple(_emission(link, counts[module], chain, calls) for module, link in links.items())
     hidden_size = chain.links[0].emitted.shape[-1]
     notes = tuple(_contradictions(model, len(emissions), hidden_size))
-    return Architecture(_common_path(model, chain), emissions, *entry, hidden_size, notes)
+    return Architecture(_common_path(model, chain), emissions, *entry, hidden_size, notes, type(model).__name__)
 
 
 def _emission(link: Link, calls_per_pass: int, chain: Chain, calls: Sequence[Call]) -> Emission:
