@@ -25,10 +25,11 @@ def test_residual_shape(trial: Trial, place: str) -> None:
     """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
     inputs = trial.prompts.batch()
     rows, columns = trial.prompts.ids(inputs).shape
-    wanted = (rows, columns, trial.architecture.hidden_size)
     for layer in trial.layers(place):
         arrived = trial.steered(trial.plan([layer]), inputs).arrived(layer)
         emission = trial.architecture.emissions[layer]
+        streams = (emission.streams,) if emission.streams > 1 else ()
+        wanted = (rows, columns + emission.layout.extra, *streams, trial.architecture.hidden_size)
         if tuple(arrived.shape) != wanted or arrived.dtype != emission.dtype:
             raise Violation(
                 f"{arrived.dtype} {tuple(arrived.shape)} arrives instead of {emission.dtype} {wanted}",
@@ -93,7 +94,7 @@ def _output(trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str
 
     with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
         call(**inputs)
-    return outputs[-1]
+    return outputs[0]
 
 
 _WRONG: dict[str, Callable[[int], Tensor]] = {

@@ -31,11 +31,12 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
         asked,
         where=named(plan, first),
         added=plain.passes[0].added.get(first),
-        padding=_padding(inputs),
+        padding=_padding(trial, inputs),
         ulps=tolerance.ulps_of(trial.adapter, plain.arrived(first).dtype),
         floor=trial.floor(first),
     )
-    if later:
+    looped = trial.architecture.emissions[first].calls > 1 and trial.target.has_weights
+    if later or looped:
         expected = trial.expected(plan, inputs, asked)
         for layer in later:
             verdicts.close(
@@ -44,6 +45,16 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
                 f"the residual stream after layer {layer}, beside that of the second mechanism",
                 where=named(plan, layer),
             )
+        for layer in plan.vectors if looped else ():
+            runs = (steered.passes[0].again.get(layer, []), expected.passes[0].again.get(layer, []))
+            for number, (run, wanted) in enumerate(zip(*runs, strict=True)):
+                verdicts.close(
+                    run,
+                    wanted,
+                    f"the residual stream after run {number + 2} of layer {layer}, beside that of the second mechanism",
+                    where=named(plan, layer),
+                    likely="the vector is not added each time that the layer runs",
+                )
 
 
 def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
@@ -64,7 +75,7 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
         )
     furthest = max(start + columns for start, columns in shapes[0])
     asked = trial.prompts.steered_tokens(inputs, plan.positions, total=max(furthest, sequences.shape[1]))
-    padding = _padding(inputs)
+    padding = _padding(trial, inputs)
     if padding is not None:
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
@@ -98,8 +109,8 @@ def named(plan: SteeringPlan, layer: int | None = None) -> str:
     return f"{plural} {', '.join(map(str, layers))}, scale {plan.scale:g}{positions}"
 
 
-def _padding(inputs: Mapping[str, Tensor]) -> Tensor | None:
-    mask = inputs.get("attention_mask")
+def _padding(trial: Trial, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    mask = trial.prompts.mask(inputs)
     return None if mask is None else ~mask.bool()
 
 

@@ -28,5 +28,5 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
     with torch.enable_grad(), arriving(architecture.emissions[-1], leaf):
         logit = logits_of(model(**inputs))[:, -1, token].float().sum()
     (gradient,) = torch.autograd.grad(logit, leaves)
-    direction = gradient[:, -1].float().mean(0).cpu()
+    direction = gradient[:, -1].float().flatten(0, -2).mean(0).cpu()
     return direction / direction.square().mean().sqrt()

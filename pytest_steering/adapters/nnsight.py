@@ -35,7 +35,9 @@ class NNsightAdapter:
     def steer(self, plan: SteeringPlan) -> Iterator[Traced]:
         """The yielded object traces each of its calls and steers inside the trace."""
         plan.check(self.architecture)
-        yield Traced(self, steps(plan, self.architecture), PassPositions(plan.positions))
+        yield Traced(
+            self, steps(plan, self.architecture), PassPositions(plan.positions, self.architecture.extra_positions)
+        )
 
 
 class Traced(Steered):
