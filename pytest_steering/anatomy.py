@@ -36,6 +36,8 @@ class Emission:
     """Where the residual stream sits in the receiver's ``(args, kwargs)``."""
     calls: int
     """How often the layer ran in one forward pass."""
+    alone: bool = True
+    """The receiver is all that reads what the layer emits: to change what it receives is to steer."""
     streams: int = 1
     """How many residual streams run side by side; a steering vector is added to each."""
 

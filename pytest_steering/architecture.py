@@ -62,7 +62,7 @@ class _Candidate:
             elif not after.receives(before.emitted):
                 self.handovers[before] = given
             runs[-1].append(after)
-        longest = tuple(max(runs, key=len))
+        longest = tuple(sorted(runs, key=len)[-1])
         if not self.handed or len(longest) > len(known):
             self.chain = Chain(self.chain.family, longest, self.chain.weight)
         return self.handed or len(longest) > 1

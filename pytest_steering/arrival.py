@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.dataflow import hooked
-from pytest_steering.feed import fed_mask, fed_tokens
+from pytest_steering.feed import fed_mask, fed_tokens, remembered
 from pytest_steering.residual import tensors_in
 
 
@@ -84,6 +84,10 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
         if mask is not None:
             passes.append(Pass(max(0, mask.shape[1] - columns), columns))
             return
+        memory = remembered(kwargs)
+        if memory is not None:
+            passes.append(Pass(memory, columns))
+            return
         cache = kwargs.get("cache_params")
         cache = next((value for value in values if hasattr(value, "get_seq_length")), cache)
         passes.append(Pass(_cached_columns(cache, passes), columns))
@@ -126,9 +130,11 @@ def _cached_columns(cache: Any, passes: Sequence[Pass]) -> int:
 
 
 @contextmanager
-def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``, and may
-    return another to take its place."""
+def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edits: bool = False) -> Iterator[None]:
+    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
+
+    With ``edits`` it returns another to take its place, for all that read it.
+    """
 
     def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
         layout = emission.arrival
@@ -145,7 +151,7 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None]) -> Iter
             return None
         return layout.write(output, layout.native(new))
 
-    if emission.receiver is not None:
+    if emission.receiver is not None and (emission.alone or not edits):
         handle = emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
     else:
         # The model's own forward consumes the last layer's output: the output itself is all that can be read.

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from pytest_steering import tolerance, verdicts
+from pytest_steering.applicability import not_applicable
+from pytest_steering.arrival import Trace
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.residual import fitted
 from pytest_steering.trial import Trial
 
 
@@ -20,7 +23,9 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
     The first steered layer is compared with the unsteered run. What later ones send depends on it, so they are
     compared with the run that a second mechanism steers.
     """
-    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
+    plain = trial.plain(inputs)
+    need_sound(trial, plain)
+    steered = trial.steered(plan, inputs)
     asked = trial.prompts.steered_tokens(inputs, plan.positions)
     first, *later = sorted(plan.vectors)
     verdicts.arrives(
@@ -67,6 +72,10 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
     sequences: Tensor = steered.result
     layer = min(plan.vectors)
     plain = trial.replayed(sequences, inputs, [layer], **options)
+    if len(sequences) > 1 and _unsound(trial, plain):
+        # It cannot decode several rows at once: one row alone is still to be steered in every pass.
+        return passes(trial, plan, trial.prompts.row(inputs, 0), **options)
+    need_sound(trial, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
         raise Violation(
@@ -80,6 +89,7 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
         columns = slice(step.start, step.start + step.columns)
+        _need_kept(before.arrived[layer], asked[:, columns])
         try:
             verdicts.arrives(
                 step.arrived[layer],
@@ -107,6 +117,30 @@ def named(plan: SteeringPlan, layer: int | None = None) -> str:
     plural = "layer" if len(layers) == 1 else "layers"
     positions = "" if plan.positions is Positions.ALL else f", positions {plan.positions}"
     return f"{plural} {', '.join(map(str, layers))}, scale {plan.scale:g}{positions}"
+
+
+def need_sound(trial: Trial, plain: Trace) -> None:
+    """The unsteered model sends no more columns than it was given tokens, or nothing can be asked of steering it."""
+    if reason := _unsound(trial, plain):
+        not_applicable(reason)
+
+
+def _unsound(trial: Trial, plain: Trace) -> str:
+    for step in plain.passes:
+        for layer, arrived in step.arrived.items():
+            if arrived.shape[1] > step.columns + trial.architecture.emissions[layer].layout.extra:
+                return (
+                    f"the unsteered model itself sends {arrived.shape[1]} columns for {step.columns} tokens "
+                    f"in each of {arrived.shape[0]} rows"
+                )
+    return ""
+
+
+def _need_kept(plain: Tensor, asked: Tensor) -> None:
+    """The unsteered model blanks no token that is to be steered, as it may do with padding that it counts itself."""
+    blank = (plain == 0).flatten(2).all(-1)
+    if bool((blank & fitted(asked.to(blank.device), blank.shape[1])).any()):
+        not_applicable("the unsteered model itself sets the residual stream to zero at a real token")
 
 
 def _padding(trial: Trial, inputs: Mapping[str, Tensor]) -> Tensor | None:

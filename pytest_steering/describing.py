@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.chains import Chain, first_runs
@@ -15,7 +16,7 @@ from pytest_steering.dataflow import Call
 from pytest_steering.links import CONTAINERS, Link
 from pytest_steering.peculiarities import contradictions, peculiarities
 from pytest_steering.probe import Probe
-from pytest_steering.proof import Handover
+from pytest_steering.proof import Handover, read_elsewhere
 from pytest_steering.residual import Layout, Path, kind_of
 
 
@@ -30,6 +31,8 @@ def described(
     model = probe.model
     links = first_runs(chain.links)
     emissions = tuple(_emission(probe, link, layout, handovers) for link in links)
+    if chain.family.lists or handovers or _read_elsewhere(probe, links, emissions, layout):
+        emissions = tuple(replace(emission, alone=False) for emission in emissions)
     hidden_size = links[0].emitted.shape[-1]
     paths = [container_path(model, other) for other in others]
     peculiar = list(peculiarities(probe, chain, emissions, handovers, paths))
@@ -77,6 +80,16 @@ def _emission(probe: Probe, link: Link, layout: Layout, handovers: Mapping[Link,
     )
 
 
+def _read_elsewhere(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], layout: Layout) -> bool:
+    """Tried on one layer, in the middle."""
+    middle = (len(links) - 1) // 2
+    link, emission = links[middle], emissions[middle]
+    receiver = next((call for call in probe.calls if call.module is emission.receiver), None)
+    if receiver is None or emission.calls > 1:
+        return False
+    return read_elsewhere(probe, link, layout, receiver, emission.arrival.path)
+
+
 def _at(layout: Layout, path: Path) -> Layout:
     return Layout(path, layout.batch_axis, layout.sequence_axis, layout.extra, layout.repeats)
 
@@ -105,13 +118,21 @@ def _tensor_at(call: Call, path: Path) -> Any:
 
 def _entry(probe: Probe, first: Link) -> tuple[str, nn.Module]:
     """The innermost module around the layers that receives the token ids, and the mask if the model takes one."""
-    ids: Tensor = probe.ids
     around = [
         call
         for call in probe.calls
         if call.started < first.started
         and call.ended > first.call.ended
-        and call.receives(ids) is not None
-        and (not probe.feed.mask_name or "attention_mask" in inspect.signature(call.module.forward).parameters)
+        and call.receives(probe.ids) is not None
+        and _masked(probe, call)
     ]
     return (around[-1].name, around[-1].module) if around else ("", probe.model)
+
+
+def _masked(probe: Probe, call: Call) -> bool:
+    """The call is given the attention mask, or could be where the run had none, or the model takes none."""
+    if not probe.feed.mask_name:
+        return True
+    if probe.mask is not None:
+        return call.receives(probe.mask) is not None
+    return "attention_mask" in inspect.signature(call.module.forward).parameters

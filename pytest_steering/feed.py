@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,9 +47,9 @@ class Feed:
         """The attention mask among what was made by :meth:`inputs`."""
         return inputs.get(self.mask_name)
 
-    def call(self, model: Any, ids: Tensor) -> Any:
+    def call(self, model: Any, ids: Tensor, mask: Tensor | None = None) -> Any:
         """What the model returns for these token ids."""
-        return model(ids) if self.positional else model(**self.inputs(ids))
+        return model(ids) if self.positional else model(**self.inputs(ids, mask))
 
 
 def feeds(model: nn.Module) -> list[Feed]:
@@ -63,10 +63,10 @@ def feeds(model: nn.Module) -> list[Feed]:
     named = anything or "input_ids" in accepted
     name = "input_ids" if named else next(iter(accepted), "input_ids")
     plain = Feed(name, positional=not named, mask_name=mask, numbered=numbered)
-    image = _image(model)
-    if "pixel_values" not in accepted or image is None:
-        return [plain]
-    return [plain, Feed(name, mask_name=mask, numbered=numbered, beside={"pixel_values": image})]
+    image = _image(model) if "pixel_values" in accepted else None
+    pictured = [replace(plain, beside={"pixel_values": image})] if image is not None else []
+    unmasked = [replace(plain, mask_name="")] if mask else []
+    return [plain, *pictured, *unmasked]
 
 
 def fed_tokens(kwargs: Mapping[str, Any], args: Sequence[Any] = ()) -> Tensor:
@@ -85,6 +85,12 @@ def fed_mask(kwargs: Mapping[str, Any]) -> Tensor | None:
     """The attention mask ``(rows, columns)`` of the tokens that a module is called with, if it is given one."""
     mask = kwargs.get("decoder_attention_mask" if "decoder_input_ids" in kwargs else "attention_mask")
     return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+
+
+def remembered(kwargs: Mapping[str, Any]) -> int | None:
+    """How many tokens a memory of hidden states (``mems``, sequence first, as in Transformer-XL) stands for."""
+    memory = kwargs.get("mems")
+    return int(memory[0].shape[0]) if isinstance(memory, tuple | list) and isinstance(memory[0], Tensor) else None
 
 
 def embedding_of(model: nn.Module) -> nn.Embedding:

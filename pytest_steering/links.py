@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -111,7 +112,7 @@ def _parallel(lists: dict[str, list[Call]]) -> Iterator[list[str]]:
         if length < 2 or len(names) < 2:
             continue
         layers = _spread(names, lists)
-        if all(before[-1].ended < after[0].started for before, after in zip(layers, layers[1:], strict=False)):
+        if all(before[-1].ended < after[0].started for before, after in pairwise(layers)):
             yield names
 
 

@@ -37,5 +37,5 @@ def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: T
                 mask = fitted(mask, tensor.shape[1])
                 return torch.where(mask.view(*mask.shape, *[1] * (tensor.ndim - 2)), tensor + step, tensor)
 
-            stack.enter_context(arriving(architecture.emissions[layer], push))
+            stack.enter_context(arriving(architecture.emissions[layer], push, edits=True))
         yield

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.feed import fed_mask, fed_tokens
+from pytest_steering.feed import fed_mask, fed_tokens, remembered
 from pytest_steering.plan import Positions
 
 
@@ -63,6 +63,9 @@ class PassPositions:
         rows, columns = tokens.shape[:2]
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns
+        if mask is not None:
+            # Some models put a token after the prompt in which they write the next one.
+            mask = torch.nn.functional.pad(mask, (0, max(0, self.start + columns - mask.shape[1])), value=1)
         if self.prompt is None:
             self.mask = self._plain(mask, tokens.device)
         else:
@@ -73,6 +76,9 @@ class PassPositions:
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
         if mask is not None:
             return max(0, mask.shape[1] - columns)
+        memory = remembered(kwargs)
+        if memory is not None:
+            return memory
         cache = kwargs.get("past_key_values")
         if cache is None:
             cache = kwargs.get("cache_params")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,13 +30,15 @@ class Probe:
         self.fake = has_no_values(model)
         """There are shapes and no values."""
         self.ids = seeded_ids(model, ROWS, TOKENS)
+        self.mask = None if self.fake else torch.ones_like(self.ids)
+        """The attention mask that the model is given, if it takes one: without values there is nothing to mask."""
         self.feed, self.calls, output = self._recorded()
         self.logits = _logits(model, output)
         self._other: dict[nn.Module, list[Call]] | None = None
 
     def run(self) -> Any:
         """What the model returns."""
-        return self.feed.call(self.model, self.ids)
+        return self.feed.call(self.model, self.ids, self.mask)
 
     def layout(self, link: Link) -> Layout | None:
         """The axes of what ``link`` emits, if they can be told."""
@@ -70,7 +73,7 @@ class Probe:
         reasons = []
         for feed in feeds(self.model):
             try:
-                return feed, *record(self.model, lambda feed=feed: feed.call(self.model, self.ids))  # type: ignore[misc]
+                return feed, *record(self.model, partial(feed.call, self.model, self.ids, self.mask))
             except Exception as error:
                 reason = " ".join(str(error).split()) or "no message"
                 reasons.append((f"{type(error).__name__}: {reason}", error))
@@ -82,7 +85,8 @@ class Probe:
         if self._other is None:
             self._other = defaultdict(list)
             ids = seeded_ids(self.model, OTHER_ROWS, OTHER_TOKENS)
-            for call in record(self.model, lambda: self.feed.call(self.model, ids))[0]:
+            mask = None if self.mask is None else torch.ones_like(ids)
+            for call in record(self.model, lambda: self.feed.call(self.model, ids, mask))[0]:
                 self._other[call.module].append(call)
         return self._other[module]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pytest_steering.axes import TOKENS
-from pytest_steering.dataflow import Call, record
+from pytest_steering.dataflow import Call, hooked, record
 from pytest_steering.links import Link
 from pytest_steering.probe import Probe
-from pytest_steering.residual import Layout, Path, logits_of
+from pytest_steering.residual import Layout, Path, logits_of, same_bits, tensors_in
 
 _ROUNDING = 16
 
@@ -75,6 +76,28 @@ def handover(probe: Probe, link: Link, layout: Layout, following: Link) -> Hando
                 return Handover(call, path)
             arrived = Handover()
     return arrived
+
+
+def read_elsewhere(probe: Probe, link: Link, layout: Layout, receiver: Call, path: Path) -> bool:
+    """Something beside ``receiver`` reads what ``link`` emits: to edit what it receives is another thing than to edit
+    what is emitted.
+
+    Told by all that the model returns, its memory of hidden states included. Without values nothing can be told.
+    """
+    if probe.fake:
+        return False
+    emitted, push = probe.edited(link, layout, probe.run)
+
+    def edit(_module: nn.Module, args: Any, kwargs: Any) -> Any:
+        place = replace(layout, path=path)
+        residual = layout.canonical(place.read((args, kwargs))).clone()
+        residual[:, -1] += push
+        return place.write((args, kwargs), layout.native(residual))
+
+    with hooked(receiver.module.register_forward_pre_hook(edit, with_kwargs=True)):
+        received = probe.run()
+    pairs = zip(tensors_in(emitted), tensors_in(received), strict=False)
+    return not all(same_bits(one, other) for (_, one), (_, other) in pairs)
 
 
 def _unchanged(layout: Layout, plain: Tensor, edited: Tensor, push: Tensor) -> bool:

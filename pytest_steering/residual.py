@@ -56,7 +56,8 @@ class Layout:
         """``tensor`` with its axes ordered ``(batch, sequence, hidden_size)``; streams, if any, before the last."""
         tensor = tensor.movedim((self.batch_axis, self.sequence_axis), (0, 1))
         if self.repeats > 1:
-            tensor = tensor.unflatten(1, (self.repeats, -1)).transpose(1, 2)
+            shape = tensor.shape[0], self.repeats, -1, *tensor.shape[2:]
+            tensor = tensor.reshape(shape).transpose(1, 2)
         return tensor
 
     def native(self, canonical: Tensor) -> Tensor:
