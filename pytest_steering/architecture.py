@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import nn
 
 from pytest_steering.anatomy import Architecture
+from pytest_steering.axes import ROWS, TOKENS
 from pytest_steering.chains import Chain, find_chains, first_runs
 from pytest_steering.describing import described
 from pytest_steering.errors import ArchitectureError
@@ -41,8 +43,8 @@ def detect_architecture(model: nn.Module) -> Architecture:
 class _Candidate:
     """A chain with the axes of its residual stream, and how each layer's output reaches the next."""
 
-    def __init__(self, probe: Probe, chain: Chain, layout: Layout, *, handed: bool) -> None:
-        self.chain, self.layout, self.handed = chain, layout, handed
+    def __init__(self, probe: Probe, chain: Chain, layout: Layout) -> None:
+        self.chain, self.layout = chain, layout
         self.handovers: dict[Link, Handover] = {}
         self._probe = probe
 
@@ -52,7 +54,7 @@ class _Candidate:
         False when fewer than two are left of a family in which no tensor is handed on.
         """
         known, links = self.chain.modules, first_runs(self._of_this_shape())
-        if self.handed and {link.module for link in links} <= set(known):
+        if self.chain.handed and {link.module for link in links} <= set(known):
             return True
         runs: list[list[Link]] = [[links[0]]]
         for before, after in pairwise(links):
@@ -63,9 +65,9 @@ class _Candidate:
                 self.handovers[before] = given
             runs[-1].append(after)
         longest = tuple(sorted(runs, key=len)[-1])
-        if not self.handed or len(longest) > len(known):
-            self.chain = Chain(self.chain.family, longest, self.chain.weight)
-        return self.handed or len(longest) > 1
+        if not self.chain.handed or len(longest) > len(known):
+            self.chain = replace(self.chain, links=longest)
+        return self.chain.handed or len(longest) > 1
 
     def _of_this_shape(self) -> list[Link]:
         return [link for link in self.chain.family.links if link.emitted.shape == self.chain.last.emitted.shape]
@@ -74,16 +76,25 @@ class _Candidate:
 def _candidates(probe: Probe) -> list[list[_Candidate]]:
     """Chains whose axes can be told, in two lists: those that hand tensors on, and those that may."""
     groups = families(probe.model, probe.calls, probe.logits)
-    sorts = []
-    for chains, handed in zip(find_chains(probe.model, groups), (True, False), strict=True):
+    sorts, untold = [], []
+    for chains in find_chains(probe.model, groups):
         found = []
         for chain in chains:
             layout = probe.layout(chain.last)
-            if layout is not None:
-                found.append(_Candidate(probe, chain, layout, handed=handed))
+            if layout is None:
+                untold.append(chain)
+            else:
+                found.append(_Candidate(probe, chain, layout))
             if len(found) == _TRIED:
                 break
         sorts.append(found)
+    if not any(sorts) and untold:
+        chain = untold[0]
+        raise ArchitectureError(
+            f"the residual stream of {chain.family.parent or 'the root'} in {type(probe.model).__name__} has shape "
+            f"{tuple(chain.last.emitted.shape)} for {ROWS} rows of {TOKENS} tokens: its batch and sequence axes "
+            "cannot be told"
+        )
     if not any(sorts):
         raise ArchitectureError(
             f"no decoder layers found in {type(probe.model).__name__}: no module hands a residual stream on "

@@ -17,6 +17,8 @@ class Chain:
 
     family: Family
     links: tuple[Link, ...]
+    handed: bool
+    """Somewhere in it the very tensor that one link returned is received by the next."""
     weight: float
     """How much of the model the chain is: its effective number of layers times its share of the parameters."""
 
@@ -43,10 +45,10 @@ def find_chains(model: nn.Module, groups: Sequence[Family]) -> tuple[list[Chain]
         for links in _by_shape(family):
             longest = _longest(links)
             if len(longest) > 1 or (family.contained and len(_modules(links)) == 1):
-                handed.append(Chain(family, longest, _weight(longest, total)))
+                handed.append(Chain(family, longest, True, _weight(longest, total)))
             elif len(_modules(links)) > 1:
                 firsts = tuple(first_runs(links))
-                loose.append(Chain(family, firsts, _weight(firsts, total)))
+                loose.append(Chain(family, firsts, False, _weight(firsts, total)))
     return _sorted(handed), _sorted(loose)
 
 

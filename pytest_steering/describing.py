@@ -30,9 +30,14 @@ def described(
     """
     model = probe.model
     links = first_runs(chain.links)
-    emissions = tuple(_emission(probe, link, layout, handovers) for link in links)
-    if chain.family.lists or handovers or _read_elsewhere(probe, links, emissions, layout):
+    followers = [*links[1:], None]
+    emissions = tuple(
+        _emission(probe, link, layout, handovers, after) for link, after in zip(links, followers, strict=True)
+    )
+    if chain.family.lists or handovers or not _alone(probe, links, emissions, (len(links) - 1) // 2, layout):
         emissions = tuple(replace(emission, alone=False) for emission in emissions)
+    elif not _alone(probe, links, emissions, -1, layout):
+        emissions = (*emissions[:-1], replace(emissions[-1], alone=False))
     hidden_size = links[0].emitted.shape[-1]
     paths = [container_path(model, other) for other in others]
     peculiar = list(peculiarities(probe, chain, emissions, handovers, paths))
@@ -61,10 +66,12 @@ def container_path(model: nn.Module, chain: Chain) -> str:
     return ".".join(part for part in (parent, f"{stem}*") if part)
 
 
-def _emission(probe: Probe, link: Link, layout: Layout, handovers: Mapping[Link, Handover]) -> Emission:
+def _emission(
+    probe: Probe, link: Link, layout: Layout, handovers: Mapping[Link, Handover], following: Link | None
+) -> Emission:
     calls = [call for call in probe.calls if call.module is link.module]
     given = handovers.get(link)
-    receiver, path = (given.call, given.path) if given else _receiver(probe.calls, link, calls)
+    receiver, path = (given.call, given.path) if given else _receiver(probe.calls, link, calls, following)
     return Emission(
         name=link.call.name,
         module=link.module,
@@ -80,27 +87,28 @@ def _emission(probe: Probe, link: Link, layout: Layout, handovers: Mapping[Link,
     )
 
 
-def _read_elsewhere(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], layout: Layout) -> bool:
-    """Tried on one layer, in the middle."""
-    middle = (len(links) - 1) // 2
-    link, emission = links[middle], emissions[middle]
+def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], index: int, layout: Layout) -> bool:
+    """Nothing but its receiver reads what the layer emits; of a layer that runs several times this is not known."""
+    emission = emissions[index]
     receiver = next((call for call in probe.calls if call.module is emission.receiver), None)
     if receiver is None or emission.calls > 1:
-        return False
-    return read_elsewhere(probe, link, layout, receiver, emission.arrival.path)
+        return receiver is None
+    return not read_elsewhere(probe, links[index], layout, receiver, emission.arrival.path)
 
 
 def _at(layout: Layout, path: Path) -> Layout:
     return Layout(path, layout.batch_axis, layout.sequence_axis, layout.extra, layout.repeats)
 
 
-def _receiver(everything: Sequence[Call], link: Link, calls: Sequence[Call]) -> tuple[Call | None, Path]:
-    """The first module that receives exactly what each call of the layer emitted, once for each.
+def _receiver(
+    everything: Sequence[Call], link: Link, calls: Sequence[Call], following: Link | None
+) -> tuple[Call | None, Path]:
+    """The module that receives exactly what each call of the layer emitted, once for each: the next layer if it does.
 
     A module that is called for something else too, such as the layer itself where it runs in a loop, is none.
     """
     emitted = [_tensor_at(call, link.path) for call in calls]
-    for call in everything:
+    for call in (*(following.members if following else ()), *everything):
         path = call.receives(link.emitted) if call.started > link.call.ended else None
         if path is None:
             continue

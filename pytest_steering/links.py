@@ -89,7 +89,7 @@ def _links(members: tuple[Call, ...], numbers: dict[Call, int], logits: Tensor) 
         return
     shapes = {tensor.shape for call in members for _, tensor in call.inputs if tensor.is_floating_point()}
     for path, emitted in last.outputs:
-        if emitted.is_floating_point() and emitted.ndim > 2 and emitted is not logits and emitted.shape in shapes:
+        if emitted.is_floating_point() and emitted.ndim > 1 and emitted is not logits and emitted.shape in shapes:
             yield Link(last, members, numbers[last], emitted, path)
 
 

@@ -78,16 +78,16 @@ def _of_the_layers(
             f"spread over {len(chain.family.lists)} lists",
             f"each layer is spread over {', '.join(chain.family.lists)}; what its last part emits is steered",
         )
-    if any(given.call is not None for given in handovers.values()):
+    if handovers and not chain.handed and all(given.call is not None for given in handovers.values()):
         yield (
             "layers return updates",
             "the model's own code adds what a layer returns to the residual stream, and a vector with it",
         )
-    between = [link.call.name for link, given in handovers.items() if given.call is None]
-    if between:
+    elif handovers:
         yield (
             "computed on between layers",
-            f"the model computes on what {', '.join(between)} emit before the next layer receives it",
+            f"the model computes on what {', '.join(link.call.name for link in handovers)} emits before the next "
+            "layer receives it",
         )
     idle = _idle(model, chain)
     if idle:
