@@ -86,8 +86,8 @@ def _of_the_layers(
     elif handovers:
         yield (
             "computed on between layers",
-            f"the model computes on what {', '.join(link.call.name for link in handovers)} emits before the next "
-            "layer receives it",
+            f"the model's own code computes on the output of {', '.join(link.call.name for link in handovers)} "
+            "before the next layer receives it",
         )
     idle = _idle(model, chain)
     if idle:

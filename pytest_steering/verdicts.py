@@ -43,6 +43,7 @@ def arrives(
             likely="the addition promotes the residual stream to the vector's dtype",
         )
     first_column += asked.shape[1] - plain.shape[1]
+    own = max(0, plain.shape[1] - asked.shape[1])
     streams = math.prod(plain.shape[2:-1])
     steered, plain = _streams_as_rows(steered), _streams_as_rows(plain)
     asked = _for(asked, plain, streams)
@@ -58,7 +59,7 @@ def arrives(
     excess = (after - expected).abs()
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
-    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding)
+    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own)
     if bool((excess > allowed).any()):
         row, column, _ = _worst(excess - allowed)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"
