@@ -34,33 +34,32 @@ def zero_mean(width: int, seed: int) -> Tensor:
 
 
 class Batch(dict[str, Tensor]):
-    """``input_ids`` and ``attention_mask`` of rows of unequal lengths."""
+    """Token ids and attention mask of rows of unequal lengths, by the names that the model takes them by."""
 
     rows: tuple[Tensor, ...]
-    pad: int
-    device: torch.device
+    target: Target
 
     @classmethod
     def seeded(cls, target: Target, lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> Self:
         """Rows of random token ids, padded on the right."""
         generator = torch.Generator().manual_seed(seed)
         rows = tuple(torch.randint(target.vocab_size, (length,), generator=generator) for length in lengths)
-        return cls.of(rows, target.pad_token_id, target.device)
+        return cls.of(rows, target)
 
     @classmethod
-    def of(cls, rows: tuple[Tensor, ...], pad: int, device: torch.device, side: Side = "right") -> Self:
+    def of(cls, rows: tuple[Tensor, ...], target: Target, side: Side = "right") -> Self:
         """The rows as one batch, padded on one side."""
         width = max(len(row) for row in rows)
-        ids = torch.full((len(rows), width), pad, dtype=torch.long)
+        ids = torch.full((len(rows), width), target.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for number, row in enumerate(rows):
             columns = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
             ids[number, columns] = row
             mask[number, columns] = 1
-        batch = cls(input_ids=ids.to(device), attention_mask=mask.to(device))
-        batch.rows, batch.pad, batch.device = rows, pad, device
+        batch = cls(target.architecture.feed.inputs(ids.to(target.device), mask.to(target.device)))
+        batch.rows, batch.target = rows, target
         return batch
 
     def padded(self, side: Side) -> Self:
         """The same rows, padded on ``side``."""
-        return self.of(self.rows, self.pad, self.device, side)
+        return self.of(self.rows, self.target, side)

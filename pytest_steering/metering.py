@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,13 +37,13 @@ class ForwardTokens:
         """A forward pass begins."""
         import torch  # noqa: PLC0415 (a watched model has imported it)
 
+        from pytest_steering.feed import fed_tokens  # noqa: PLC0415
+
         if torch.compiler.is_compiling():
             return
-        inputs = kwargs.get("input_ids")
-        if inputs is None:
-            inputs = kwargs.get("inputs_embeds", args[0] if args else None)
-        if isinstance(inputs, torch.Tensor) and inputs.ndim >= 2:
-            self.total += int(inputs.shape[0]) * int(inputs.shape[1])
+        with contextlib.suppress(ValueError):
+            tokens = fed_tokens(kwargs, args)
+            self.total += int(tokens.shape[0]) * int(tokens.shape[1])
 
 
 def peak_bytes() -> int:

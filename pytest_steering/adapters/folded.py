@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from pytest_steering.adapters.arithmetic import scaled
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.capability import Capability
 from pytest_steering.dataflow import hooked
+from pytest_steering.feed import seeded_ids
 from pytest_steering.plan import Positions, SteeringPlan
 
 _TOKENS = 3
@@ -46,7 +48,13 @@ class FoldedAdapter:
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:
         self.architecture = architecture
         self.model = model
-        self._linear = [_foldable(model, emission) for emission in architecture.emissions]
+        if architecture.extra_positions:
+            raise ValueError(
+                f"a folded vector steers all positions, and {type(model).__name__} puts {architecture.extra_positions} "
+                "of its own before the tokens; use --steering-adapter=hooks"
+            )
+        run = partial(_run, model, architecture)
+        self._linear = [_foldable(run, emission) for emission in architecture.emissions]
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
@@ -75,11 +83,16 @@ def _shifted_bias(linear: nn.Module, delta: Tensor) -> Iterator[None]:
         linear.bias = before
 
 
-def _foldable(model: nn.Module, emission: Emission) -> nn.Module:
+def _run(model: nn.Module, architecture: Architecture) -> None:
+    """The model reads a few tokens."""
+    architecture.feed.call(model, seeded_ids(model, 1, _TOKENS))
+
+
+def _foldable(run: Callable[[], None], emission: Emission) -> nn.Module:
     """The last linear module of a layer whose shift arrives in the layer's output unchanged."""
-    order = _linear_modules(model, emission)
+    order = _linear_modules(run, emission)
     for linear in reversed(order):
-        if _shift_arrives(model, emission, linear):
+        if _shift_arrives(run, emission, linear):
             return linear
     raise ValueError(
         f"{emission.name} has no bias to fold a vector into: no linear module's output reaches what the layer emits "
@@ -87,7 +100,7 @@ def _foldable(model: nn.Module, emission: Emission) -> nn.Module:
     )
 
 
-def _linear_modules(model: nn.Module, emission: Emission) -> list[nn.Module]:
+def _linear_modules(run: Callable[[], None], emission: Emission) -> list[nn.Module]:
     """The layer's linear modules that write at the residual width, in the order in which they ran once each."""
     order: list[nn.Module] = []
     width = None
@@ -97,33 +110,31 @@ def _linear_modules(model: nn.Module, emission: Emission) -> list[nn.Module]:
             order.append(module)
 
     linear = [module for module in emission.module.modules() if isinstance(module, nn.Linear | Conv1D)]
-    width = _emitted(model, emission).shape[-1]
+    width = _emitted(run, emission).shape[-1]
     with hooked(*(module.register_forward_hook(note) for module in linear)):
-        _emitted(model, emission)
+        _emitted(run, emission)
     return [module for module in order if order.count(module) == 1]
 
 
-def _shift_arrives(model: nn.Module, emission: Emission, linear: nn.Module) -> bool:
-    plain = _emitted(model, emission)
+def _shift_arrives(run: Callable[[], None], emission: Emission, linear: nn.Module) -> bool:
+    plain = _emitted(run, emission)
     generator = torch.Generator().manual_seed(0)
     size = float(plain.float().abs().amax()) + 1
     shift = (torch.randn(plain.shape[-1], generator=generator) * size).to(plain)
     with hooked(linear.register_forward_hook(lambda _module, _args, output: output + shift)):
-        moved = _emitted(model, emission).float() - plain.float()
+        moved = _emitted(run, emission).float() - plain.float()
     eps = torch.finfo(plain.dtype).eps
     return bool(((moved - shift.float()).abs() <= 16 * eps * size).all())
 
 
 @torch.no_grad()
-def _emitted(model: nn.Module, emission: Emission) -> Tensor:
+def _emitted(run: Callable[[], None], emission: Emission) -> Tensor:
     """What the layer emits for a few tokens."""
     found: list[Tensor] = []
-    embedding = next(module for module in model.modules() if isinstance(module, nn.Embedding))
-    ids = torch.arange(1, 1 + _TOKENS, device=embedding.weight.device).unsqueeze(0)
 
     def keep(_module: nn.Module, _args: Any, output: Any) -> None:
         found.append(emission.layout.read(output))
 
     with hooked(emission.module.register_forward_hook(keep)):
-        model(ids)
+        run()
     return found[0]
