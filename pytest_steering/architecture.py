@@ -29,7 +29,7 @@ _TRIED = 6
 def detect_architecture(model: nn.Module) -> Architecture:
     """The decoder layers of ``model``, found by running a few tokens and following the tensors.
 
-    Two forward passes of ten tokens as a rule, and one more for each layer where the model's own code stands between
+    Five forward passes of ten tokens as a rule, and one more for each layer where the model's own code stands between
     the layers; on the model's own device and without gradients. The model is left as it was found: mode, hooks and
     parameters. Raises ``ArchitectureError`` with the reason when the decoder layers cannot be told. Works under
     ``FakeTensorMode`` too.

@@ -34,6 +34,7 @@ class Probe:
         """The attention mask that the model is given, if it takes one: without values there is nothing to mask."""
         self.feed, self.calls, output = self._recorded()
         self.logits = _logits(model, output)
+        self._outcomes: dict[Link, tuple[Any, Tensor]] = {}
         self._other: dict[nn.Module, list[Call]] | None = None
 
     def run(self) -> Any:
@@ -50,6 +51,12 @@ class Probe:
             return next((tensor.shape for path, tensor in again[link.number].outputs if path == link.path), None)
 
         return layout_of(link.path, link.emitted.shape, other)
+
+    def outcome(self, link: Link, layout: Layout) -> tuple[Any, Tensor]:
+        """What the model returns under the edit of :meth:`edited`, and the push; run once for each link."""
+        if link not in self._outcomes:
+            self._outcomes[link] = self.edited(link, layout, self.run)
+        return self._outcomes[link]
 
     def edited(self, link: Link, layout: Layout, run: Callable[[], Any]) -> tuple[Any, Tensor]:
         """What ``run`` returns while the last token of what ``link`` emits is pushed, and the push ``(hidden,)``."""

@@ -45,7 +45,7 @@ def reach(probe: Probe, link: Link, layout: Layout) -> Reach:
     """
     if probe.fake:
         return Reach.OWN if _depends(probe.logits, link.emitted) else Reach.NONE
-    returned, _ = probe.edited(link, layout, probe.run)
+    returned, _ = probe.outcome(link, layout)
     moved = (logits_of(returned) != probe.logits).any(-1)
     if not bool(moved.any()):
         return Reach.NONE
@@ -86,7 +86,7 @@ def read_elsewhere(probe: Probe, link: Link, layout: Layout, receiver: Call, pat
     """
     if probe.fake:
         return False
-    emitted, push = probe.edited(link, layout, probe.run)
+    emitted, push = probe.outcome(link, layout)
 
     def edit(_module: nn.Module, args: Any, kwargs: Any) -> Any:
         place = replace(layout, path=path)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fixtures import anatomies
+from fixtures import anatomies, unusual
 from pytest_steering.architecture import detect_architecture
 from pytest_steering.errors import ArchitectureError
 from pytest_steering.zoo import tiny_model
@@ -109,6 +109,18 @@ def test_layers_that_do_not_reach_the_logits_are_refused() -> None:
 
     with pytest.raises(ArchitectureError, match="no chain of layers writes the logits: editing trunk"):
         detect_architecture(Blind())
+
+
+@pytest.mark.parametrize(
+    ("model", "passes"),
+    [(lambda: tiny_model("llama"), 5), (lambda: tiny_model("bloom"), 5), (unusual.Updates, 7), (unusual.Prefixed, 5)],
+)
+def test_costs_a_few_passes(model: Any, passes: int) -> None:
+    built: Any = model()
+    ran: list[None] = []
+    built.register_forward_pre_hook(lambda *_: ran.append(None))
+    detect_architecture(built)
+    assert len(ran) <= passes
 
 
 def test_the_model_is_left_as_it_was() -> None:
