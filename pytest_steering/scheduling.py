@@ -16,7 +16,7 @@ class ModelScheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
-        self._specs = settings_of(config).specs
+        self._specs = frozenset(settings_of(config).specs)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """What a worker left undone goes to the others, without the test that it crashed on.
