@@ -29,9 +29,10 @@ def counts(survey: Survey) -> str:
     found = sum(bool(entry["layers_path"]) for entry in types)
     versions = ", ".join(f"{name} {version}" for name, version in survey["versions"].items())
     conforming = " and ".join(f"{_conforming(types, adapter)} with {adapter}" for adapter in adapters_of(survey))
+    kinds = len({entry["type"] for entry in types})
     return (
-        f"With {versions}: {len(types)} models of {len({entry['type'] for entry in types})} types, of which {built} can "
-        f"be built small. The decoder layers of {found} are found, and {conforming} conform to suite {survey['suite']}."
+        f"With {versions}: {len(types)} models of {kinds} types, of which {built} can be built small. "
+        f"The decoder layers of {found} are found, and {conforming} conform to suite {survey['suite']}."
     )
 
 
