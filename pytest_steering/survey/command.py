@@ -48,5 +48,5 @@ def _compare(reports: list[Path], say: Callable[[str], None]) -> int:
     for difference in found:
         say(str(difference))
     if not found:
-        say(f"nothing differs in {len(swept['types'])} model types")
+        say(f"nothing differs in {len(swept['types'])} models")
     return int(any(difference.change in WORSE for difference in found))

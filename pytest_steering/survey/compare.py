@@ -70,22 +70,19 @@ def headline(kept: Survey, swept: Survey) -> str:
 
 
 def _of(spec: str, old: Entry | None, new: Entry | None) -> Iterator[Difference]:
-    if old is None or new is None:
-        present = new or old or {}
-        verdicts = ", ".join(f"{adapter} {said(present, adapter)}" for adapter in present["verdicts"])
-        yield Difference(Change.GONE if new is None else Change.NEW, f"{spec} ({verdicts})" if new else spec)
+    if new is None:
+        yield Difference(Change.GONE, spec)
         return
-    step = _step(old, new)
+    step = Change.NEW if old is None else _step(old, new)
     if step is not None:
-        yield Difference(step, f"{spec}: {new['error']}" if new["error"] else spec)
-    elif new["layers_path"]:
+        yield Difference(step, f"{spec}: {new['error']}" if new["error"] else f"{spec} ({_verdicts(new)})")
+    elif old is not None and new["layers_path"]:
         changed = [key for key in FACTS if old[key] != new[key]]
-        facts = [f"{FACTS[key]} {_fact(old[key])} -> {_fact(new[key])}" for key in changed]
-        if facts:
-            yield Difference(Change.OTHERWISE, f"{spec}: {'; '.join(facts)}")
-    if new["layers_path"]:
+        if changed:
+            facts = "; ".join(f"{FACTS[key]} {_fact(old[key])} -> {_fact(new[key])}" for key in changed)
+            yield Difference(Change.OTHERWISE, f"{spec}: {facts}")
         for adapter in sorted(old["verdicts"].keys() & new["verdicts"].keys()):
-            yield from _judged(f"{spec} with {adapter}", old["verdicts"][adapter], new["verdicts"][adapter], step)
+            yield from _judged(f"{spec} with {adapter}", old["verdicts"][adapter], new["verdicts"][adapter])
 
 
 def _step(old: Entry, new: Entry) -> Change | None:
@@ -97,18 +94,26 @@ def _step(old: Entry, new: Entry) -> Change | None:
     return None
 
 
-def _judged(subject: str, old: dict[str, Any], new: dict[str, Any], step: Change | None) -> Iterator[Difference]:
-    """What fails and did not, and the other way round; a model that was not there before broke nothing."""
+def _judged(subject: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Difference]:
+    """What fails and did not, and the other way round."""
     was, now = old.get("failed", {}), new.get("failed", {})
-    if new["verdict"] == Verdict.ERROR and old["verdict"] != Verdict.ERROR:
+    refused, was_refused = (verdict["verdict"] == Verdict.ERROR for verdict in (new, old))
+    if refused and not was_refused:
         yield Difference(Change.BROKEN, f"{subject}: {new.get('error', 'error')}")
+    if refused:
+        return
     broken = [name for name in now if name not in was]
-    if broken and step is None:
-        reason = now[broken[0]] if len({now[name] for name in broken}) == 1 else ""
-        yield Difference(Change.BROKEN, f"{subject}: {', '.join(broken)}{reason and f': {reason}'}")
-    mended = [name for name in was if name not in now and name not in new.get("not_applicable", {})]
-    if new["verdict"] != Verdict.ERROR and (mended or (old["verdict"] == Verdict.ERROR and not now)):
+    if broken:
+        reasons = {now[name] for name in broken}
+        said_once = reasons if len(reasons) == 1 else ()
+        yield Difference(Change.BROKEN, ": ".join([subject, ", ".join(broken), *said_once]))
+    mended = [name for name in was if name not in now and name not in new["not_applicable"]]
+    if mended or (was_refused and not now):
         yield Difference(Change.MENDED, f"{subject}: {', '.join(mended) or 'conforms'}")
+
+
+def _verdicts(entry: Entry) -> str:
+    return ", ".join(f"{adapter} {said(entry, adapter)}" for adapter in entry["verdicts"])
 
 
 def _fact(value: Any) -> str:
