@@ -150,13 +150,11 @@ def tiny_of(spec: Spec) -> tuple[str, Task]:
 
     Without a task it is text generation where the type has a text decoder of its own.
     """
-    model_type, at, task = spec.value.partition("@")
-    if not at:
-        return model_type, tiny_task(model_type)
-    known = tiny_types(check_task(spec.text, task))
-    if model_type not in known:
-        raise SpecError(unknown_type(model_type, known, task))
-    return model_type, check_task(spec.text, task)
+    model_type, at, said = spec.value.partition("@")
+    task = check_task(spec.text, said) if at else tiny_task(model_type)
+    if model_type not in tiny_types(task):
+        raise SpecError(unknown_type(model_type, tiny_types(task), task))
+    return model_type, task
 
 
 def tiny_task(model_type: str) -> Task:
