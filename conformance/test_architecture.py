@@ -36,13 +36,17 @@ def test_layers_found(steering_model: Target) -> None:
 
 @pytest.mark.steering_requirement(id="layers-chain", without_weights=True)
 def test_layers_chain(trial: Trial) -> None:
-    """each decoder layer receives exactly what the one before it emitted."""
+    """each decoder layer receives exactly what the one before it emitted.
+
+    Where the model's own code stands between the layers, the report says so.
+    """
     emissions = trial.architecture.emissions
     for number, (emission, following) in enumerate(pairwise(emissions)):
-        if emission.receiver is not following.module:
-            receiver = emission.receiver_name or "no module"
+        if emission.receiver is None:
+            trial.target.notes.append(f"what {emission.name} emits is received by no module as it is")
+        elif emission.receiver not in following.parts:
             raise Violation(
-                f"what {emission.name} emits is received by {receiver}, not by {following.name}",
+                f"what {emission.name} emits is received by {emission.receiver_name}, not by {following.name}",
                 where=f"layer {number}",
             )
     if emissions[-1].receiver is None:
@@ -112,7 +116,7 @@ def _same_outputs(before: Call, during: Call) -> None:
 
 @pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)
 def test_each_layer_once(trial: Trial) -> None:
-    """each decoder layer runs exactly once in a steered forward pass.
+    """each decoder layer runs as often in a steered forward pass as in an unsteered one: once, as a rule.
 
     A layer that runs several times is steered several times; a model that runs twice costs twice.
     """
@@ -121,12 +125,13 @@ def test_each_layer_once(trial: Trial) -> None:
     with trial.steering(plan) as steered, trial.running():
         calls, _ = record(trial.model, lambda: steered(**inputs))
     counts = Counter(call.module for call in calls if call.ended >= 0)
-    for number, layer in enumerate(trial.architecture.layers):
-        if counts[layer] != 1:
+    for number, emission in enumerate(trial.architecture.emissions):
+        ran = counts[emission.module]
+        if ran != emission.calls:
             raise Violation(
-                f"layer {number} runs {counts[layer]} times in one steered forward pass",
+                f"layer {number} runs {ran} times in one steered forward pass, {emission.calls} times unsteered",
                 where=checks.named(plan),
-                likely="the model is run again for steering" if counts[layer] > 1 else "",
+                likely="the model is run again for steering" if ran > emission.calls else "",
             )
 
 

@@ -29,6 +29,8 @@ def test_every_pass(trial: Trial, batch: str) -> None:
 def test_cache_equals_no_cache(trial: Trial) -> None:
     """generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
     inputs, plan = trial.prompts.batch(), _middle(trial)
+    if not torch.equal(*(trial.generated_plain(inputs, use_cache=cache) for cache in (True, False))):
+        not_applicable("the unsteered model itself generates other tokens without a cache")
     cached = checks.passes(trial, plan, inputs, use_cache=True)
     uncached = checks.passes(trial, plan, inputs, use_cache=False)
     if not torch.equal(cached, uncached) and not _tied(trial, plan, inputs, cached, uncached):
@@ -123,7 +125,7 @@ def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:
     """The unsteered model can do it, or the requirement is not applicable with the model's own reason."""
     try:
         trial.generated_plain(inputs, **options)
-    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+    except Exception as error:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")
 
 

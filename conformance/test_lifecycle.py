@@ -211,7 +211,11 @@ def test_gradients_flow(trial: Trial) -> None:
             return logits_of(trial.model(**inputs))
 
     with torch.enable_grad():
-        found, wanted = gradient(adapted), gradient(by_reference)
+        try:
+            wanted = gradient(by_reference)
+        except RuntimeError as error:
+            not_applicable(f"the model's own code has no gradient: {' '.join(str(error).split())[:120]}")
+        found = gradient(adapted)
     verdicts.close(
         found,
         wanted,

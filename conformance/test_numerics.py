@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -70,7 +71,10 @@ def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> N
     """every decoder layer is steered exactly, for batches of any number of rows and tokens."""
 
     def check(layer: int, rows: int, tokens: int, seed: int) -> None:
-        checks.forward(trial, trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
+        try:
+            checks.forward(trial, trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
+        except pytest.skip.Exception:
+            assume(False)  # the unsteered model itself cannot run this batch
 
     fuzz(
         request.config,

@@ -25,10 +25,11 @@ def test_residual_shape(trial: Trial, place: str) -> None:
     """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
     inputs = trial.prompts.batch()
     rows, columns = trial.prompts.ids(inputs).shape
-    wanted = (rows, columns, trial.architecture.hidden_size)
     for layer in trial.layers(place):
         arrived = trial.steered(trial.plan([layer]), inputs).arrived(layer)
         emission = trial.architecture.emissions[layer]
+        streams = (emission.streams,) if emission.streams > 1 else ()
+        wanted = (rows, columns + emission.layout.extra, *streams, trial.architecture.hidden_size)
         if tuple(arrived.shape) != wanted or arrived.dtype != emission.dtype:
             raise Violation(
                 f"{arrived.dtype} {tuple(arrived.shape)} arrives instead of {emission.dtype} {wanted}",
@@ -67,16 +68,16 @@ def test_output_type_preserved(trial: Trial, place: str) -> None:
         plan = trial.plan([layer])
         emission, where = trial.architecture.emissions[layer], f"layer {layer}"
         with trial.steering(plan) as steered:
-            found = _output(trial, layer, steered, inputs)
-        if kind_of(found) != emission.kind:
-            raise Violation(f"the layer returns a {kind_of(found)} instead of a {emission.kind}", where=where)
+            kind, found = _output(trial, layer, steered, inputs)
+        if kind != emission.kind:
+            raise Violation(f"the layer returns a {kind} instead of a {emission.kind}", where=where)
         if trial.target.has_weights:
-            _same_beside(emission.layout.path, _output(trial, layer, trial.model, inputs), found, where)
+            _, plain = _output(trial, layer, trial.model, inputs)
+            _same_beside(emission.layout.path, plain, found, where)
 
 
-def _same_beside(residual: Path, plain: Any, found: Any, where: str) -> None:
+def _same_beside(residual: Path, before: dict[Path, Tensor], after: dict[Path, Tensor], where: str) -> None:
     """Two outputs hold the same tensors at every place but that of the residual stream."""
-    before, after = dict(tensors_in(plain)), dict(tensors_in(found))
     if before.keys() != after.keys():
         raise Violation(f"the layer returns tensors at {list(after)} instead of {list(before)}", where=where)
     for path, tensor in before.items():
@@ -84,16 +85,21 @@ def _same_beside(residual: Path, plain: Any, found: Any, where: str) -> None:
             raise Violation(f"the element at {path} changes", where=where)
 
 
-def _output(trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor]) -> Any:
-    """What the layer returned, as the code around it got it."""
-    outputs: list[Any] = []
+def _output(
+    trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor]
+) -> tuple[str, dict[Path, Tensor]]:
+    """What the layer returned when it first ran, as the code around it got it: its type, and a copy of its tensors.
+
+    A copy, because later layers may write into a state that this one returned.
+    """
+    outputs: list[tuple[str, dict[Path, Tensor]]] = []
 
     def keep(_module: torch.nn.Module, _args: Any, output: Any) -> None:
-        outputs.append(output)
+        outputs.append((kind_of(output), {path: tensor.clone() for path, tensor in tensors_in(output)}))
 
     with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
         call(**inputs)
-    return outputs[-1]
+    return outputs[0]
 
 
 _WRONG: dict[str, Callable[[int], Tensor]] = {

@@ -43,7 +43,7 @@ def test_planted_direction_recovered(trial: Trial, place: str) -> None:
     for layer in trial.layers(place):
         planted = trial.vector(layer).double()
         states = [
-            trial.steered(trial.plan([layer], scale), inputs).arrived(layer)[:, -1].double().cpu()
+            trial.steered(trial.plan([layer], scale), inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
             for scale in (0.5, -0.5)
         ]
         found = states[0].mean(0) - states[1].mean(0)

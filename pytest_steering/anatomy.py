@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pytest_steering.feed import Feed
 from pytest_steering.residual import Layout
 from pytest_steering.wording import found
 
@@ -21,6 +22,8 @@ class Emission:
     name: str
     """Dotted name of the decoder layer."""
     module: nn.Module
+    parts: tuple[nn.Module, ...]
+    """The modules that make up the layer: itself, or one of each list that the layers are spread over."""
     kind: str
     """``tensor``, ``tuple`` or ``list``: the type of what the layer returns."""
     layout: Layout
@@ -33,6 +36,10 @@ class Emission:
     """Where the residual stream sits in the receiver's ``(args, kwargs)``."""
     calls: int
     """How often the layer ran in one forward pass."""
+    alone: bool = True
+    """The receiver is all that reads what the layer emits: to change what it receives is to steer."""
+    streams: int = 1
+    """How many residual streams run side by side; a steering vector is added to each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +53,14 @@ class Architecture:
     """Dotted name of the innermost module around the layers that receives the token ids; empty for the model."""
     entry: nn.Module
     """That module: a forward pass begins when it is called."""
+    feed: Feed
+    """How the model is given tokens."""
     hidden_size: int
     """Width of the residual stream between decoder layers, measured."""
+    anatomy: tuple[str, ...] = ()
+    """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
     notes: tuple[str, ...] = ()
-    """Where the config contradicts what was measured."""
+    """What a steering vector means here where that is not plain, and where the config contradicts what was measured."""
     model_class: str = ""
     """Class name of the whole model."""
 
@@ -79,13 +90,9 @@ class Architecture:
         return tuple(type(emission.module).__name__ for emission in self.emissions)
 
     @property
-    def anatomy(self) -> tuple[str, ...]:
-        """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
-        traits = []
-        classes = len(set(self.block_classes))
-        if classes > 1:
-            traits.append(f"{classes} classes of layers")
-        return tuple(traits)
+    def extra_positions(self) -> int:
+        """How many positions of its own the model puts before the tokens."""
+        return self.emissions[0].layout.extra
 
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""

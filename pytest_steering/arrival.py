@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.dataflow import hooked
+from pytest_steering.feed import fed_mask, fed_tokens, remembered
 from pytest_steering.residual import tensors_in
 
 
@@ -25,7 +26,10 @@ class Pass:
     start: int
     columns: int
     arrived: dict[int, Tensor] = field(default_factory=dict)
-    """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it."""
+    """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it; several residual
+    streams stand before the last axis."""
+    again: dict[int, list[Tensor]] = field(default_factory=dict)
+    """Decoder layer index → the same for every further run of the layer in this pass."""
     added: dict[int, Tensor] = field(default_factory=dict)
     """Decoder layer index → the absolute values that the layer's own parts added up: what it rounded along the way."""
 
@@ -56,7 +60,11 @@ def observe(
         for layer in layers:
 
             def keep(tensor: Tensor, layer: int = layer) -> None:
-                trace.passes[-1].arrived[layer] = tensor.detach().clone()
+                now = trace.passes[-1]
+                if layer in now.arrived:
+                    now.again.setdefault(layer, []).append(tensor.detach().clone())
+                else:
+                    now.arrived[layer] = tensor.detach().clone()
 
             stack.enter_context(arriving(architecture.emissions[layer], keep))
             if inside:
@@ -71,12 +79,15 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
 
     def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
         values = [*args, *kwargs.values()]
-        tokens = next(value for value in values if isinstance(value, Tensor))
-        for name in ("input_ids", "inputs_embeds"):
-            if isinstance(kwargs.get(name), Tensor):
-                tokens = kwargs[name]
-                break
-        columns = tokens.shape[1]
+        columns = fed_tokens(kwargs, args).shape[1]
+        mask = fed_mask(kwargs)
+        if mask is not None:
+            passes.append(Pass(max(0, mask.shape[1] - columns), columns))
+            return
+        memory = remembered(kwargs)
+        if memory is not None:
+            passes.append(Pass(memory, columns))
+            return
         cache = kwargs.get("cache_params")
         cache = next((value for value in values if hasattr(value, "get_seq_length")), cache)
         passes.append(Pass(_cached_columns(cache, passes), columns))
@@ -92,6 +103,8 @@ def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None
     def add(_module: nn.Module, _args: Any, output: Any) -> None:
         part = next((tensor for _, tensor in tensors_in(output)), None)
         if part is None or not part.is_floating_point():
+            return
+        if layer in passes[-1].arrived:
             return
         added = passes[-1].added
         part = part.detach().abs().double()
@@ -117,9 +130,11 @@ def _cached_columns(cache: Any, passes: Sequence[Pass]) -> int:
 
 
 @contextmanager
-def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``, and may
-    return another to take its place."""
+def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edits: bool = False) -> Iterator[None]:
+    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
+
+    With ``edits`` it returns another to take its place, for all that read it.
+    """
 
     def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
         layout = emission.arrival
@@ -127,17 +142,16 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None]) -> Iter
         new = use(layout.canonical(tensor))
         if new is None:
             return None
-        new = new.movedim((0, 1), (layout.batch_axis, layout.sequence_axis))
-        return layout.write((args, kwargs), new)
+        return layout.write((args, kwargs), layout.native(new))
 
     def emitted(_module: nn.Module, _args: Any, output: Any) -> Any:
         layout = emission.layout
         new = use(layout.canonical(layout.read(output)))
         if new is None:
             return None
-        return layout.write(output, new.movedim((0, 1), (layout.batch_axis, layout.sequence_axis)))
+        return layout.write(output, layout.native(new))
 
-    if emission.receiver is not None:
+    if emission.receiver is not None and (emission.alone or not edits):
         handle = emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
     else:
         # The model's own forward consumes the last layer's output: the output itself is all that can be read.

@@ -1,72 +1,74 @@
-"""Chains of sibling modules that hand one residual stream from each to the next."""
+"""Chains of sibling layers that hand one residual stream from each to the next."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
-from pytest_steering.dataflow import Call
-from pytest_steering.residual import Path
-
-CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
-
-
-@dataclass(frozen=True, eq=False)
-class Link:
-    """A call that receives a residual stream and returns one of the same shape."""
-
-    call: Call
-    received: Tensor
-    emitted: Tensor
-    path: Path
-    """Where the emitted tensor sits in the output."""
+from pytest_steering.links import Family, Link
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Links of sibling modules, each of which receives exactly the tensor that the one before returned."""
+    """Links of one family, each of which receives what the one before emitted."""
 
-    parent: str
+    family: Family
     links: tuple[Link, ...]
+    handed: bool
+    """Somewhere in it the very tensor that one link returned is received by the next."""
     weight: float
-    """How much of the model the chain is: its effective number of links times its share of the parameters."""
+    """How much of the model the chain is: its effective number of layers times its share of the parameters."""
 
     @property
     def modules(self) -> list[nn.Module]:
-        """The distinct modules, in order of first use."""
-        return list(dict.fromkeys(link.call.module for link in self.links))
+        """The distinct emitting modules, in order of first use."""
+        return list(dict.fromkeys(link.module for link in self.links))
+
+    @property
+    def last(self) -> Link:
+        """The last link."""
+        return self.links[-1]
 
 
-def find_chains(model: nn.Module, calls: Sequence[Call], logits: Tensor) -> list[Chain]:
-    """Every maximal chain, the weightiest first."""
-    families: dict[str, list[Call]] = defaultdict(list)
-    for call in calls:
-        if call.name:
-            families[call.name.rpartition(".")[0]].append(call)
+def find_chains(model: nn.Module, groups: Sequence[Family]) -> tuple[list[Chain], list[Chain]]:
+    """Chains in which each link receives the very tensor that the one before returned, and families in which none does.
+
+    Both with the weightiest first; of equals the one that ends last, because it is nearer to the logits. The second
+    are chains only if the model's own code hands the stream on, which is still to be shown.
+    """
     total = sum(parameter.numel() for parameter in model.parameters()) or 1
-    chains = []
-    for parent, family in families.items():
-        links = [link for call in family for link in _links(call, logits)]
-        chain = _longest(links)
-        if len(chain) > 1 or (chain and isinstance(model.get_submodule(parent), CONTAINERS)):
-            chains.append(Chain(parent, chain, _weight(chain, total)))
-    return sorted(chains, key=lambda chain: -chain.weight)
+    handed, loose = [], []
+    for family in groups:
+        for links in _by_shape(family):
+            longest = _longest(links)
+            if len(longest) > 1 or (family.contained and len(_modules(links)) == 1):
+                handed.append(Chain(family, longest, True, _weight(longest, total)))
+            elif len(_modules(links)) > 1:
+                firsts = tuple(first_runs(links))
+                loose.append(Chain(family, firsts, False, _weight(firsts, total)))
+    return _sorted(handed), _sorted(loose)
 
 
-def _links(call: Call, logits: Tensor) -> Iterator[Link]:
-    # A decoder layer mixes features, so it holds a matrix: a norm or a dropout between layers is not a layer.
-    if not any(parameter.ndim >= 2 for parameter in call.module.parameters()):
-        return
-    for path, emitted in call.outputs:
-        if not emitted.is_floating_point() or emitted.ndim < 2 or emitted is logits:
-            continue
-        for _, received in call.inputs:
-            if received.shape == emitted.shape and received.is_floating_point():
-                yield Link(call, received, emitted, path)
-                break
+def first_runs(links: Sequence[Link]) -> list[Link]:
+    """The first link of each emitting module, in order."""
+    firsts: dict[nn.Module, Link] = {}
+    for link in links:
+        firsts.setdefault(link.module, link)
+    return list(firsts.values())
+
+
+def _by_shape(family: Family) -> list[list[Link]]:
+    groups: dict[object, list[Link]] = defaultdict(list)
+    for link in family.links:
+        groups[link.emitted.shape].append(link)
+    return list(groups.values())
+
+
+def _modules(links: Sequence[Link]) -> set[nn.Module]:
+    return {link.module for link in links}
 
 
 def _longest(links: Sequence[Link]) -> tuple[Link, ...]:
@@ -74,32 +76,32 @@ def _longest(links: Sequence[Link]) -> tuple[Link, ...]:
     best: dict[int, tuple[Link, ...]] = {}
     by_received: dict[int, list[int]] = defaultdict(list)
     for index, link in enumerate(links):
-        for _, tensor in link.call.inputs:
+        for tensor in {id(tensor): tensor for call in link.members for _, tensor in call.inputs}.values():
             by_received[id(tensor)].append(index)
     for index in reversed(range(len(links))):
         link = links[index]
         followers = [
             best[follower]
             for follower in by_received[id(link.emitted)]
-            if follower > index
-            and links[follower].call.started > link.call.ended
-            and links[follower].emitted.shape == link.emitted.shape
+            if follower > index and links[follower].started > link.call.ended
         ]
         best[index] = (link, *max(followers, key=len, default=()))
     return max(best.values(), key=len, default=())
 
 
 def _weight(chain: Sequence[Link], total: int) -> float:
-    """Effective number of links times share of parameters.
+    """Effective number of layers times share of parameters.
 
     The effective number (the inverse participation ratio of their sizes) is n for n equal layers and about 1 for a
     small part beside a big one, so a chain of two big parents does not outweigh the layers inside them, and a deep
     feed-forward inside one layer does not outweigh the layers around it.
     """
-    sizes = [
-        sum(parameter.numel() for parameter in module.parameters())
-        for module in dict.fromkeys(link.call.module for link in chain)
-    ]
+    parts = {link.module: [call.module for call in link.members] for link in chain}
+    sizes = [sum(p.numel() for module in modules for p in module.parameters()) for modules in parts.values()]
     if not sum(sizes):
         return 0.0
     return sum(sizes) ** 2 / sum(size * size for size in sizes) * sum(sizes) / total
+
+
+def _sorted(chains: list[Chain]) -> list[Chain]:
+    return sorted(chains, key=lambda chain: (-round(chain.weight, 9), -chain.last.call.ended))

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from pytest_steering import tolerance, verdicts
+from pytest_steering.applicability import not_applicable
+from pytest_steering.arrival import Trace
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.residual import fitted
 from pytest_steering.trial import Trial
 
 
@@ -20,7 +23,9 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
     The first steered layer is compared with the unsteered run. What later ones send depends on it, so they are
     compared with the run that a second mechanism steers.
     """
-    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
+    plain = trial.plain(inputs)
+    need_sound(trial, plain)
+    steered = trial.steered(plan, inputs)
     asked = trial.prompts.steered_tokens(inputs, plan.positions)
     first, *later = sorted(plan.vectors)
     verdicts.arrives(
@@ -31,11 +36,12 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
         asked,
         where=named(plan, first),
         added=plain.passes[0].added.get(first),
-        padding=_padding(inputs),
+        padding=_padding(trial, inputs),
         ulps=tolerance.ulps_of(trial.adapter, plain.arrived(first).dtype),
         floor=trial.floor(first),
     )
-    if later:
+    looped = trial.architecture.emissions[first].calls > 1 and trial.target.has_weights
+    if later or looped:
         expected = trial.expected(plan, inputs, asked)
         for layer in later:
             verdicts.close(
@@ -44,6 +50,16 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
                 f"the residual stream after layer {layer}, beside that of the second mechanism",
                 where=named(plan, layer),
             )
+        for layer in plan.vectors if looped else ():
+            runs = (steered.passes[0].again.get(layer, []), expected.passes[0].again.get(layer, []))
+            for number, (run, wanted) in enumerate(zip(*runs, strict=True)):
+                verdicts.close(
+                    run,
+                    wanted,
+                    f"the residual stream after run {number + 2} of layer {layer}, beside that of the second mechanism",
+                    where=named(plan, layer),
+                    likely="the vector is not added each time that the layer runs",
+                )
 
 
 def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
@@ -56,6 +72,10 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
     sequences: Tensor = steered.result
     layer = min(plan.vectors)
     plain = trial.replayed(sequences, inputs, [layer], **options)
+    if len(sequences) > 1 and _unsound(trial, plain):
+        # It cannot decode several rows at once: one row alone is still to be steered in every pass.
+        return passes(trial, plan, trial.prompts.row(inputs, 0), **options)
+    need_sound(trial, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
         raise Violation(
@@ -64,11 +84,12 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
         )
     furthest = max(start + columns for start, columns in shapes[0])
     asked = trial.prompts.steered_tokens(inputs, plan.positions, total=max(furthest, sequences.shape[1]))
-    padding = _padding(inputs)
+    padding = _padding(trial, inputs)
     if padding is not None:
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
         columns = slice(step.start, step.start + step.columns)
+        _need_kept(before.arrived[layer], asked[:, columns])
         try:
             verdicts.arrives(
                 step.arrived[layer],
@@ -98,8 +119,32 @@ def named(plan: SteeringPlan, layer: int | None = None) -> str:
     return f"{plural} {', '.join(map(str, layers))}, scale {plan.scale:g}{positions}"
 
 
-def _padding(inputs: Mapping[str, Tensor]) -> Tensor | None:
-    mask = inputs.get("attention_mask")
+def need_sound(trial: Trial, plain: Trace) -> None:
+    """The unsteered model sends no more columns than it was given tokens, or nothing can be asked of steering it."""
+    if reason := _unsound(trial, plain):
+        not_applicable(reason)
+
+
+def _unsound(trial: Trial, plain: Trace) -> str:
+    for step in plain.passes:
+        for layer, arrived in step.arrived.items():
+            if arrived.shape[1] > step.columns + trial.architecture.emissions[layer].layout.extra:
+                return (
+                    f"the unsteered model itself sends {arrived.shape[1]} columns for {step.columns} tokens "
+                    f"in each of {arrived.shape[0]} rows"
+                )
+    return ""
+
+
+def _need_kept(plain: Tensor, asked: Tensor) -> None:
+    """The unsteered model blanks no token that is to be steered, as it may do with padding that it counts itself."""
+    blank = (plain == 0).flatten(2).all(-1)
+    if bool((blank & fitted(asked.to(blank.device), blank.shape[1])).any()):
+        not_applicable("the unsteered model itself sets the residual stream to zero at a real token")
+
+
+def _padding(trial: Trial, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    mask = trial.prompts.mask(inputs)
     return None if mask is None else ~mask.bool()
 
 

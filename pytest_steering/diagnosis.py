@@ -23,6 +23,10 @@ class Evidence:
     """``(rows, columns)``: the tokens to steer."""
     padding: Tensor | None = None
     """``(rows, columns)``: true at padding."""
+    streams: int = 1
+    """How many rows stand for one: one for each residual stream."""
+    own: int = 0
+    """How many columns before the tokens are the model's own."""
 
 
 def likely_cause(evidence: Evidence) -> str:
@@ -41,9 +45,15 @@ def likely_cause(evidence: Evidence) -> str:
 
 
 def _wrong_place(moved: Tensor, evidence: Evidence) -> str:
-    where, rows = evidence.where, moved.any(1)
-    asked_rows = where.any(1)
+    where = evidence.where
+    if evidence.streams > 1:
+        steered = moved.reshape(-1, evidence.streams, moved.shape[1]).any(2).any(0)
+        if not bool(steered.all()):
+            return f"of the residual streams only {steered.nonzero().flatten().tolist()} are steered"
+    rows, asked_rows = moved.any(1), where.any(1)
     missed, extra = where & ~moved, moved & ~where
+    if bool(extra[:, : evidence.own].any()):
+        return "positions that the model itself puts before the tokens are steered"
     if evidence.padding is not None and bool((extra & evidence.padding).any()):
         return "padding is steered (the attention mask is ignored)"
     if bool(missed.any()) and not torch.equal(rows, asked_rows):

@@ -19,14 +19,16 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
     Shape ``(hidden_size,)``, float32 on the CPU, scaled to a root mean square of 1, averaged over the rows. It is the
     token's unembedding direction as seen through the final norm.
     """
-    leaves: list[Tensor] = []
+    offsets: list[Tensor] = []
 
-    def leaf(tensor: Tensor) -> Tensor:
-        leaves.append(tensor.detach().requires_grad_())
-        return leaves[-1]
+    def shifted(tensor: Tensor) -> Tensor:
+        if not offsets:
+            # Zero, and the same each time that the layer runs, as a steering vector is.
+            offsets.append(torch.zeros_like(tensor, requires_grad=True))
+        return tensor + offsets[0]
 
-    with torch.enable_grad(), arriving(architecture.emissions[-1], leaf):
+    with torch.enable_grad(), arriving(architecture.emissions[-1], shifted, edits=True):
         logit = logits_of(model(**inputs))[:, -1, token].float().sum()
-    (gradient,) = torch.autograd.grad(logit, leaves)
-    direction = gradient[:, -1].float().mean(0).cpu()
+    (gradient,) = torch.autograd.grad(logit, offsets)
+    direction = gradient[:, -1].float().flatten(0, -2).mean(0).cpu()
     return direction / direction.square().mean().sqrt()

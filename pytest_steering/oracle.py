@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pytest_steering.anatomy import Architecture
 from pytest_steering.arrival import Pass, arriving, following
+from pytest_steering.residual import fitted
 
 
 @contextmanager
@@ -26,11 +27,15 @@ def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: T
 
             def push(tensor: Tensor, delta: Tensor = delta) -> Tensor:
                 step = delta.to(tensor.device, tensor.dtype)
-                if where is None:
-                    return tensor + step
                 now = passes[-1]
-                mask = where[:, now.start : now.start + now.columns].to(tensor.device).unsqueeze(-1)
-                return torch.where(mask, tensor + step, tensor)
+                if where is not None:
+                    mask = where[:, now.start : now.start + now.columns].to(tensor.device)
+                elif architecture.extra_positions:
+                    mask = torch.ones(tensor.shape[0], now.columns, dtype=torch.bool, device=tensor.device)
+                else:
+                    return tensor + step
+                mask = fitted(mask, tensor.shape[1])
+                return torch.where(mask.view(*mask.shape, *[1] * (tensor.ndim - 2)), tensor + step, tensor)
 
-            stack.enter_context(arriving(architecture.emissions[layer], push))
+            stack.enter_context(arriving(architecture.emissions[layer], push, edits=True))
         yield

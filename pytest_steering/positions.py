@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.feed import fed_mask, fed_tokens, remembered
 from pytest_steering.plan import Positions
 
 
@@ -31,8 +32,10 @@ class PassPositions:
     steered. A pass outside of :meth:`generating` is all prompt.
     """
 
-    def __init__(self, positions: Positions) -> None:
+    def __init__(self, positions: Positions, extra: int = 0) -> None:
+        """``extra`` positions of the model's own stand before the tokens, so the mask is never simply ``True``."""
         self.positions = positions
+        self.extra = extra
         self.mask: Tensor | bool = True
         self.prompt: Prompt | None = None
         """Inside :meth:`generating`, what is generated from."""
@@ -56,21 +59,26 @@ class PassPositions:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
         if args:
             kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
-        tokens = _tokens(kwargs)
-        mask = kwargs.get("attention_mask")
-        if not isinstance(mask, Tensor) or mask.ndim != 2:
-            mask = None
+        tokens, mask = fed_tokens(kwargs), fed_mask(kwargs)
         rows, columns = tokens.shape[:2]
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns
+        if mask is not None:
+            # Some models put a token after the prompt in which they write the next one.
+            mask = torch.nn.functional.pad(mask, (0, max(0, self.start + columns - mask.shape[1])), value=1)
         if self.prompt is None:
             self.mask = self._plain(mask, tokens.device)
         else:
             self.mask = self._generated(self.prompt, mask, tokens.device)
+        if self.mask is True and self.extra:
+            self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
         if mask is not None:
             return max(0, mask.shape[1] - columns)
+        memory = remembered(kwargs)
+        if memory is not None:
+            return memory
         cache = kwargs.get("past_key_values")
         if cache is None:
             cache = kwargs.get("cache_params")
@@ -125,17 +133,6 @@ class PassPositions:
         columns = torch.arange(prompt_columns, device=real.device)
         last = (columns * mask[:, :prompt_columns].to(torch.bool)).amax(dim=1, keepdim=True)
         return absolute == last
-
-
-def _tokens(kwargs: Mapping[str, Any]) -> Tensor:
-    for name in ("input_ids", "inputs_embeds"):
-        if isinstance(kwargs.get(name), Tensor):
-            tokens: Tensor = kwargs[name]
-            return tokens
-    for value in kwargs.values():
-        if isinstance(value, Tensor):
-            return value
-    raise ValueError("a steered forward pass needs input_ids or inputs_embeds")
 
 
 def _real(mask: Tensor | None, start: int, columns: int) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +18,9 @@ class Prompts:
     def __init__(self, target: Target, workload: Any) -> None:
         self._target = target
         self._workload = workload
-        accepted = inspect.signature(target.model.forward).parameters
-        anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
-        self._ids_name = "input_ids" if anything or "input_ids" in accepted else next(iter(accepted))
-        self.masked = target.has_weights and (anything or "attention_mask" in accepted)
+        self._feed = target.architecture.feed
+        self.masked = target.has_weights and bool(self._feed.mask_name)
         """The model takes an attention mask, and there are values to mask, so rows can be padded."""
-        self._numbered = "position_ids" in accepted
 
     def batch(self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0) -> dict[str, Tensor]:
         """Rows of equal length and different tokens, without padding."""
@@ -45,7 +41,7 @@ class Prompts:
             mask[row, gap] = 0
             ids[row, gap] = self._target.pad_token_id
         inputs = self._inputs(ids, mask)
-        if numbered and side == "left" and self._numbered:
+        if numbered and side == "left" and self._feed.numbered:
             inputs["position_ids"] = (mask.cumsum(1) - 1).clamp_min(0).to(self._target.device)
         return inputs
 
@@ -57,29 +53,33 @@ class Prompts:
 
     def real(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The real tokens of a batch: boolean, ``(rows, columns)``."""
-        mask = inputs.get("attention_mask")
+        mask = self.mask(inputs)
         return torch.ones_like(self.ids(inputs), dtype=torch.bool) if mask is None else mask.bool()
+
+    def mask(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """The attention mask of a batch, ``(rows, columns)``, if it has one."""
+        return self._feed.mask(inputs)
 
     def row(self, inputs: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
         """One row of a batch on its own, its padding removed."""
         kept = {name: tensor[index : index + 1] for name, tensor in inputs.items()}
-        mask = inputs.get("attention_mask")
+        mask = self.mask(inputs)
         if mask is not None:
             real = mask[index].bool()
-            kept = {name: tensor[:, real] for name, tensor in kept.items()}
+            kept |= {name: tensor[:, real] for name, tensor in kept.items() if name not in self._feed.beside}
         return kept
 
     def ids(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The token ids of a batch, ``(rows, columns)``."""
-        return inputs[self._ids_name]
+        return inputs[self._feed.ids_name]
 
     def extended(self, inputs: Mapping[str, Tensor], sequences: Tensor) -> dict[str, Tensor]:
         """The prompts of ``inputs`` with what was generated after them, as one batch."""
         more = sequences.shape[1] - self.ids(inputs).shape[1]
-        whole = {self._ids_name: sequences}
-        if "attention_mask" in inputs:
-            whole["attention_mask"] = torch.nn.functional.pad(inputs["attention_mask"], (0, more), value=1)
-        return whole
+        mask = self.mask(inputs)
+        if mask is not None:
+            mask = torch.nn.functional.pad(mask, (0, more), value=1)
+        return self._feed.inputs(sequences, mask)
 
     def steered_tokens(self, inputs: Mapping[str, Tensor], positions: Positions, *, total: int | None = None) -> Tensor:
         """Which ``(row, absolute column)`` the positions mean: by definition, from the prompt's real tokens alone.
@@ -108,7 +108,5 @@ class Prompts:
         return torch.randint(low, self._target.vocab_size, shape, generator=generator)
 
     def _inputs(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        inputs = {self._ids_name: ids.to(self._target.device)}
-        if self.masked:
-            inputs["attention_mask"] = mask.to(self._target.device)
-        return inputs
+        device = self._target.device
+        return self._feed.inputs(ids.to(device), mask.to(device) if self.masked else None)

@@ -25,6 +25,10 @@ class Layout:
     path: Path = ()
     batch_axis: int = 0
     sequence_axis: int = 1
+    extra: int = 0
+    """Positions of the model's own that stand before the tokens in the first pass."""
+    repeats: int = 1
+    """How many streams of all tokens lie end to end on the sequence axis."""
 
     def read(self, value: Any) -> Tensor:
         """The residual stream in ``value``; ``LookupError`` when there is none at this place."""
@@ -39,7 +43,8 @@ class Layout:
         return _replaced(value, self.path, tensor)
 
     def spread(self, mask: Tensor, like: Tensor) -> Tensor:
-        """A ``(batch, sequence)`` mask, shaped to broadcast against the residual stream ``like``."""
+        """A ``(batch, tokens)`` mask, shaped to broadcast against the residual stream ``like``."""
+        mask = fitted(mask, like.shape[self.sequence_axis] // self.repeats).repeat(1, self.repeats)
         if self.batch_axis > self.sequence_axis:
             mask = mask.transpose(0, 1)
         shape = [1] * like.ndim
@@ -48,8 +53,29 @@ class Layout:
         return mask.reshape(shape)
 
     def canonical(self, tensor: Tensor) -> Tensor:
-        """``tensor`` with its axes ordered ``(batch, sequence, …, hidden_size)``."""
-        return tensor.movedim((self.batch_axis, self.sequence_axis), (0, 1))
+        """``tensor`` with its axes ordered ``(batch, sequence, hidden_size)``; streams, if any, before the last."""
+        tensor = tensor.movedim((self.batch_axis, self.sequence_axis), (0, 1))
+        if self.repeats > 1:
+            shape = tensor.shape[0], self.repeats, -1, *tensor.shape[2:]
+            tensor = tensor.reshape(shape).transpose(1, 2)
+        return tensor
+
+    def native(self, canonical: Tensor) -> Tensor:
+        """What :meth:`canonical` made, with its axes as the model has them."""
+        if self.repeats > 1:
+            canonical = canonical.transpose(1, 2).flatten(1, 2)
+        return canonical.movedim((0, 1), (self.batch_axis, self.sequence_axis))
+
+
+def fitted(mask: Tensor, columns: int) -> Tensor:
+    """A ``(batch, tokens)`` mask for a residual stream of that many columns: its end, or false before its begin.
+
+    A pass may be given tokens that it does not compute again, and a model may put positions before the tokens.
+    """
+    width = mask.shape[1]
+    if width > columns:
+        return mask[:, width - columns :]
+    return torch.nn.functional.pad(mask, (columns - width, 0)) if width < columns else mask
 
 
 def tensors_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:

@@ -162,8 +162,8 @@ class Trial:
         """
         if where is None and plan.positions is not Positions.ALL:
             where = self.prompts.steered_tokens(inputs, plan.positions)
-        if where is None and "attention_mask" in inputs:
-            where = inputs["attention_mask"].bool()
+        if where is None and self.prompts.mask(inputs) is not None:
+            where = self.prompts.real(inputs)
         with self.running(), reference(self.architecture, self.deltas(plan), where):
             return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, inputs))
 

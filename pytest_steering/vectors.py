@@ -89,17 +89,18 @@ def _fingerprint(architecture: Architecture) -> dict[str, Any]:
 def _states(
     call: Callable[..., Any], architecture: Architecture, inputs: Mapping[str, Tensor], layers: Sequence[int]
 ) -> dict[int, Tensor]:
-    """Each row's state at its last real token, ``(rows, hidden_size)`` per layer."""
+    """Each row's state at its last real token, ``(rows, hidden_size)`` per layer: the mean of several streams."""
     with torch.no_grad():
         trace = observe(architecture, layers, lambda: call(**inputs))
-    mask = inputs.get("attention_mask")
+    mask = architecture.feed.mask(inputs)
     states = {}
     for layer in layers:
         arrived = trace.arrived(layer)
         if mask is None:
-            states[layer] = arrived[:, -1]
+            state = arrived[:, -1]
         else:
             columns = torch.arange(mask.shape[1], device=mask.device)
-            last = (columns * mask).amax(1).to(arrived.device)
-            states[layer] = arrived[torch.arange(len(last), device=arrived.device), last]
+            last = (columns * mask).amax(1).to(arrived.device) + arrived.shape[1] - mask.shape[1]
+            state = arrived[torch.arange(len(last), device=arrived.device), last]
+        states[layer] = state.flatten(1, -2).mean(1) if state.ndim > 2 else state
     return states

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from pytest_steering import tolerance
 from pytest_steering.diagnosis import Evidence, likely_cause
 from pytest_steering.errors import Violation
-from pytest_steering.residual import same_bits
+from pytest_steering.residual import fitted, same_bits
 
 
 def arrives(
@@ -28,8 +30,9 @@ def arrives(
     """The steered residual stream is the unsteered one plus ``scale * vector`` at the ``asked`` tokens and bit-equal
     elsewhere.
 
-    ``steered`` and ``plain`` are ``(rows, columns, hidden_size)``, ``asked`` is ``(rows, columns)``; ``added`` are the
-    absolute values that the layer added up itself: an adapter that adds inside the layer rounds where they are large.
+    ``steered`` and ``plain`` are ``(rows, columns, hidden_size)``, with several streams before the last axis, and
+    ``asked`` is ``(rows, tokens)``. ``added`` are the absolute values that the layer added up itself: an adapter that
+    adds inside the layer rounds where they are large.
     """
     if steered.shape != plain.shape:
         raise Violation(f"shape {tuple(steered.shape)} arrives, {tuple(plain.shape)} without steering", where=where)
@@ -39,7 +42,12 @@ def arrives(
             where=where,
             likely="the addition promotes the residual stream to the vector's dtype",
         )
-    asked = asked.to(plain.device)
+    first_column += asked.shape[1] - plain.shape[1]
+    own = max(0, plain.shape[1] - asked.shape[1])
+    streams = math.prod(plain.shape[2:-1])
+    steered, plain = _streams_as_rows(steered), _streams_as_rows(plain)
+    asked = _for(asked, plain, streams)
+    padding = None if padding is None else _for(padding, plain, streams)
     delta = (vector.double() * scale).to(plain.device)
     before, after = plain.double(), steered.double()
     expected = torch.where(asked.unsqueeze(-1), before + delta, before)
@@ -51,13 +59,14 @@ def arrives(
     excess = (after - expected).abs()
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
-    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding)
+    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own)
     if bool((excess > allowed).any()):
         row, column, _ = _worst(excess - allowed)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"
+        stream = f", stream {row % streams}" if streams > 1 else ""
         raise Violation(
-            f"max |Δ| {float(excess[row, column].max()):.1e} at row {row}, position {first_column + column}; "
-            f"allowed {within}",
+            f"max |Δ| {float(excess[row, column].max()):.1e} at row {row // streams}{stream}, "
+            f"position {first_column + column}; allowed {within}",
             where=where,
             likely=likely_cause(evidence),
         )
@@ -112,6 +121,18 @@ def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps:
             where=where,
             likely=likely_cause(evidence),
         )
+
+
+def _streams_as_rows(residual: Tensor) -> Tensor:
+    """``(rows, columns, streams, hidden_size)`` → ``(rows * streams, columns, hidden_size)``."""
+    if residual.ndim == 3:
+        return residual
+    return residual.flatten(2, -2).movedim(2, 1).flatten(0, 1)
+
+
+def _for(mask: Tensor, residual: Tensor, streams: int) -> Tensor:
+    """A ``(rows, tokens)`` mask for every stream, and for the columns that the residual stream has."""
+    return fitted(mask.to(residual.device), residual.shape[1]).repeat_interleave(streams, dim=0)
 
 
 def _worst(excess: Tensor) -> tuple[int, int, int]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conformance.selftest.verdicts_of import verdicts
 from fixtures.known_bad import ALL
 from pytest_steering.requirements import catalogue
-
-ROOT = Path(__file__).parents[2]
 
 OF_MODELS = {
     "layers-found": "detection finds the layers or the model is refused: see test_detection.py",
@@ -24,23 +19,6 @@ OF_MODELS = {
     "beats-random-direction": "not applicable until there are trained weights",
 }
 """Requirements that none of these adapters breaks, and why."""
-
-
-def verdicts(report: Path, *arguments: str, **environment: str) -> dict[str, dict[str, Any]]:
-    """What a run of the suite says of each adapter: requirement ids by outcome."""
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--benchmark-disable"]
-    subprocess.run(
-        [*command, f"--steering-report={report}", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        check=False,
-    )
-    found = {}
-    for row in json.loads(report.read_text())["models"]:
-        failed = {entry["id"] for entry in row["requirements"] if entry["outcome"] in ("failed", "error")}
-        found[f"{row['spec']} {row['adapter']}"] = {**row, "failed": failed}
-    return found
 
 
 def known_bad_run(directory: Path, **environment: str) -> dict[str, dict[str, Any]]:

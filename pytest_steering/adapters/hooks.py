@@ -33,7 +33,7 @@ class HooksAdapter:
         """The model is steered by ``plan`` inside the block; plans of nested blocks add up."""
         plan.check(self.architecture)
         todo = steps(plan, self.architecture)
-        passes = PassPositions(plan.positions)
+        passes = PassPositions(plan.positions, self.architecture.extra_positions)
         with ExitStack() as stack:
             begin = self.architecture.entry.register_forward_pre_hook(passes.begin_pass, with_kwargs=True)
             stack.enter_context(hooked(begin))

@@ -35,7 +35,9 @@ class NNsightAdapter:
     def steer(self, plan: SteeringPlan) -> Iterator[Traced]:
         """The yielded object traces each of its calls and steers inside the trace."""
         plan.check(self.architecture)
-        yield Traced(self, steps(plan, self.architecture), PassPositions(plan.positions))
+        yield Traced(
+            self, steps(plan, self.architecture), PassPositions(plan.positions, self.architecture.extra_positions)
+        )
 
 
 class Traced(Steered):
@@ -47,6 +49,8 @@ class Traced(Steered):
         self._entry_module = adapter.architecture.entry
         self._entry = self._envoy(adapter.architecture.entry_name)
         emissions = adapter.architecture.emissions
+        self._calls = max(emissions[layer].calls for layer in todo)
+        """How often the steered layers run in one pass."""
         self._layers = [(self._envoy(emissions[layer].name), todo[layer]) for layer in sorted(todo)]
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -59,10 +63,15 @@ class Traced(Steered):
             # An open loop over the passes ends by design when there is no further pass.
             warnings.filterwarnings("ignore", message=".*was never reached.*", category=UserWarning)
             with self._root.trace(*args, fn=run, **kwargs) as tracer:
-                for _ in tracer.iter[:]:
+                for number in tracer.iter[:]:
                     self._passes.begin_pass(self._entry_module, *self._entry.inputs)
-                    for layer, step in self._layers:
-                        layer.output = step(layer.output, self._passes.mask)
+                    if self._calls == 1:
+                        for layer, step in self._layers:
+                            layer.output = step(layer.output, self._passes.mask)
+                    else:
+                        for _ in tracer.iter[number * self._calls : (number + 1) * self._calls]:
+                            for layer, step in self._layers:
+                                layer.output = step(layer.output, self._passes.mask)
         return returned[0]
 
     def _envoy(self, name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pytest_steering.feed import fed_mask, fed_tokens
 from pytest_steering.positions import PassPositions
 
 
@@ -23,10 +24,8 @@ class Steered:
 
     def generate(self, inputs: Tensor | None = None, **options: Any) -> Any:
         """What the model generates, steered in every pass."""
-        prompt = inputs
-        for name in ("input_ids", "inputs_embeds"):
-            prompt = options.get(name) if prompt is None else prompt
-        with self._passes.generating(prompt, options.get("attention_mask")):
+        given = options if inputs is None else {"input_ids": inputs, **options}
+        with self._passes.generating(fed_tokens(given), fed_mask(given)):
             generate: Callable[..., Any] = self._model.generate  # type: ignore[assignment]
             return self._run(generate, () if inputs is None else (inputs,), options)
 

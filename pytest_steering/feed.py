@@ -1,0 +1,131 @@
+"""What a language model is fed: token ids under the name it takes them by, and what must stand beside them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.errors import ArchitectureError
+
+SOURCE_TOKENS = 6
+_TOKENS = ("decoder_input_ids", "decoder_inputs_embeds", "input_ids", "inputs_embeds")
+_EMBEDDED = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """How the text decoder of one model is given tokens.
+
+    ``beside`` is one row of everything else that the model needs, the same for every row of text: the source text of
+    an encoder, an image.
+    """
+
+    ids_name: str
+    positional: bool = False
+    """The ids are the first argument, whatever its name."""
+    mask_name: str = ""
+    """Empty when the model takes no attention mask."""
+    numbered: bool = False
+    """The model takes ``position_ids``."""
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def inputs(self, ids: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """The keyword arguments for ``(rows, columns)`` token ids, on their device."""
+        fed = {self.ids_name: ids}
+        if mask is not None and self.mask_name:
+            fed[self.mask_name] = mask
+        for name, row in self.beside.items():
+            fed[name] = row.to(ids.device).expand(ids.shape[0], *row.shape[1:])
+        return fed
+
+    def mask(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """The attention mask among what was made by :meth:`inputs`."""
+        return inputs.get(self.mask_name)
+
+    def call(self, model: Any, ids: Tensor, mask: Tensor | None = None) -> Any:
+        """What the model returns for these token ids."""
+        return model(ids) if self.positional else model(**self.inputs(ids, mask))
+
+
+def feeds(model: nn.Module) -> list[Feed]:
+    """The ways in which ``model`` might take text, the plainest first."""
+    accepted = inspect.signature(model.forward).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+    numbered = "position_ids" in accepted
+    if "decoder_input_ids" in accepted:
+        return _of_decoders(model, set(accepted))
+    mask = "attention_mask" if anything or "attention_mask" in accepted else ""
+    named = anything or "input_ids" in accepted
+    name = "input_ids" if named else next(iter(accepted), "input_ids")
+    plain = Feed(name, positional=not named, mask_name=mask, numbered=numbered)
+    image = _image(model) if "pixel_values" in accepted else None
+    pictured = [replace(plain, beside={"pixel_values": image})] if image is not None else []
+    unmasked = [replace(plain, mask_name="")] if mask else []
+    return [plain, *pictured, *unmasked]
+
+
+def fed_tokens(kwargs: Mapping[str, Any], args: Sequence[Any] = ()) -> Tensor:
+    """The tokens that a module is called with, as ids or embedded: ``(rows, columns, …)``."""
+    for name in _TOKENS:
+        if isinstance(kwargs.get(name), Tensor):
+            tokens: Tensor = kwargs[name]
+            return tokens
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            return value
+    raise ValueError("a forward pass needs input_ids or inputs_embeds")
+
+
+def fed_mask(kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The attention mask ``(rows, columns)`` of the tokens that a module is called with, if it is given one."""
+    mask = kwargs.get("decoder_attention_mask" if "decoder_input_ids" in kwargs else "attention_mask")
+    return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+
+
+def remembered(kwargs: Mapping[str, Any]) -> int | None:
+    """How many tokens a memory of hidden states (``mems``, sequence first, as in Transformer-XL) stands for."""
+    memory = kwargs.get("mems")
+    return int(memory[0].shape[0]) if isinstance(memory, tuple | list) and isinstance(memory[0], Tensor) else None
+
+
+def embedding_of(model: nn.Module) -> nn.Embedding:
+    """The largest table of embeddings; ``ArchitectureError`` when the model has none."""
+    embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    if not embeddings:
+        raise ArchitectureError(
+            f"{type(model).__name__} embeds no tokens: it has no torch.nn.Embedding, so it is no language model"
+        )
+    return max(embeddings, key=lambda embedding: embedding.num_embeddings)
+
+
+def seeded_ids(model: nn.Module, rows: int, tokens: int, seed: int = 0) -> Tensor:
+    """Seeded token ids ``(rows, tokens)`` on the device of the model's embedding."""
+    embedding = embedding_of(model)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, min(embedding.num_embeddings, _EMBEDDED), (rows, tokens), generator=generator)
+    return ids.to(embedding.weight.device)
+
+
+def _of_decoders(model: nn.Module, accepted: set[str]) -> list[Feed]:
+    """An encoder-decoder is steered in its decoder; the encoder reads the same source for every row."""
+    mask = "decoder_attention_mask" if "decoder_attention_mask" in accepted else ""
+    source = {"input_ids": seeded_ids(model, 1, SOURCE_TOKENS, seed=1)} if "input_ids" in accepted else {}
+    image = _image(model)
+    pictured = {name: image for name in ("pixel_values",) if name in accepted and image is not None}
+    return [Feed("decoder_input_ids", mask_name=mask, beside=beside) for beside in (source, {**source, **pictured})]
+
+
+def _image(model: nn.Module) -> Tensor | None:
+    """A seeded square image ``(1, channels, size, size)`` as the config describes it; none when it does not."""
+    config = getattr(model, "config", None)
+    for part in (getattr(config, "vision_config", None), getattr(config, "encoder", None), config):
+        size = getattr(part, "image_size", None)
+        if isinstance(size, int):
+            shape = 1, int(getattr(part, "num_channels", 3)), size, size
+            return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return None

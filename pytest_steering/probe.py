@@ -1,0 +1,105 @@
+"""One model at work on a few tokens: what was recorded, and what happens when a layer's output is edited."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+
+from pytest_steering.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
+from pytest_steering.dataflow import Call, hooked, record
+from pytest_steering.errors import ArchitectureError
+from pytest_steering.feed import Feed, feeds, seeded_ids
+from pytest_steering.links import Link
+from pytest_steering.residual import Layout, logits_of
+
+
+class Probe:
+    """A model that was run once on ``ROWS`` rows of ``TOKENS`` tokens, every call recorded.
+
+    Raises ``ArchitectureError`` when it runs on no text or returns no logits.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.fake = has_no_values(model)
+        """There are shapes and no values."""
+        self.ids = seeded_ids(model, ROWS, TOKENS)
+        self.mask = None if self.fake else torch.ones_like(self.ids)
+        """The attention mask that the model is given, if it takes one: without values there is nothing to mask."""
+        self.feed, self.calls, output = self._recorded()
+        self.logits = _logits(model, output)
+        self._other: dict[nn.Module, list[Call]] | None = None
+
+    def run(self) -> Any:
+        """What the model returns."""
+        return self.feed.call(self.model, self.ids, self.mask)
+
+    def layout(self, link: Link) -> Layout | None:
+        """The axes of what ``link`` emits, if they can be told."""
+
+        def other() -> Sequence[int] | None:
+            again = self._in_other_lengths(link.module)
+            if link.number >= len(again):
+                return None
+            return next((tensor.shape for path, tensor in again[link.number].outputs if path == link.path), None)
+
+        return layout_of(link.path, link.emitted.shape, other)
+
+    def edited(self, link: Link, layout: Layout, run: Callable[[], Any]) -> tuple[Any, Tensor]:
+        """What ``run`` returns while the last token of what ``link`` emits is pushed, and the push ``(hidden,)``."""
+        pushed: list[Tensor] = []
+        calls = iter(range(1 << 62))
+
+        def edit(_module: nn.Module, _args: Any, output: Any) -> Any:
+            if next(calls) != link.number:
+                return None
+            residual = layout.canonical(layout.read(output)).clone()
+            size = residual[:, -1].float().abs().amax().to(residual) + 1
+            pushed.append(torch.linspace(-1, 1, residual.shape[-1]).to(residual) * size)
+            residual[:, -1] += pushed[-1]
+            return layout.write(output, layout.native(residual))
+
+        with hooked(link.module.register_forward_hook(edit)):
+            returned = run()
+        return returned, pushed[-1]
+
+    def _recorded(self) -> tuple[Feed, list[Call], Any]:
+        reasons = []
+        for feed in feeds(self.model):
+            try:
+                return feed, *record(self.model, partial(feed.call, self.model, self.ids, self.mask))
+            except Exception as error:
+                reason = " ".join(str(error).split()) or "no message"
+                reasons.append((f"{type(error).__name__}: {reason}", error))
+        raise ArchitectureError(
+            f"{type(self.model).__name__} does not run on {ROWS} rows of {TOKENS} tokens: {reasons[0][0]}"
+        ) from reasons[0][1]
+
+    def _in_other_lengths(self, module: nn.Module) -> list[Call]:
+        if self._other is None:
+            self._other = defaultdict(list)
+            ids = seeded_ids(self.model, OTHER_ROWS, OTHER_TOKENS)
+            mask = None if self.mask is None else torch.ones_like(ids)
+            for call in record(self.model, lambda: self.feed.call(self.model, ids, mask))[0]:
+                self._other[call.module].append(call)
+        return self._other[module]
+
+
+def has_no_values(model: nn.Module) -> bool:
+    """The model has shapes and no weights."""
+    return any(isinstance(parameter, FakeTensor) for parameter in model.parameters())
+
+
+def _logits(model: nn.Module, output: Any) -> Tensor:
+    try:
+        return logits_of(output)
+    except LookupError as error:
+        raise ArchitectureError(
+            f"{type(model).__name__} returns no logits ({error}): load it with its language-model head"
+        ) from error
