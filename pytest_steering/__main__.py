@@ -1,4 +1,4 @@
-"""``python -m pytest_steering requirements`` prints the table of requirements as Markdown."""
+"""``python -m pytest_steering`` prints what the suite requires, and what it found in every architecture."""
 
 from __future__ import annotations
 
@@ -6,16 +6,36 @@ import argparse
 import sys
 
 from pytest_steering.requirements import table
+from pytest_steering.survey import command
+from pytest_steering.survey.kept import SurveyError
+
+BAD_INPUT = 4
+"""The exit status for what cannot be meant, as pytest has it."""
 
 
-def main() -> None:
+def main() -> int:
     """The command line of the package."""
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     commands.add_parser("requirements", help="Print every requirement of the suite as a Markdown table")
-    parser.parse_args()
-    sys.stdout.write(table() + "\n")
+    architectures = commands.add_parser(
+        "architectures", help="Print what was found in every architecture, keep a new sweep, or compare one"
+    )
+    command.add_arguments(architectures)
+    options = parser.parse_args()
+    if options.command == "requirements":
+        _say(table())
+        return 0
+    try:
+        return command.run(options, _say)
+    except SurveyError as error:
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return BAD_INPUT
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

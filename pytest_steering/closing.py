@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,10 @@ class Closing:
         """The tests are known, except to a controller."""
         if session.items:
             self.selection.take(session.items)
+        if len(self.settings.specs) > terminal.SWEEP:
+            # The tests stay to the end; the search for garbage before each model would go through all of them.
+            gc.collect()
+            gc.freeze()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test has ended, here or on a worker."""

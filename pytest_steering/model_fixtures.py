@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_steering.errors import SteeringError
-from pytest_steering.options import settings_of
+from pytest_steering.options import is_pattern, settings_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +57,7 @@ def choose_models(metafunc: pytest.Metafunc) -> None:
     if MODEL not in metafunc.fixturenames:
         return
     settings = settings_of(metafunc.config)
-    specs = named_specs(metafunc.definition) or settings.specs
+    specs = _expanded(named_specs(metafunc.definition)) or settings.specs
     if specs:
         metafunc.parametrize(MODEL, specs, ids=specs, indirect=True, scope="session")
         if ADAPTER in metafunc.fixturenames and len(settings.adapters) > 1:
@@ -67,6 +67,17 @@ def choose_models(metafunc: pytest.Metafunc) -> None:
 def named_specs(node: pytest.Item) -> tuple[str, ...]:
     """The models that the closest marker with any names."""
     return next((mark.args for mark in node.iter_markers(MODEL) if mark.args), ())
+
+
+def _expanded(specs: tuple[str, ...]) -> tuple[str, ...]:
+    if not any(map(is_pattern, specs)):
+        return specs
+    from pytest_steering.patterns import expanded
+
+    try:
+        return expanded(specs)
+    except SteeringError as error:
+        raise pytest.Collector.CollectError(f"steering_model marker: {error}") from error
 
 
 def request_by_marker(collector: pytest.Collector, obj: object) -> None:

@@ -26,6 +26,8 @@ class Settings:
 
     specs: tuple[str, ...]
     """The models that tests run on when they name none."""
+    named: tuple[str, ...]
+    """The same as a user named them, where a pattern may stand for several."""
     typed: bool
     """Whether the models were typed on the command line."""
     adapters: tuple[str, ...]
@@ -46,6 +48,10 @@ class Settings:
 
 
 SETTINGS = pytest.StashKey[Settings]()
+SPECS = "steering_specs"
+"""Under this key a controller of pytest-xdist tells its workers the models."""
+_FEW = 6
+"""As many models are listed in the head of the run, one by one."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -56,7 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--steering-model",
         metavar="SPEC",
         help="Model to test: a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable "
-        "(repeatable). Without a path, the bundled suite runs",
+        "(repeatable; tiny:* is every type). Without a path, the bundled suite runs",
         **repeatable,
     )
     group.addoption(
@@ -92,8 +98,10 @@ def read_settings(config: pytest.Config) -> Settings:
     """Options before ini settings before defaults; repetitions are folded into one."""
     option = config.option
     defaults = _once(config.getini("steering_adapter")) or (DEFAULT_ADAPTER,)
+    named = _once(option.steering_model) or _once(config.getini("steering_models"))
     return Settings(
-        specs=_once(option.steering_model) or _once(config.getini("steering_models")),
+        specs=tuple(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
+        named=named,
         typed=bool(option.steering_model),
         adapters=_once(option.steering_adapter) or defaults,
         default_adapters=defaults,
@@ -129,10 +137,18 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def is_pattern(spec: str) -> bool:
+    """Whether a spec is a pattern, which stands for every ``tiny:`` type that fits it."""
+    return spec.startswith("tiny:") and not set("*?[").isdisjoint(spec)
+
+
 def _once(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
 def header(settings: Settings) -> str:
     """What is going to be tested, for the head of the run."""
-    return f"steering: {', '.join(settings.specs)} with {', '.join(settings.adapters)}"
+    models = ", ".join(settings.specs)
+    if len(settings.specs) > _FEW and any(map(is_pattern, settings.named)):
+        models = f"{', '.join(settings.named)} ({len(settings.specs)} models)"
+    return f"steering: {models} with {', '.join(settings.adapters)}"

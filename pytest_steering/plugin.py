@@ -17,6 +17,7 @@ from pytest_steering.model_fixtures import steering_adapter, steering_batch, ste
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
 
 __all__ = ["steering_adapter", "steering_batch", "steering_model", "steering_vector"]
 
@@ -43,12 +44,13 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in options.MARKERS:
         config.addinivalue_line("markers", marker)
-    settings = config.stash[options.SETTINGS] = options.read_settings(config)
+    settings = options.read_settings(config)
     config.stash[model_fixtures.FAILURES] = model_fixtures.Failures()
     if options.needs_check(config, settings):
         from pytest_steering.usage import check_usage
 
-        check_usage(config, settings)
+        settings = check_usage(config, settings)
+    config.stash[options.SETTINGS] = settings
     if settings.in_use and not config.option.collectonly:
         from pytest_steering.closing import Closing
 
@@ -128,6 +130,11 @@ def pytest_runtest_makereport(
     report = yield
     outcomes.judge(item, call, report)
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    node.workerinput[options.SPECS] = list(options.settings_of(node.config).specs)
 
 
 @pytest.hookimpl(optionalhook=True)

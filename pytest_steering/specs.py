@@ -23,6 +23,7 @@ from pytest_steering.errors import SpecError
 Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
 IMAGE_TEXT: Final = "image-text-to-text"
+TASKS: Final[tuple[Task, ...]] = (TEXT, IMAGE_TEXT)
 
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HUB_PART = r"\w(?:[\w.-]*\w)?"
@@ -39,7 +40,7 @@ class SpecKind(StrEnum):
     DIRECTORY = "directory"
     """A directory that holds a checkpoint."""
     TINY = "tiny"
-    """``tiny:TYPE``: a small random instance of a transformers model type."""
+    """``tiny:TYPE`` or ``tiny:TYPE@TASK``: a small random instance of a transformers model type."""
     CONFIG = "config"
     """``config:PATH``: full-size shapes from a config.json, without weights."""
     CALLABLE = "callable"
@@ -144,21 +145,41 @@ def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
     return tuple(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
 
 
+def tiny_of(spec: Spec) -> tuple[str, Task]:
+    """The model type and the task of ``tiny:TYPE`` or ``tiny:TYPE@TASK``.
+
+    Without a task it is text generation where the type has a text decoder of its own.
+    """
+    model_type, at, said = spec.value.partition("@")
+    task = check_task(spec.text, said) if at else tiny_task(model_type)
+    if model_type not in tiny_types(task):
+        raise SpecError(unknown_type(model_type, tiny_types(task), task))
+    return model_type, task
+
+
 def tiny_task(model_type: str) -> Task:
     """The task that ``tiny:TYPE`` means: text generation where the type has a text decoder of its own."""
-    for task in (TEXT, IMAGE_TEXT):
+    for task in TASKS:
         if model_type in tiny_types(task):
             return task
     raise SpecError(unknown_type(model_type, tuple(dict.fromkeys(tiny_types(TEXT) + tiny_types(IMAGE_TEXT)))))
 
 
-def unknown_type(model_type: str, known: tuple[str, ...]) -> str:
+def check_task(text: str, task: str) -> Task:
+    """``task``, which the spec ``text`` names, when it is one; otherwise ``SpecError`` lists them."""
+    if task not in TASKS:
+        raise SpecError(f"{text}: there is no task {task!r}; give {' or '.join(TASKS)}")
+    return task
+
+
+def unknown_type(model_type: str, known: tuple[str, ...], task: str = "") -> str:
     """The sentence about a ``tiny:`` type that is none of the ``known``, with the closest of them."""
     from transformers import __version__
 
     close = difflib.get_close_matches(model_type, known, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(f'tiny:{name}' for name in close)}?" if close else ""
-    return f"tiny:{model_type}: transformers {__version__} has no language model type {model_type!r}{hint}"
+    at, what = (f"@{task}", task) if task else ("", "language")
+    hint = f"; did you mean {' or '.join(f'tiny:{name}{at}' for name in close)}?" if close else ""
+    return f"tiny:{model_type}{at}: transformers {__version__} has no {what} model type {model_type!r}{hint}"
 
 
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:
@@ -226,4 +247,4 @@ def _check_tiny(spec: Spec) -> None:
         raise SpecError("tiny: names no model type; give for example tiny:llama")
     if set(spec.value) & set("*?["):
         raise SpecError(f"{spec.text} is a pattern; give one type per spec, for example tiny:llama")
-    tiny_task(spec.value)
+    tiny_of(spec)

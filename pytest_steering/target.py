@@ -16,7 +16,7 @@ from pytest_steering.devices import parse_device, parse_dtype
 from pytest_steering.errors import TargetError
 from pytest_steering.loading import load_checkpoint
 from pytest_steering.shapes import fake_model
-from pytest_steering.specs import Spec, SpecKind, check_spec, find_callable, one_line, parse_spec, tiny_task
+from pytest_steering.specs import Spec, SpecKind, check_spec, find_callable, one_line, parse_spec, tiny_of
 from pytest_steering.zoo import tiny_model, tiny_tokenizer
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class _Request:
 def _tiny(request: _Request) -> Target:
     spec = request.spec
     try:
-        model = tiny_model(spec.value, tiny_task(spec.value))
+        model = tiny_model(*tiny_of(spec))
     except TargetError:
         raise
     except Exception as error:

@@ -7,13 +7,14 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_steering.adapters import find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.options import Settings
+from pytest_steering.options import Settings, is_pattern
 from pytest_steering.requirements import catalogue
 from pytest_steering.specs import check_device, check_dtype, check_spec, parse_spec
 
@@ -21,8 +22,8 @@ _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
 
 
-def check_usage(config: pytest.Config, settings: Settings) -> None:
-    """Every option and setting can be meant, or ``pytest.UsageError`` says which cannot and why."""
+def check_usage(config: pytest.Config, settings: Settings) -> Settings:
+    """The settings with every pattern expanded: all of it can be meant, or ``pytest.UsageError`` says what cannot."""
     try:
         parse_known_failures(settings.known_failures)
         _check_selection(config.option.markexpr or "")
@@ -31,12 +32,17 @@ def check_usage(config: pytest.Config, settings: Settings) -> None:
             check_device(settings.device)
         if settings.dtype is not None:
             check_dtype(settings.dtype)
+        if any(map(is_pattern, settings.specs)):
+            from pytest_steering.patterns import expanded  # noqa: PLC0415 (it looks into transformers)
+
+            settings = replace(settings, specs=expanded(settings.specs))
         for spec in settings.specs:
             check_spec(parse_spec(spec))
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
+    return settings
 
 
 def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:

@@ -43,6 +43,7 @@ def test_the_wheel_holds_one_package(wheel: Path) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"pytest_steering"}
     assert "pytest_steering/conformance/conftest.py" in names
     assert "pytest_steering/report/schema.json" in names
+    assert "pytest_steering/architectures.json" in names
     assert "pytest_steering/py.typed" in names
     assert not [name for name in names if "selftest" in name]
 

@@ -115,6 +115,23 @@ def test_the_terminal(desk: Desk) -> None:
     assert result.stdout.str().count("steering: tiny:a, tiny:broken with old, timid") == 1
 
 
+def test_the_terminal_after_a_sweep(desk: Desk) -> None:
+    result = desk.run("--steering-model=tiny:*", "--steering-adapter=hooks", "--steering-adapter=bad", "-rN", "--tb=no")
+    lines = result.stdout.str().partition("collected")[2].splitlines()
+    blocks = [line.strip("- ") for line in lines if line.startswith("--")]
+    names = ["d", "a", "a-b", "qa", "qb", "x1", "x2", "broken", "see", "a@image-text-to-text", "qsee"]
+    bad = [f"tiny:{name} with bad" for name in names]
+    bad.insert(names.index("broken"), "tiny:broken with hooks")
+    assert blocks == [*bad, "steering"]
+    verdicts = lines[next(n for n, line in enumerate(lines) if line.strip("- ") == "steering") + 1 : -1]
+    assert len(verdicts) == 2 * len(names) + 1
+    assert verdicts[:2] == [
+        "tiny:d with hooks: conforms to 1.0 (6 passed)",
+        "tiny:d with bad: fails 1.0 (3 passed, 2 failed: exact-delta, same-twice)",
+    ]
+    assert verdicts[-1] == "22 subjects: 10 conform, 10 fail, 2 error"
+
+
 def test_a_part_of_the_suite_says_that_it_is_one(desk: Desk) -> None:
     desk.run(MODEL, "conformance/test_alpha.py").stdout.fnmatch_lines(
         ["tiny:a with hooks: conforms to 1.0 as far as it ran, 2 of 5 requirements left out (4 passed)"]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from xdist.remote import Producer
 
 from conformance.selftest.desk import Desk
+from pytest_steering.options import SETTINGS
+from pytest_steering.scheduling import ModelScheduling
 from pytest_steering.subject import spec_in
 
 MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
@@ -54,6 +61,49 @@ def test_models_and_tests_without_any_go_together(desk: Desk) -> None:
     assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
 
 
+class Worker:
+    """A worker that runs what it is sent."""
+
+    def __init__(self) -> None:
+        self.gateway = SimpleNamespace(id=str(id(self)))
+        self.sent: list[int] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, places: list[int]) -> None:
+        self.sent += places
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+def test_a_sweep_is_spread_without_searching() -> None:
+    specs = tuple(f"tiny:{number}" for number in range(300))
+    nodeids = [f"test_mine.py::test_{test}[{spec}-hooks]" for spec in specs for test in range(200)]
+    option = SimpleNamespace(tx=["popen", "popen"], maxworkerrestart=None, loadscopereorder=True)
+    config: Any = SimpleNamespace(
+        stash={SETTINGS: SimpleNamespace(specs=specs)},
+        option=option,
+        getvalue=lambda name: getattr(option, name),
+        getoption=lambda name, default=None: getattr(option, name, default),
+    )
+    scheduling = ModelScheduling(config, Producer("test", enabled=False))
+    workers: list[Any] = [Worker(), Worker()]
+    for worker in workers:
+        scheduling.add_node(worker)
+        scheduling.add_node_collection(worker, nodeids)
+    started = time.process_time()
+    scheduling.schedule()
+    for number in range(len(nodeids)):
+        for worker in workers:
+            if number < len(worker.sent):
+                scheduling.mark_test_complete(worker, worker.sent[number])
+    assert time.process_time() - started < 8, "a third of a second as a rule; 30 where each test is searched for"
+    assert scheduling.tests_finished
+    assert sorted(workers[0].sent + workers[1].sent) == list(range(len(nodeids)))
+    models = [{nodeids[place].partition("[")[2] for place in worker.sent} for worker in workers]
+    assert models[0].isdisjoint(models[1])
+
+
 @pytest.mark.parametrize(
     ("nodeid", "spec"),
     [
@@ -61,8 +111,10 @@ def test_models_and_tests_without_any_go_together(desk: Desk) -> None:
         ("conformance/test_alpha.py::test_one[tiny:a-0]", "tiny:a"),
         ("conformance/test_alpha.py::test_one[tiny:a-b-hooks-0]", "tiny:a-b"),
         ("conformance/test_alpha.py::test_one[tiny:ab]", ""),
+        ("conformance/test_alpha.py::test_one[tiny:c@image-text-to-text-0]", ""),
+        ("conformance/test_alpha.py::test_one[tiny:d@image-text-to-text-0]", "tiny:d@image-text-to-text"),
         ("test_mine.py::test_one", ""),
     ],
 )
 def test_an_id_tells_its_model(nodeid: str, spec: str) -> None:
-    assert spec_in(nodeid, ("tiny:a", "tiny:a-b", "tiny:c")) == spec
+    assert spec_in(nodeid, ("tiny:a", "tiny:a-b", "tiny:c", "tiny:d", "tiny:d@image-text-to-text")) == spec

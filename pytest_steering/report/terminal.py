@@ -1,8 +1,12 @@
-"""The report on the terminal: a block per model and adapter, and a last line that says it all."""
+"""The report on the terminal: a block per model and adapter, and a last line that says it all.
+
+A sweep over hundreds of them shows the blocks of those that do not conform, and ends with the counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,6 +17,8 @@ from pytest_steering.wording import found
 
 FAILING = (Outcome.FAILED, Outcome.ERROR)
 
+SWEEP = 20
+"""More models and adapters than this are a sweep."""
 _MANY = 8
 """More requirements than this, all for one reason, are not listed by name."""
 
@@ -22,7 +28,10 @@ def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]
     rows = record.rows()
     if not rows:
         return
+    sweep = len(rows) > SWEEP
     for row in rows:
+        if sweep and row.verdict is Verdict.CONFORMS:
+            continue
         terminal.write_sep("-", f"{row.spec} with {row.title}")
         for line in block(row):
             terminal.write_line(line)
@@ -30,6 +39,8 @@ def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]
     for row in rows:
         colour = "green" if row.verdict is Verdict.CONFORMS else "red"
         terminal.write_line(verdict(row), **{colour: True})
+    if sweep:
+        terminal.write_line(tally(rows))
     for name in stale:
         terminal.write_line(
             f"{name} is a known failure and fails no more: remove it from steering_known_failures", red=True
@@ -59,6 +70,14 @@ def verdict(row: Row) -> str:
     if missing:
         said += f" as far as it ran, {len(missing)} of {len(catalogue())} requirements left out"
     return f"{who}: {said} ({counts(row)})"
+
+
+def tally(rows: Sequence[Row]) -> str:
+    """How many conform, fail, and could not be judged, in one line."""
+    verdicts = Counter(row.verdict for row in rows)
+    words = {Verdict.CONFORMS: "conform", Verdict.FAILS: "fail", Verdict.ERROR: "error"}
+    said = [f"{verdicts[which]} {word}" for which, word in words.items() if verdicts[which]]
+    return f"{len(rows)} subjects: {', '.join(said)}"
 
 
 def counts(row: Row) -> str:

@@ -2,6 +2,8 @@
 
 from pytest_steering.errors import SpecError
 
+TEXT, IMAGE_TEXT = "text-generation", "image-text-to-text"
+
 
 def parse_spec(text: str) -> str:
     return text
@@ -10,6 +12,17 @@ def parse_spec(text: str) -> str:
 def check_spec(spec: str) -> None:
     if not spec.startswith("tiny:"):
         raise SpecError(f"{spec!r} is no model spec")
+
+
+def check_task(text: str, task: str) -> str:
+    if task not in (TEXT, IMAGE_TEXT):
+        raise SpecError(f"{text}: there is no task {task!r}")
+    return task
+
+
+def tiny_types(task: str) -> tuple[str, ...]:
+    """Eight that write text and three that see, one of which is in both."""
+    return ("d", "a", "a-b", "qa", "qb", "x1", "x2", "broken") if task == TEXT else ("see", "a", "qsee")
 
 
 def check_device(text: str) -> None:
