@@ -12,6 +12,7 @@ from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.residual import same_bits
 from pytest_steering.trial import Trial
 
 
@@ -29,10 +30,9 @@ def test_every_pass(trial: Trial, batch: str) -> None:
 def test_cache_equals_no_cache(trial: Trial) -> None:
     """generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
     inputs, plan = trial.prompts.batch(), _middle(trial)
-    if not torch.equal(*(trial.generated_plain(inputs, use_cache=cache) for cache in (True, False))):
-        not_applicable("the unsteered model itself generates other tokens without a cache")
     cached = checks.passes(trial, plan, inputs, use_cache=True)
     uncached = checks.passes(trial, plan, inputs, use_cache=False)
+    _need_one_answer(trial, inputs, {"use_cache": False})
     if not torch.equal(cached, uncached) and not _tied(trial, plan, inputs, cached, uncached):
         verdicts.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
 
@@ -46,7 +46,9 @@ def test_single_token_prompt(trial: Trial, positions: Positions) -> None:
     """
     if positions is not Positions.ALL:
         need(trial, "POSITIONS")
-    checks.passes(trial, _middle(trial, positions), trial.prompts.batch(tokens=1))
+    inputs = trial.prompts.batch(tokens=1)
+    _need_fresh_start(trial, inputs)
+    checks.passes(trial, _middle(trial, positions), inputs)
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.LAST, Positions.PROMPT])
@@ -113,12 +115,35 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
     plan = _middle(trial, positions)
     assisted = checks.passes(trial, plan, inputs, **options)
     plain = checks.passes(trial, plan, inputs)
+    _need_one_answer(trial, inputs, options, {"use_cache": False})
     if not torch.equal(assisted, plain) and not _tied(trial, plan, inputs, plain, assisted):
         verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
 
 
 def _middle(trial: Trial, positions: Positions = Positions.ALL) -> SteeringPlan:
     return trial.plan(trial.layers("middle")[:1], positions=positions)
+
+
+def _need_one_answer(trial: Trial, inputs: dict[str, Tensor], *others: dict[str, Any]) -> None:
+    """The unsteered model generates the same tokens under other options, or a steered one cannot be asked to."""
+    plain = trial.generated_plain(inputs)
+    for options in others:
+        if not torch.equal(trial.generated_plain(inputs, **options), plain):
+            said = ", ".join(f"{name}={value}" for name, value in options.items())
+            not_applicable(f"the unsteered model itself generates other tokens with {said}")
+
+
+def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
+    """What the unsteered model generated before makes no difference, as it does where a prompt of one token is taken
+    for the next token of the last prompt."""
+    layer = trial.layers("middle")[0]
+    sequences = trial.generated_plain(inputs)
+    runs = []
+    for seed in (1, 2):
+        trial.generated_plain(trial.prompts.batch(tokens=1, seed=seed))
+        runs.append(trial.replayed(sequences, inputs, [layer]).arrived(layer))
+    if not same_bits(*runs):
+        not_applicable("the unsteered model itself goes on from what it generated before")
 
 
 def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:

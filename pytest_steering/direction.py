@@ -17,7 +17,7 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
     """The gradient of the last position's logit of ``token`` with respect to the last residual stream.
 
     Shape ``(hidden_size,)``, float32 on the CPU, scaled to a root mean square of 1, averaged over the rows. It is the
-    token's unembedding direction as seen through the final norm.
+    token's unembedding direction as seen through the final norm. ``ValueError`` when the logit does not depend on it.
     """
     offsets: list[Tensor] = []
 
@@ -31,4 +31,6 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
         logit = logits_of(model(**inputs))[:, -1, token].float().sum()
     (gradient,) = torch.autograd.grad(logit, offsets)
     direction = gradient[:, -1].float().flatten(0, -2).mean(0).cpu()
+    if not bool(direction.any()):
+        raise ValueError(f"the logit of token {token} does not depend on the last residual stream")
     return direction / direction.square().mean().sqrt()

@@ -245,6 +245,10 @@ class Trial:
         return seconds_of(lambda: self.plain_again(batch), self.target.device)
 
     def rare_token(self, inputs: Mapping[str, Tensor]) -> int:
-        """A token that the unsteered model finds neither likely nor absurd after the first row: the median one."""
-        scores = self.plain(inputs).result[0, -1].float()
-        return int(scores.argsort()[len(scores) // 2])
+        """A token that the unsteered model finds neither likely nor absurd after the first row: the median one.
+
+        Not the padding token, whose embedding is zero in many models.
+        """
+        order = self.plain(inputs).result[0, -1].float().argsort()
+        order = order[order != self.target.pad_token_id]
+        return int(order[len(order) // 2])
