@@ -115,7 +115,8 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
     plan = _middle(trial, positions)
     assisted = checks.passes(trial, plan, inputs, **options)
     plain = checks.passes(trial, plan, inputs)
-    _need_one_answer(trial, inputs, options, {"use_cache": False})
+    _need_one_answer(trial, inputs, options)
+    _need_one_answer(trial, trial.prompts.batch(), {"use_cache": False})
     if not torch.equal(assisted, plain) and not _tied(trial, plan, inputs, plain, assisted):
         verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
 
