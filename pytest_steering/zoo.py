@@ -13,7 +13,8 @@ from torch import nn
 
 from pytest_steering.errors import SpecError, TargetError
 from pytest_steering.quiet import quiet_transformers
-from pytest_steering.shrink import BOS, EOS, PAD, shrunk
+from pytest_steering.shrink import shrunk
+from pytest_steering.shrink_rules import BOS, EOS, PAD
 from pytest_steering.specs import TEXT, Task, tiny_types, unknown_type
 
 _MOST_PARAMETERS = 20_000_000
@@ -45,9 +46,13 @@ def tiny_config(model_type: str, task: Task = TEXT) -> Any:
     config_class = _config_class(model_type, task)
     with quiet_transformers():
         config = config_class(**shrunk(config_class))
-    if getattr(config, "is_encoder_decoder", False) and task == TEXT:
-        config.is_encoder_decoder = False
-        config.is_decoder = True
+    if task == TEXT:
+        # A decoder alone, and causal: an encoder family's model looks ahead unless told that it is one.
+        if getattr(config, "is_encoder_decoder", False):
+            config.is_encoder_decoder = False
+            config.is_decoder = True
+        if hasattr(config, "is_decoder"):
+            config.is_decoder = True
     return config
 
 
