@@ -26,7 +26,8 @@ def shrunk(config_class: type, full: Any = None) -> dict[str, Any]:
     own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
     if full is None:  # a class that cannot be built bare has no defaults to learn from
         return fields | own
-    return _merged(fields | shrunk_rope(full) | _parts(full) | kinds_of_layers(full), own)
+    parts = {name: part | own.get(name, {}) for name, part in _parts(full).items()}
+    return kinds_of_layers(full) | fields | shrunk_rope(full) | own | parts
 
 
 def _bare(config_class: type) -> Any:
@@ -55,17 +56,14 @@ def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
 
 
 def _parts(full: Any) -> dict[str, Any]:
-    """The configurations inside a configuration (text, vision, patcher …), shrunk by the same rules."""
+    """The configurations inside a configuration (text, vision, patcher …), shrunk by the same rules.
+
+    A tower that the class leaves out by default is built all the same, where its class is known.
+    """
     parts = {}
-    for name in getattr(type(full), "sub_configs", {}):
-        part = getattr(full, name, None)
+    for name, declared in getattr(type(full), "sub_configs", {}).items():
+        part = getattr(full, name, None) or _bare(declared)
         if part is not None and hasattr(part, "to_dict"):
             part_class: Any = type(part)
             parts[name] = part_class(**shrunk(part_class, part)).to_dict()
     return parts
-
-
-def _merged(fields: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """``own`` laid over ``fields``; where both hold a configuration, field by field."""
-    both = {name for name in own.keys() & fields.keys() if isinstance(own[name], dict)}
-    return fields | own | {name: _merged(fields[name], own[name]) for name in both if isinstance(fields[name], dict)}

@@ -144,15 +144,21 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "zamba": {"layers_block_type": None, "attn_layer_period": 2, "attn_layer_offset": 0},
     # Heads times their width must be twice the hidden size.
     "mamba2": {"num_heads": 8},
-    # Queries and keys half as wide as values would be rounded up to the same 64.
-    "xlstm": {},
+    # Its cache rounds widths up to a multiple of 64, and its layers do not.
+    "xlstm": {"qk_dim_factor": 64 / WIDTH, "v_dim_factor": 64 / WIDTH},
+    # Its cache counts layers of a whole that has none of its own.
+    "blt": {"num_hidden_layers": NUM_LAYERS},
+    # One codebook, because each further one is a row of the batch.
+    "musicgen_decoder": {"num_codebooks": 1},
+    "musicgen_melody_decoder": {"num_codebooks": 1},
     # Without a default that works: the class leaves out what its model reads.
     "cohere_compass_text": {
         "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
         "rope_parameters": {"sliding_attention": _AXIAL, "full_attention": _AXIAL},
     },
-    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
-    "dots1": {"n_routed_experts": 4},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 2 * WIDTH},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"]},
     "qwen4_exp_text": {
         "indexer_n_heads": 2,
@@ -165,10 +171,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "chameleon": {"vocabulary_map": {"<image>": 259}},
     "emu3": {"vocabulary_map": {"<image>": 259, "<|extra_200|>": 262}},
     "deepseek_ocr2_text": {"mlp_layer_types": ["dense"] + ["sparse"] * 3},
-    "granite4_vision": {"deepstack_layer_map": [[0, 0], [3, 2]], "downsample_rate": "1/2"},
+    "granite4_vision": {"deepstack_layer_map": [[0, 0], [3, 2]], "downsample_rate": "1/2", "vision_config": {"hidden_size": 64}},
     "qwen2_5_omni_thinker": {"vision_start_token_id": 262, "vision_end_token_id": 262},
     "qwen3_omni_moe_thinker": {"vision_start_token_id": 262, "vision_end_token_id": 262},
-    "step3p7_text": {"sliding_window": WINDOW},
+    "step3p5": {"sliding_window": WINDOW},
     # Sizes of sliding layers that are no fields of the class.
     "dots3_note_text": {
         "swa_num_attention_heads": NUM_HEADS,
@@ -186,12 +192,4 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "paddleocr_vl_text": {"rope_parameters": _AXIAL},
     # Layers of the other tower that an adapter reads.
     "molmo2_adapter": {"vision_feature_layer": [3, 2]},
-    # An assistant shares every layer's keys with the model it serves, and has no embeddings per layer.
-    "gemma4_assistant": {
-        "text_config": {
-            "hidden_size_per_layer_input": 0,
-            "vocab_size_per_layer_input": 0,
-            "num_kv_shared_layers": NUM_LAYERS,
-        }
-    },
 }
