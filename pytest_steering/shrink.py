@@ -44,10 +44,13 @@ def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
     fields = {}
     for name, parameter in parameters.items():
         default, known = parameter.default, (canonical.get(name, name), name)
-        if full is not bare and vars(full).get(name) != vars(bare).get(name):
-            default = vars(full)[name]
-            if isinstance(default, int | float | str) or (isinstance(default, list | tuple) and default):
-                fields[name] = default
+        derived, given = (getattr(config, "__dict__", {}).get(name) for config in (bare, full))
+        if isinstance(given, int | float | str | list | tuple) and given != derived:
+            default = given
+            if isinstance(given, int | float | str):
+                fields[name] = given
+        elif default is None and isinstance(derived, list | tuple):
+            default = derived
         for rule in RULES:
             if any(rule.fits(each, default, names) for each in known):
                 fields[name] = rule.new(default)

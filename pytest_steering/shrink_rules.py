@@ -73,6 +73,7 @@ RULES = (
     Rule(r".*_token_ids", 262, each=True),
     # Images: 32 pixels, and so 8 patches, along each side; not beside a text decoder's own patches of bytes
     Rule(r"(max_|min_)?(image|img|crop)_size|resolution", 4 * GRID, each=True),
+    Rule(r"image_grid_pinpoints", [[4 * GRID, 8 * GRID], [8 * GRID, 4 * GRID], [8 * GRID, 8 * GRID]], _MANY),
     Rule(r"patch_size", 4),
     Rule(r"window_size", 2 * GRID, beside="patch_size"),
     Rule(r"pos_emb_(height|width)|posemb_grid_size", GRID),
@@ -92,15 +93,15 @@ RULES = (
     Rule(r"d_model|emb_dim|projection_(hidden_)?dim|hidden_size_global|prompt_mid_dim", WIDTH),
     Rule(r"hidden_sizes", WIDTH, each=True),
     # Depth
-    Rule(r"(num_)?(de|en)coder_layers", NUM_LAYERS),
-    Rule(r"(conf_)?num_(hidden_|global_)?layers|n_layers?|num_blocks|(.*_)?depth", NUM_LAYERS, at_most=True),
+    Rule(r"(conf_)?num_(hidden_|global_)?layers|n_layers?|(num_)?(de|en)coder_layers", NUM_LAYERS),
+    Rule(r"num_blocks|(.*_)?depth", NUM_LAYERS),
     Rule(r"depths", 1, each=True),
     Rule(r"first_k_dense_replace|num_dense_layers", 1),
     Rule(r"num_(mtp|nextn_predict|kv_shared)_layers", 0),
     Rule(r"(max_window_layers|num_mem_blocks|insert_layer_id)", 1),
     Rule(r"layer_group_size", NUM_LAYERS),
     Rule(r"deepstack_visual_indexes", [0, 1, 2], _MANY),
-    Rule(r"fullatt_block_indexes|global_attn_indexes|cross_attention_layers", [1, 3], _MANY),
+    Rule(r"fullatt_block_indexes|global_attn_indexes|cross_attention_layers|intermediate_layers_indices", [1, 3], _MANY),
     Rule(r"vision_feature_layer", [3, 2], _MANY),
     # Attention
     Rule(r"(.*_)?(attention_heads|n_heads?|num_heads)", NUM_HEADS, each=True),
@@ -159,6 +160,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
     "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 2 * WIDTH},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
+    "lfm2": {"layer_types": ["conv", "conv", "full_attention", "conv"]},
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"]},
     "qwen4_exp_text": {
         "indexer_n_heads": 2,
@@ -190,6 +192,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     # Sections that only the model's code names: time, height and width, in this order or another.
     "ernie4_5_vl_moe_text": {"rope_parameters": _AXIAL | {"mrope_section": [1, 1, 2]}},
     "paddleocr_vl_text": {"rope_parameters": _AXIAL},
-    # Layers of the other tower that an adapter reads.
-    "molmo2_adapter": {"vision_feature_layer": [3, 2]},
+    # As wide as the last layer and two between, side by side.
+    "mllama_vision_model": {"vision_output_dim": 3 * WIDTH},
 }
