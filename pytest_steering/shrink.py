@@ -17,22 +17,29 @@ def shrunk(config_class: type, full: Any = None) -> dict[str, Any]:
     layers, each kind that fits occurs among the tiny one's four. ``full`` is the instance that another
     configuration holds by default: what it sets otherwise than the class does counts as the default.
     """
-    bare = _bare(config_class)
+    own = _overrides(config_class)
+    bare = _bare(config_class) or _bare(config_class, **own)
     full = bare if full is None else full
     fields = _by_rules(config_class, bare, full)
     if "kv_lora_rank" in fields and "num_key_value_heads" in fields:
         # Latent attention expands its keys to every head, so there are no groups.
         fields["num_key_value_heads"] = fields["num_attention_heads"]
-    own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
     if full is None:  # a class that cannot be built bare has no defaults to learn from
         return fields | own
     parts = {name: part | own.get(name, {}) for name, part in _parts(full).items()}
     return kinds_of_layers(full) | fields | shrunk_rope(full) | own | parts
 
 
-def _bare(config_class: type) -> Any:
+def _overrides(config_class: type) -> dict[str, Any]:
+    """The fields that a table sets; ``None`` leaves one to the class, and is nothing where the class has no such."""
+    known = inspect.signature(config_class).parameters
+    own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
+    return {name: value for name, value in own.items() if value is not None or name in known}
+
+
+def _bare(config_class: Any, **fields: Any) -> Any:
     try:
-        return config_class()
+        return config_class(**fields)
     except Exception:
         return None
 
@@ -67,6 +74,5 @@ def _parts(full: Any) -> dict[str, Any]:
     for name, declared in getattr(type(full), "sub_configs", {}).items():
         part = getattr(full, name, None) or _bare(declared)
         if part is not None and hasattr(part, "to_dict"):
-            part_class: Any = type(part)
-            parts[name] = part_class(**shrunk(part_class, part)).to_dict()
+            parts[name] = {"model_type": part.model_type} | shrunk(type(part), part)
     return parts

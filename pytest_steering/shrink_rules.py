@@ -128,27 +128,36 @@ RULES = (
     Rule(r"initializer_range|init_std|initializer_factor", 0.2, _NUMBER),
 )
 
-_AXIAL = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+_PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
+_AXIAL = _PLAIN | {"mrope_section": [2, 1, 1]}
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     # Lists and periods that must agree with the number of layers, and are not named by layer.
     "bamba": {"attn_layer_indices": [3]},
     "gpt_neo": {"attention_types": [[["global", "local"], NUM_LAYERS // 2]]},
     "granitemoehybrid": {"layer_types": ["mamba", "mamba", "mamba", "attention"]},
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
     "reformer": {
         "attn_layers": ["local", "lsh"] * (NUM_LAYERS // 2),
         "axial_pos_embds_dim": [WIDTH // 2] * 2,
         "axial_pos_shape": [16, MAX_POSITIONS // 16],
     },
     # Two shared layers, because tying them needs a second one.
-    "zamba": {"layers_block_type": None, "attn_layer_period": 2, "attn_layer_offset": 0},
+    "zamba": {"layers_block_type": None, "attn_layer_period": 2, "attn_layer_offset": 0, "use_mamba_kernels": False},
     # Heads times their width must be twice the hidden size.
     "mamba2": {"num_heads": 8},
     # Its cache rounds widths up to a multiple of 64, and its layers do not.
     "xlstm": {"qk_dim_factor": 64 / WIDTH, "v_dim_factor": 64 / WIDTH},
     # Its cache counts layers of a whole that has none of its own.
     "blt": {"num_hidden_layers": NUM_LAYERS},
+    # Before version 5 of transformers both parts have to be named.
+    "vision-encoder-decoder": {
+        "encoder": {"model_type": "vit"},
+        "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
+    },
+    # Gone from version 5 of transformers.
+    "mega": {"bidirectional": False},
+    "transfo-xl": {"cutoffs": [VOCAB_SIZE // 2], "proj_share_all_but_first": False},
     # One codebook, because each further one is a row of the batch.
     "musicgen_decoder": {"num_codebooks": 1},
     "musicgen_melody_decoder": {"num_codebooks": 1},
@@ -192,6 +201,11 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     # Sections that only the model's code names: time, height and width, in this order or another.
     "ernie4_5_vl_moe_text": {"rope_parameters": _AXIAL | {"mrope_section": [1, 1, 2]}},
     "paddleocr_vl_text": {"rope_parameters": _AXIAL},
+    "mllama_text_model": {"rope_scaling": _PLAIN},
+    # Before version 5 no class of transformers tells that its positions have several axes.
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"), {"rope_scaling": _AXIAL}),
+    **dict.fromkeys(("qwen3_vl_moe_text", "glm4v_text"), {"rope_scaling": _AXIAL}),
+    **dict.fromkeys(("glm4v_moe_text", "Glm4vMoe_text"), {"rope_scaling": _AXIAL, "partial_rotary_factor": 1.0}),
     # As wide as the last layer and two between, side by side.
     "mllama_vision_model": {"vision_output_dim": 3 * WIDTH},
 }
