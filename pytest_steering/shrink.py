@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
 from pytest_steering.shrink_layers import kinds_of_layers
+from pytest_steering.shrink_overrides import OVERRIDES
 from pytest_steering.shrink_rope import shrunk_rope
-from pytest_steering.shrink_rules import OVERRIDES, RULES
+from pytest_steering.shrink_rules import RULES
 
 
 def shrunk(config_class: type, full: Any = None) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def _overrides(config_class: type) -> dict[str, Any]:
     """The fields that a table sets; ``None`` leaves one to the class, and is nothing where the class has no such."""
     known = inspect.signature(config_class).parameters
     own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
-    return {name: value for name, value in own.items() if value is not None or name in known}
+    return {name: copy.deepcopy(value) for name, value in own.items() if value is not None or name in known}
 
 
 def _bare(config_class: Any, **fields: Any) -> Any:
@@ -45,13 +47,16 @@ def _bare(config_class: Any, **fields: Any) -> Any:
 
 
 def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
-    canonical = {own: name for name, own in getattr(config_class, "attribute_map", {}).items()}
-    parameters = inspect.signature(config_class).parameters
-    names = frozenset(parameters)
-    fields = {}
-    for name, parameter in parameters.items():
-        default, known = parameter.default, (canonical.get(name, name), name)
-        derived, given = (getattr(config, "__dict__", {}).get(name) for config in (bare, full))
+    """Every field of which a rule speaks, by its own or its canonical name, and what ``full`` sets of its own."""
+    attributes: dict[str, str] = getattr(config_class, "attribute_map", {})
+    canonical = {own: name for name, own in attributes.items()}
+    declared = {name: each.default for name, each in inspect.signature(config_class).parameters.items()}
+    ours: dict[str, Any] = getattr(bare, "__dict__", {})
+    theirs: dict[str, Any] = getattr(full, "__dict__", {})
+    extra = {name: value for name, value in theirs.items() if name not in ours and not name.startswith("_")}
+    fields: dict[str, Any] = {}
+    for name, default in (extra | declared).items():
+        derived, given = ours.get(name), theirs.get(name)
         if isinstance(given, int | float | str | list | tuple) and given != derived:
             default = given
             if isinstance(given, int | float | str):
@@ -59,7 +64,7 @@ def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
         elif default is None and isinstance(derived, list | tuple):
             default = derived
         for rule in RULES:
-            if any(rule.fits(each, default, names) for each in known):
+            if any(rule.fits(known, default, frozenset(declared)) for known in (canonical.get(name, name), name)):
                 fields[name] = rule.new(default)
                 break
     return fields

@@ -1,4 +1,4 @@
-"""The tables of :mod:`shrink`: what a field of a configuration becomes by its name, and what no name can tell."""
+"""What a field of a configuration becomes by its name."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ RULES = (
     Rule(r"(max_window_layers|num_mem_blocks|insert_layer_id)", 1),
     Rule(r"layer_group_size", NUM_LAYERS),
     Rule(r"deepstack_visual_indexes", [0, 1, 2], _MANY),
-    Rule(r"fullatt_block_indexes|global_attn_indexes|cross_attention_layers|intermediate_layers_indices", [1, 3], _MANY),
+    Rule(
+        r"fullatt_block_indexes|global_attn_indexes|cross_attention_layers|intermediate_layers_indices", [1, 3], _MANY
+    ),
     Rule(r"vision_feature_layer", [3, 2], _MANY),
     # Attention
     Rule(r"(.*_)?(attention_heads|n_heads?|num_heads)", NUM_HEADS, each=True),
@@ -127,85 +129,3 @@ RULES = (
     Rule(r".*(drop|dropout|pdrop|layerdrop|dropout_p|dropout_prob|jitter_noise|drop_path_rate)", 0.0, _NUMBER),
     Rule(r"initializer_range|init_std|initializer_factor", 0.2, _NUMBER),
 )
-
-_PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
-_AXIAL = _PLAIN | {"mrope_section": [2, 1, 1]}
-
-OVERRIDES: dict[str, dict[str, Any]] = {
-    # Lists and periods that must agree with the number of layers, and are not named by layer.
-    "bamba": {"attn_layer_indices": [3]},
-    "gpt_neo": {"attention_types": [[["global", "local"], NUM_LAYERS // 2]]},
-    "granitemoehybrid": {"layer_types": ["mamba", "mamba", "mamba", "attention"]},
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
-    "reformer": {
-        "attn_layers": ["local", "lsh"] * (NUM_LAYERS // 2),
-        "axial_pos_embds_dim": [WIDTH // 2] * 2,
-        "axial_pos_shape": [16, MAX_POSITIONS // 16],
-    },
-    # Two shared layers, because tying them needs a second one.
-    "zamba": {"layers_block_type": None, "attn_layer_period": 2, "attn_layer_offset": 0, "use_mamba_kernels": False},
-    # Heads times their width must be twice the hidden size.
-    "mamba2": {"num_heads": 8},
-    # Its cache rounds widths up to a multiple of 64, and its layers do not.
-    "xlstm": {"qk_dim_factor": 64 / WIDTH, "v_dim_factor": 64 / WIDTH},
-    # Its cache counts layers of a whole that has none of its own.
-    "blt": {"num_hidden_layers": NUM_LAYERS},
-    # Before version 5 of transformers both parts have to be named.
-    "vision-encoder-decoder": {
-        "encoder": {"model_type": "vit"},
-        "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
-    },
-    # Gone from version 5 of transformers.
-    "mega": {"bidirectional": False},
-    "transfo-xl": {"cutoffs": [VOCAB_SIZE // 2], "proj_share_all_but_first": False},
-    # One codebook, because each further one is a row of the batch.
-    "musicgen_decoder": {"num_codebooks": 1},
-    "musicgen_melody_decoder": {"num_codebooks": 1},
-    # Without a default that works: the class leaves out what its model reads.
-    "cohere_compass_text": {
-        "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
-        "rope_parameters": {"sliding_attention": _AXIAL, "full_attention": _AXIAL},
-    },
-    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
-    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 2 * WIDTH},
-    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
-    "lfm2": {"layer_types": ["conv", "conv", "full_attention", "conv"]},
-    "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"]},
-    "qwen4_exp_text": {
-        "indexer_n_heads": 2,
-        "indexer_kv_heads": 1,
-        "indexer_head_dim": HEAD_DIM,
-        "indexer_budget": WINDOW,
-        "indexer_compress_ratio": 2,
-    },
-    "xmod": {"default_language": "en_XX"},
-    "chameleon": {"vocabulary_map": {"<image>": 259}},
-    "emu3": {"vocabulary_map": {"<image>": 259, "<|extra_200|>": 262}},
-    "deepseek_ocr2_text": {"mlp_layer_types": ["dense"] + ["sparse"] * 3},
-    "granite4_vision": {"deepstack_layer_map": [[0, 0], [3, 2]], "downsample_rate": "1/2", "vision_config": {"hidden_size": 64}},
-    "qwen2_5_omni_thinker": {"vision_start_token_id": 262, "vision_end_token_id": 262},
-    "qwen3_omni_moe_thinker": {"vision_start_token_id": 262, "vision_end_token_id": 262},
-    "step3p5": {"sliding_window": WINDOW},
-    # Sizes of sliding layers that are no fields of the class.
-    "dots3_note_text": {
-        "swa_num_attention_heads": NUM_HEADS,
-        "swa_num_key_value_heads": NUM_HEADS,
-        "swa_q_lora_rank": 8,
-        "swa_kv_lora_rank": 8,
-        "swa_head_dim": 2 * HEAD_DIM,
-        "swa_qk_nope_head_dim": HEAD_DIM,
-        "swa_v_head_dim": HEAD_DIM,
-    },
-    # Its sparse attention has no rotary part.
-    "glm5_next_text": {"qk_rope_head_dim": 0},
-    # Sections that only the model's code names: time, height and width, in this order or another.
-    "ernie4_5_vl_moe_text": {"rope_parameters": _AXIAL | {"mrope_section": [1, 1, 2]}},
-    "paddleocr_vl_text": {"rope_parameters": _AXIAL},
-    "mllama_text_model": {"rope_scaling": _PLAIN},
-    # Before version 5 no class of transformers tells that its positions have several axes.
-    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"), {"rope_scaling": _AXIAL}),
-    **dict.fromkeys(("qwen3_vl_moe_text", "glm4v_text"), {"rope_scaling": _AXIAL}),
-    **dict.fromkeys(("glm4v_moe_text", "Glm4vMoe_text"), {"rope_scaling": _AXIAL, "partial_rotary_factor": 1.0}),
-    # As wide as the last layer and two between, side by side.
-    "mllama_vision_model": {"vision_output_dim": 3 * WIDTH},
-}
