@@ -112,6 +112,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "Glm4vMoe_text": {"rope_scaling": _AXIAL, "partial_rotary_factor": 1.0},
     # Before version 5 its model needs some, and its class has none.
     "mllama_text_model": {"rope_scaling": _PLAIN},
+    # Four patches side by side go through its feed-forward layer.
+    "llama4_vision_model": {"intermediate_size": 4 * WIDTH},
+    # The number of patches is a key.
+    "aria": {"projector_patch_to_query_dict": {GRID * GRID: GRID}},
     # As wide as the last layer and two between, side by side.
     "mllama_vision_model": {"vision_output_dim": 3 * WIDTH},
 }

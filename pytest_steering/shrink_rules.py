@@ -84,6 +84,7 @@ RULES = (
     Rule(r"num_query_tokens|latent_query_num|.*n(um)?_latents", 8),
     Rule(r"base_channels|output_channels|nemo_conv_channels|.*_out_channel(s)?|post_conv_.*_channels", 32),
     Rule(r"latent_channels|embed_dim|downsample_channels", 32, each=True),
+    Rule(r"channel_multiplier", 1, each=True),
     Rule(r"codebook_size|num_embeddings", 64),
     # Width
     Rule(r"mlp_dim|.*intermediate_size(_mlp)?|.*ffn_(dim|hidden_size)|d_ff|dim_ff|dff|d_inner", 2 * WIDTH),
