@@ -55,11 +55,10 @@ def tiny_config(model_type: str, task: Task = TEXT) -> Any:
         config = config_class(**shrunk(config_class))
     if task == TEXT:
         # A decoder alone, and causal: an encoder family's model looks ahead unless told that it is one.
-        if getattr(config, "is_encoder_decoder", False):
+        if hasattr(config, "is_decoder") or getattr(config, "is_encoder_decoder", False):
+            config.is_decoder = True
+        if hasattr(config, "is_encoder_decoder"):
             config.is_encoder_decoder = False
-            config.is_decoder = True
-        if hasattr(config, "is_decoder"):
-            config.is_decoder = True
     return config
 
 
@@ -111,7 +110,8 @@ def _builder(model_type: str, config: Any, task: Task) -> Callable[..., Any]:
 
 
 def _model_class(model_type: str, task: Task) -> Any:
-    found = _auto(task)._model_mapping[transformers.CONFIG_MAPPING[model_type]]
+    with quiet_transformers():  # it imports the model's code
+        found = _auto(task)._model_mapping[transformers.CONFIG_MAPPING[model_type]]
     return found[0] if isinstance(found, tuple) else found
 
 
