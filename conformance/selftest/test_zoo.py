@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import copy
 import random
 import time
 from itertools import pairwise
 
 import pytest
 import torch
+import transformers
 
 from pytest_steering import SpecError, load_target
 from pytest_steering.shrink import shrunk
+from pytest_steering.shrink_overrides import OVERRIDES
+from pytest_steering.specs import IMAGE_TEXT, TEXT, Task
 from pytest_steering.zoo import tiny_config, tiny_model, tiny_tokenizer
 
 TYPES = [
@@ -26,6 +30,23 @@ TYPES = [
     "qwen2",
     "starcoder2",
 ]
+# Latent attention, nested parts, several axes of positions, recurrent and sparse layers, missing defaults.
+DIFFICULT = [
+    ("dbrx", TEXT),
+    ("deepseek_v2", TEXT),
+    ("jamba", TEXT),
+    ("reformer", TEXT),
+    ("xmod", TEXT),
+    ("zamba", TEXT),
+    ("gemma3", IMAGE_TEXT),
+    ("llama4", IMAGE_TEXT),
+    ("llava", IMAGE_TEXT),
+    ("mllama", IMAGE_TEXT),
+    ("qwen2_5_vl", IMAGE_TEXT),
+    ("qwen3_vl_moe", IMAGE_TEXT),
+]
+# Types that one of the supported versions of transformers lacks.
+OF_OLD_VERSIONS = {"mega", "transfo-xl", "Glm4vMoe_text"}
 TEXTS = ["def add(a, b):", "x", "return a"]
 
 
@@ -89,6 +110,53 @@ def test_layers_mix(model_type: str) -> None:
         assert (after - before).norm() > 0.2 * before.norm()
     ids[0, 0] = 200
     assert (target.model(input_ids=ids).logits[0, -1] - logits[0, -1]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("model_type", "task"), DIFFICULT)
+def test_difficult_types_are_small_and_generate(model_type: str, task: Task) -> None:
+    model = tiny_model(model_type, task)
+    inputs = batch("left")
+    assert sum(parameter.numel() for parameter in model.parameters()) < 1_000_000
+    logits = model(**inputs).logits
+    assert tuple(logits.shape) == (*inputs["input_ids"].shape, 264)
+    assert torch.isfinite(logits).all()
+    new = model.generate(**inputs, max_new_tokens=4, do_sample=False)  # type: ignore[operator]
+    assert new.shape[1] == inputs["input_ids"].shape[1] + 4
+
+
+@pytest.mark.parametrize("model_type", ["bert", "reformer", "xlm"])
+def test_encoder_families_look_back_only(model_type: str) -> None:
+    model = tiny_model(model_type)
+    ids = torch.arange(40, 52).unsqueeze(0)
+    before = model(input_ids=ids).logits[0, :-1]
+    ids[0, -1] = 200
+    assert torch.allclose(model(input_ids=ids).logits[0, :-1], before, atol=1e-5)
+
+
+def test_towers_are_as_small_as_the_text_decoder() -> None:
+    config = tiny_config("qwen2_5_vl", IMAGE_TEXT)
+    vision, text = config.vision_config, config.text_config
+    assert (text.hidden_size, text.num_hidden_layers, vision.hidden_size, vision.depth) == (32, 4, 32, 4)
+    assert vision.out_hidden_size == text.hidden_size
+
+
+@pytest.mark.skipif(transformers.__version__ < "5", reason="the tables also name types of later versions")
+def test_every_override_is_for_a_type_that_exists() -> None:
+    known: set[str] = set()
+    classes = [transformers.CONFIG_MAPPING[name] for name in transformers.CONFIG_MAPPING]
+    while classes:
+        config_class = classes.pop()
+        if config_class is not None and getattr(config_class, "model_type", "") not in known:
+            known.add(config_class.model_type)
+            classes += getattr(config_class, "sub_configs", {}).values()
+    assert set(OVERRIDES) - known == OF_OLD_VERSIONS
+
+
+def test_tables_do_not_leak() -> None:
+    before = copy.deepcopy(OVERRIDES)
+    for model_type in ("cohere2_vision", "glm4v", "qwen2_vl"):
+        tiny_config(model_type, IMAGE_TEXT)
+    assert before == OVERRIDES
 
 
 def test_seed_decides_and_global_state_stays() -> None:
