@@ -77,16 +77,18 @@ class Probe:
         return returned, pushed[-1]
 
     def _recorded(self) -> tuple[Feed, list[Call], Any]:
-        reasons = []
+        failures: list[tuple[str, Exception]] = []
         for feed in feeds(self.model):
             try:
                 return feed, *record(self.model, partial(feed.call, self.model, self.ids, self.mask))
             except Exception as error:
                 reason = " ".join(str(error).split()) or "no message"
-                reasons.append((f"{type(error).__name__}: {reason}", error))
+                beside = f"with {' and '.join(feed.beside)}: " if feed.beside else ""
+                failures.append((f"{beside}{type(error).__name__}: {reason}", error))
+        told = "; ".join(dict.fromkeys(reason for reason, _ in failures))
         raise ArchitectureError(
-            f"{type(self.model).__name__} does not run on {ROWS} rows of {TOKENS} tokens: {reasons[0][0]}"
-        ) from reasons[0][1]
+            f"{type(self.model).__name__} does not run on {ROWS} rows of {TOKENS} tokens: {told}"
+        ) from failures[0][1]
 
     def _in_other_lengths(self, module: nn.Module) -> list[Call]:
         if self._other is None:
