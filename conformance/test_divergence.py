@@ -132,7 +132,7 @@ def test_tokens_diverge(trial: Trial) -> None:
     layer = trial.layers("last")[0]
     plain = trial.generated_plain(inputs)
     token = trial.rare_token(inputs)
-    direction = token_direction(trial.model, trial.architecture, inputs, token)
+    direction = _direction(trial, inputs, token)
     plan = SteeringPlan({layer: direction * trial.residual_size(layer)}, 32.0)
     expected = trial.generated_expected(plan, inputs).result
     if torch.equal(expected, plain):
@@ -159,7 +159,7 @@ def test_dose_response(trial: Trial) -> None:
     inputs = trial.prompts.batch(rows=1)
     layer = trial.layers("last")[0]
     token = trial.rare_token(inputs)
-    direction = token_direction(trial.model, trial.architecture, inputs, token) * trial.residual_size(layer)
+    direction = _direction(trial, inputs, token) * trial.residual_size(layer)
     doses = (-0.3, -0.15, 0.0, 0.15, 0.3)
     levels = [
         float(trial.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
@@ -178,3 +178,11 @@ def test_dose_response(trial: Trial) -> None:
 def test_beats_random_direction(trial: Trial) -> None:
     """a trained direction moves its own behaviour more than random directions of the same size."""
     not_applicable(f"{trial.target.spec} comes with no contrastive pairs to train a direction from")
+
+
+def _direction(trial: Trial, inputs: dict[str, torch.Tensor], token: int) -> torch.Tensor:
+    """The direction that raises the token's logit, or not applicable where the model's own code has no gradient."""
+    try:
+        return token_direction(trial.model, trial.architecture, inputs, token)
+    except RuntimeError as error:
+        not_applicable(f"the model's own code has no gradient: {' '.join(str(error).split())[:120]}")

@@ -12,6 +12,7 @@ from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.replay import forced
 from pytest_steering.residual import same_bits
 from pytest_steering.trial import Trial
 
@@ -112,6 +113,9 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
     inputs = trial.prompts.repetitive()
     options = {"prompt_lookup_num_tokens": 3}
     _possible(trial, inputs, **options)
+    ids = trial.prompts.ids(inputs)
+    # The prompt's pattern goes on, so that every candidate is right and passes of several tokens are computed.
+    _possible(trial, inputs, logits_processor=forced(torch.cat((ids, ids), dim=1)), **options)
     plan = _middle(trial, positions)
     assisted = checks.passes(trial, plan, inputs, **options)
     plain = checks.passes(trial, plan, inputs)

@@ -56,12 +56,17 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 
 @pytest.mark.steering_requirement(id="rng-untouched")
 def test_rng_untouched(trial: Trial) -> None:
-    """steering draws from no random state: torch's, Python's and NumPy's are as they were."""
+    """steering draws from no random state: torch's, Python's and NumPy's are as the unsteered model leaves them."""
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
-    with _own_random_state():
-        before = _random_states()
-        trial.steered(plan, inputs)
-        after = _random_states()
+    states = []
+    for steered in (False, True):
+        with _own_random_state():
+            if steered:
+                trial.steered(plan, inputs)
+            else:
+                trial.plain_again(inputs)
+            states.append(_random_states())
+    before, after = states
     for name, state in after.items():
         if state != before[name]:
             raise Violation(

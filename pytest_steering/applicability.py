@@ -54,8 +54,8 @@ def _lacks(trial: Trial, name: str) -> str:
     capability = Capability[name]
     if capability not in trial.adapter.capabilities:
         return f"{trial.adapter.name} does not declare {name}"
-    if capability is Capability.GENERATE and not hasattr(trial.model, "generate"):
-        return f"{type(trial.model).__name__} has no generate"
+    if capability is Capability.GENERATE:
+        return trial.cannot_generate
     if capability is Capability.PADDING and not trial.prompts.masked:
         return f"{type(trial.model).__name__} takes no attention mask"
     if capability in (Capability.MULTI_LAYER, Capability.PER_LAYER_VECTORS) and trial.architecture.num_layers == 1:

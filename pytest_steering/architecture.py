@@ -118,12 +118,25 @@ def _proven(probe: Probe, sorts: Sequence[Sequence[_Candidate]]) -> tuple[_Candi
                 continue
             reached[where].append(candidate)
             if where is Reach.OWN:
-                return candidate, _beside(probe, candidate, candidates)
+                chosen = _within(probe, candidate, candidates) or candidate
+                return chosen, _beside(probe, chosen, candidates)
     if not reached[Reach.ANY]:
         tried = [candidate.chain for candidates in sorts for candidate in candidates][:4]
         names = ", ".join(f"{chain.family.parent or 'the root'} ({len(chain.modules)})" for chain in tried)
         raise ArchitectureError(f"no chain of layers writes the logits: editing {names} changes nothing")
     return reached[Reach.ANY][0], []
+
+
+def _within(probe: Probe, outer: _Candidate, candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The row of layers inside the last of a few big parts that hand the stream on: a decoder behind an encoder."""
+    if outer.chain.family.contained:
+        return None
+    last = replace(outer.chain, links=outer.chain.links[-1:])
+    for inner in candidates:
+        inside = inner.chain.family.contained and _nested(inner.chain, last) and inner.complete()
+        if inside and reach(probe, inner.chain.last, inner.layout) is Reach.OWN:
+            return inner
+    return None
 
 
 def _beside(probe: Probe, chosen: _Candidate, candidates: Sequence[_Candidate]) -> list[Chain]:

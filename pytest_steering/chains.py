@@ -85,7 +85,9 @@ def _longest(links: Sequence[Link]) -> tuple[Link, ...]:
             for follower in by_received[id(link.emitted)]
             if follower > index and links[follower].started > link.call.ended
         ]
-        best[index] = (link, *max(followers, key=len, default=()))
+        # A layer may hand on two streams: the chain stays with one of them.
+        followers.sort(key=lambda run: (len(run), run[0].path == link.path))
+        best[index] = (link, *(followers[-1] if followers else ()))
     return max(best.values(), key=len, default=())
 
 

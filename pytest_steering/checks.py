@@ -13,7 +13,7 @@ from pytest_steering.applicability import not_applicable
 from pytest_steering.arrival import Trace
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
-from pytest_steering.residual import fitted
+from pytest_steering.residual import fitted, same_bits
 from pytest_steering.trial import Trial
 
 
@@ -105,6 +105,7 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
                 first_column=step.start,
             )
         except Violation as violation:
+            _need_repeatable(plain, trial.replayed(sequences, inputs, [layer], **options))
             if number and violation.likely.startswith("the vector never arrives"):
                 violation.likely = "only the first pass (the prompt) is steered"
             raise
@@ -134,6 +135,14 @@ def _unsound(trial: Trial, plain: Trace) -> str:
                     f"in each of {arrived.shape[0]} rows"
                 )
     return ""
+
+
+def _need_repeatable(one: Trace, other: Trace) -> None:
+    """Two unsteered generations of the same tokens are bit-equal, or a steered one cannot be compared with either."""
+    for before, again in zip(one.passes, other.passes, strict=False):
+        for layer, arrived in before.arrived.items():
+            if not same_bits(arrived, again.arrived[layer]):
+                not_applicable("two unsteered generations of the same tokens are not bit-equal")
 
 
 def _need_kept(plain: Tensor, asked: Tensor) -> None:

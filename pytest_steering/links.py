@@ -53,7 +53,7 @@ class Family:
     lists: tuple[str, ...]
     """The parallel lists that the layers are spread over; empty as a rule."""
     contained: bool
-    """They stand in a container, and are not attributes of their own."""
+    """They stand in a container or are numbered attributes: somebody put them in a row."""
     links: tuple[Link, ...]
 
 
@@ -73,9 +73,10 @@ def families(model: nn.Module, calls: Sequence[Call], logits: Tensor) -> list[Fa
         links = tuple(link for members in _spread(names, lists) for link in _links(members, numbers, logits))
         found.append(Family(names[0], tuple(names), True, links))
     for parent, group in siblings.items():
-        for alike in [group] if parent in lists else _by_stem(group):
+        rows = [(True, group)] if parent in lists else _by_stem(group)
+        for in_a_row, alike in rows:
             links = tuple(link for call in alike for link in _links((call,), numbers, logits))
-            found.append(Family(parent, (), parent in lists, links))
+            found.append(Family(parent, (), in_a_row, links))
     return [family for family in found if family.links]
 
 
@@ -93,14 +94,14 @@ def _links(members: tuple[Call, ...], numbers: dict[Call, int], logits: Tensor) 
             yield Link(last, members, numbers[last], emitted, path)
 
 
-def _by_stem(group: Sequence[Call]) -> list[list[Call]]:
+def _by_stem(group: Sequence[Call]) -> list[tuple[bool, list[Call]]]:
     """Attributes that are numbered belong together (``block_0``, ``block_1``), and the others do."""
     stems: dict[str, list[Call]] = defaultdict(list)
     for call in group:
         name = call.name.rpartition(".")[2]
         stem = name.rstrip("0123456789")
         stems[stem if stem != name else ""].append(call)
-    return list(stems.values())
+    return [(bool(stem), alike) for stem, alike in stems.items()]
 
 
 def _parallel(lists: dict[str, list[Call]]) -> Iterator[list[str]]:

@@ -26,6 +26,18 @@ def peculiarities(
         yield f"{len(classes)} classes of layers", ""
     yield from _of_the_stream(emissions[0])
     yield from _of_the_layers(probe.model, chain, emissions, handovers)
+    last, before = chain.links[-1], chain.links[:-1]
+    beside = [
+        path
+        for path, tensor in (before[-1].call.outputs if before else ())
+        if path != before[-1].path and tensor.shape == last.emitted.shape and last.receives(tensor)
+    ]
+    if beside:
+        where = ", ".join(".".join(map(str, path)) for path in beside)
+        yield (
+            "another stream handed on",
+            f"the layers hand on another stream of that shape, at {where}; it is not steered",
+        )
     if "input_ids" in probe.feed.beside:
         yield "encoder beside", "positions are those of the decoder's tokens; the encoder reads one fixed source text"
     if "pixel_values" in probe.feed.beside:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,7 @@ class Probe:
 
     def edited(self, link: Link, layout: Layout, run: Callable[[], Any]) -> tuple[Any, Tensor]:
         """What ``run`` returns while the last token of what ``link`` emits is pushed, and the push ``(hidden,)``."""
+        layout = replace(layout, path=link.path)
         pushed: list[Tensor] = []
         calls = iter(range(1 << 62))
 

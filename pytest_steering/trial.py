@@ -22,6 +22,7 @@ from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.prompts import Prompts
 from pytest_steering.replay import forced
 from pytest_steering.residual import logits_of
+from pytest_steering.specs import one_line
 from pytest_steering.target import Target
 from pytest_steering.timing import seconds_of
 from pytest_steering.tolerance import furthest
@@ -198,6 +199,21 @@ class Trial:
         with self.running():
             sequences: Tensor = self._generate(self.model, inputs, (), options).result
             return sequences
+
+    @cached_property
+    def cannot_generate(self) -> str:
+        """Why the unsteered model generates nothing after a batch of prompts; empty when it does."""
+        name = type(self.model).__name__
+        if not hasattr(self.model, "generate"):
+            return f"{name} has no generate"
+        inputs = self.prompts.batch()
+        rows, columns = self.prompts.ids(inputs).shape
+        wanted = (rows, columns + self.workload.new_tokens)
+        try:
+            found = tuple(self.generated_plain(inputs).shape)
+        except Exception as error:
+            return f"{name} itself cannot generate from token ids: {one_line(error)[:200]}"
+        return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"
 
     def generated_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the oracle's own mechanism, at every token."""
