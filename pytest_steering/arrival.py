@@ -7,7 +7,7 @@ and what a hook adds may be invisible in it. What the module after a decoder lay
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,12 +85,10 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
             passes.append(Pass(max(0, mask.shape[1] - columns), columns))
             return
         memory = remembered(kwargs)
-        if memory is not None:
-            passes.append(Pass(memory, columns))
-            return
-        cache = kwargs.get("cache_params")
-        cache = next((value for value in values if hasattr(value, "get_seq_length")), cache)
-        passes.append(Pass(_cached_columns(cache, passes), columns))
+        if memory is None:
+            cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
+            memory = _cached_columns(cache, passes, columns)
+        passes.append(Pass(memory, columns))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
         yield
@@ -119,14 +117,14 @@ def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None
         yield
 
 
-def _cached_columns(cache: Any, passes: Sequence[Pass]) -> int:
-    if cache is None:
+def _cached_columns(cache: Any, passes: Sequence[Pass], columns: int) -> int:
+    if cache is not None:
+        with suppress(TypeError, ValueError, NotImplementedError):
+            return int(cache.get_seq_length())
+    # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
+    if not passes or columns > passes[-1].columns:
         return 0
-    try:
-        return int(cache.get_seq_length())
-    except (AttributeError, TypeError, ValueError, NotImplementedError):
-        # A recurrent state does not know how many tokens it has seen.
-        return passes[-1].start + passes[-1].columns if passes else 0
+    return passes[-1].start + passes[-1].columns
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,18 +79,14 @@ class PassPositions:
         memory = remembered(kwargs)
         if memory is not None:
             return memory
-        cache = kwargs.get("past_key_values")
-        if cache is None:
-            cache = kwargs.get("cache_params")
-        if cache is None:
-            return 0
-        if hasattr(cache, "get_seq_length"):
-            try:
+        cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
+        if cache is not None:
+            with suppress(TypeError, ValueError, NotImplementedError):
                 return int(cache.get_seq_length())
-            except (TypeError, ValueError, NotImplementedError):
-                pass
-        # A recurrent state does not know how many tokens it has seen.
-        return self.start + self.columns if self.prompt is not None else 0
+        # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
+        if self.prompt is None or columns > self.columns:
+            return 0
+        return self.start + self.columns
 
     def _plain(self, mask: Tensor | None, device: torch.device) -> Tensor | bool:
         if self.positions is Positions.GENERATED:
