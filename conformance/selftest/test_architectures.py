@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import transformers
 
+from conformance.selftest.verdicts_of import verdicts
 from pytest_steering import load_target
 from pytest_steering.errors import ArchitectureError, SpecError, TargetError
 from pytest_steering.patterns import expanded
 from pytest_steering.survey.kept import KEPT, Entry, read_survey, write_survey
+from pytest_steering.survey.representatives import representatives
 from pytest_steering.survey.table import counts
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +60,24 @@ def test_all_of_them() -> None:
 
 
 @pinned
-def test_there_is_no_other_type() -> None:
-    assert {entry["spec"] for entry in TYPES} <= set(expanded(["tiny:*"]))
+def test_it_holds_every_type() -> None:
+    assert {entry["spec"] for entry in TYPES} == set(expanded(["tiny:*"]))
+
+
+@pinned
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["hooks", "nnsight"])
+def test_one_of_each_anatomy_is_judged_as_kept(adapter: str, tmp_path: Path) -> None:
+    chosen = {entry["spec"]: entry["verdicts"][adapter] for entry in representatives(SURVEY)}
+    found = verdicts(
+        tmp_path / "report.json",
+        *(f"--steering-model={spec}" for spec in chosen),
+        f"--steering-adapter={adapter}",
+        "-k",
+        "not hot_path and not compile and not fresh_process",
+    )
+    judged = {row["spec"]: (row["verdict"], row["failed"]) for row in found.values()}
+    assert judged == {spec: (kept["verdict"], set(kept.get("failed", ()))) for spec, kept in chosen.items()}
 
 
 def test_it_was_made_with_the_pinned_versions() -> None:
