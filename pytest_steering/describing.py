@@ -77,12 +77,15 @@ def _emission(
         module=link.module,
         parts=tuple(call.module for call in link.members),
         kind=kind_of(link.call.output),
-        layout=_at(layout, link.path),
+        layout=replace(layout, path=link.path),
         dtype=link.emitted.dtype,
         receiver_name=receiver.name if receiver else "",
         receiver=receiver.module if receiver else None,
-        arrival=_at(layout, path),
+        arrival=replace(layout, path=path),
         calls=len(calls),
+        alone=not (
+            receiver and any(call.receives(link.emitted) for call in probe.calls if call.started > receiver.ended)
+        ),
         streams=math.prod(layout.canonical(link.emitted).shape[2:-1]),
     )
 
@@ -94,10 +97,6 @@ def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], i
     if receiver is None or emission.calls > 1:
         return receiver is None
     return not read_elsewhere(probe, links[index], layout, receiver, emission.arrival.path)
-
-
-def _at(layout: Layout, path: Path) -> Layout:
-    return Layout(path, layout.batch_axis, layout.sequence_axis, layout.extra, layout.repeats)
 
 
 def _receiver(
