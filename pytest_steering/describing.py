@@ -83,11 +83,14 @@ def _emission(
         receiver=receiver.module if receiver else None,
         arrival=replace(layout, path=path),
         calls=len(calls),
-        alone=not (
-            receiver and any(call.receives(link.emitted) for call in probe.calls if call.started > receiver.ended)
-        ),
+        alone=receiver is None or not _read_after(probe.calls, link, receiver),
         streams=math.prod(layout.canonical(link.emitted).shape[2:-1]),
     )
+
+
+def _read_after(everything: Sequence[Call], link: Link, receiver: Call) -> bool:
+    """A module that runs after the receiver is given what the layer emitted, too."""
+    return any(call.receives(link.emitted) is not None for call in everything if call.started > receiver.ended)
 
 
 def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], index: int, layout: Layout) -> bool:
