@@ -14,6 +14,7 @@ from pytest_steering.fresh import FreshRun
 from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.model_fixtures import ADAPTER_NAME, parameters
 from pytest_steering.options import settings_of
+from pytest_steering.settings import process_settings, put_back
 from pytest_steering.target import Target
 from pytest_steering.trial import Trial
 
@@ -61,7 +62,9 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
             # It loads the model while the tests before its own go on.
             request.getfixturevalue("fresh_run")
         need(trial, *weights, *marker.kwargs.get("needs", ()))
+        before = process_settings()
         yield
+        put_back(before)
         pristine.restore()
 
 

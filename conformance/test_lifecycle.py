@@ -17,7 +17,7 @@ from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.oracle import reference
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.residual import logits_of, same_bits
-from pytest_steering.settings import process_settings
+from pytest_steering.settings import process_settings, put_back
 from pytest_steering.trial import Trial
 
 
@@ -174,10 +174,7 @@ def test_settings_untouched(trial: Trial) -> None:
                     raise _Thrown
             after = process_settings()
         finally:
-            # Or every requirement after this one is judged under them.
-            torch.set_grad_enabled(before["torch's gradient mode"])
-            torch.set_default_dtype(before["torch's default dtype"])
-            torch.set_num_threads(before["torch's number of threads"])
+            put_back(before)
         for name, value in before.items():
             if after[name] != value:
                 raise Violation(f"{name} changes", where=f"{checks.named(plan)}, after a block{ends}")

@@ -57,7 +57,7 @@ def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
 
 
 class Snapshot:
-    """A model's modules as they are now, to be put back: hooks, parameters, mode and attributes.
+    """A model's modules as they are now, to be put back: hooks, parameters, their gradient flags, mode and attributes.
 
     Values that are changed inside a tensor are not put back; everything that is added, replaced or removed is.
     """
@@ -67,9 +67,12 @@ class Snapshot:
             (module, {name: (value, _copied(value)) for name, value in vars(module).items()})
             for module in model.modules()
         ]
+        self._flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        configs = (getattr(model, name, None) for name in ("config", "generation_config"))
+        self._configs = [(config, dict(vars(config))) for config in configs if hasattr(config, "to_dict")]
 
     def restore(self) -> None:
-        """Every module has the attributes, hooks, parameters and submodules that it had."""
+        """Every module has the attributes, hooks, parameters and submodules that it had, and configs their values."""
         for module, kept in self._modules:
             current = vars(module)
             for name in current.keys() - kept.keys():
@@ -80,6 +83,12 @@ class Snapshot:
                     # The same dictionary: the handle of a hook removes it from that one.
                     value.clear()
                     value.update(contents)
+        for parameter, flag in self._flags:
+            if parameter.requires_grad != flag:
+                parameter.requires_grad_(flag)
+        for config, values in self._configs:
+            vars(config).clear()
+            vars(config).update(values)
 
 
 def _copied(value: Any) -> Any:

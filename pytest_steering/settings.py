@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import transformers
+
+
+def put_back(settings: Mapping[str, Any]) -> None:
+    """What steering might have changed most easily is as in a snapshot: gradients, default dtype and threads."""
+    torch.set_grad_enabled(settings["torch's gradient mode"])
+    torch.set_default_dtype(settings["torch's default dtype"])
+    if torch.get_num_threads() != settings["torch's number of threads"]:
+        torch.set_num_threads(settings["torch's number of threads"])
 
 
 def process_settings() -> dict[str, Any]:
