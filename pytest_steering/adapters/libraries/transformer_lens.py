@@ -1,0 +1,77 @@
+"""Steering through TransformerLens: a hook on the output of each steered block of a TransformerBridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
+
+from pytest_steering.adapters.libraries import refusal, version
+from pytest_steering.anatomy import Architecture
+from pytest_steering.capability import Capability
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.zoo import tiny_tokenizer
+
+
+class TransformerLensAdapter:
+    """Steers inside ``bridge.hooks(fwd_hooks=[("blocks.i.hook_resid_post", ...)])``, as its docstring shows.
+
+    Promised: "add in functions to edit, remove or replace these activations as the model runs", at each block, for
+    batches of tokens; ``hf_generate`` "provides direct access to HuggingFace's generation API", "and any other HF
+    generation parameters", with ``use_past_kv_cache``; "hooks the caller attached beforehand are left alone", hence
+    nesting. Which tokens a hook edits is the caller's, so positions and padding are not declared.
+    """
+
+    name = "transformer-lens"
+    version = version("transformer-lens")
+    capabilities = frozenset(
+        {
+            Capability.MULTI_LAYER,
+            Capability.PER_LAYER_VECTORS,
+            Capability.BATCH,
+            Capability.GENERATE,
+            Capability.CACHE,
+            Capability.BEAMS,
+            Capability.NESTING,
+        }
+    )
+
+    def __init__(self, model: nn.Module, architecture: Architecture) -> None:
+        device = next(model.parameters()).device
+        try:
+            self.bridge: Any = TransformerBridge.boot_transformers(
+                type(model).__name__, hf_model=model, tokenizer=tiny_tokenizer(), device=device
+            )
+        except Exception as error:
+            raise refusal(self.name, model, error) from error
+
+    @contextmanager
+    def steer(self, plan: SteeringPlan) -> Iterator[Any]:
+        """The bridge with its hooks inside the block."""
+        hooks = [
+            (f"blocks.{layer}.hook_resid_post", _adds(plan.scale * vector)) for layer, vector in plan.vectors.items()
+        ]
+        with self.bridge.hooks(fwd_hooks=hooks) as bridge:
+            yield _Bridged(bridge)
+
+
+class _Bridged:
+    """A bridge that is called by the names that transformers has for its inputs."""
+
+    def __init__(self, bridge: Any) -> None:
+        self._bridge = bridge
+
+    def __call__(self, *, input_ids: Tensor, **inputs: Any) -> Any:
+        return self._bridge(input_ids, return_type="logits", **inputs)
+
+    def generate(self, *, input_ids: Tensor, **options: Any) -> Any:
+        """What the bridge generates by transformers' own generation."""
+        options["use_past_kv_cache"] = options.get("use_cache", True)
+        return self._bridge.hf_generate(input_ids, stop_at_eos=False, return_type="tokens", **options)
+
+
+def _adds(delta: Tensor) -> Callable[..., Tensor]:
+    return lambda residual, hook: residual + delta.to(residual)
