@@ -10,7 +10,7 @@ import pyvene
 from pyvene.models.intervenable_modelcard import type_to_module_mapping
 from torch import nn
 
-from pytest_steering.adapters.libraries import version
+from pytest_steering.adapters.libraries import no_such_layer_refused, version
 from pytest_steering.anatomy import Architecture
 from pytest_steering.capability import Capability
 from pytest_steering.plan import SteeringPlan
@@ -45,7 +45,9 @@ class PyveneAdapter:
             }
             for layer, vector in plan.vectors.items()
         ]
-        yield _Intervened(self.intervenable(representations, model=self.model))
+        with no_such_layer_refused():
+            intervenable = self.intervenable(representations, model=self.model)
+        yield _Intervened(intervenable)
 
     def _component(self, layer: int) -> dict[str, Any]:
         if type(self.model) in type_to_module_mapping:
@@ -54,10 +56,14 @@ class PyveneAdapter:
 
 
 class KeepingHooks(pyvene.IntervenableModel):  # type: ignore[misc]
-    """The same, except that it leaves the hooks of others on the model."""
+    """The same, except that it removes from the model only the hooks that pyvene has put there."""
 
     def _remove_forward_hooks(self) -> None:
-        """Nothing: pyvene removes its own hooks by their handles."""
+        """The hooks of others stay where they are."""
+        for module in self.model.modules():
+            for hooks in (module._forward_hooks, module._forward_pre_hooks):
+                for key in [key for key, hook in hooks.items() if hook.__module__.startswith("pyvene.")]:
+                    del hooks[key]
 
 
 class KeepingHooksAdapter(PyveneAdapter):

@@ -9,7 +9,7 @@ from typing import Any
 from repeng import ControlModel, ControlVector
 from torch import nn
 
-from pytest_steering.adapters.libraries import refusal, version
+from pytest_steering.adapters.libraries import no_such_layer_refused, refusal, version
 from pytest_steering.anatomy import Architecture
 from pytest_steering.capability import Capability
 from pytest_steering.plan import SteeringPlan
@@ -47,7 +47,8 @@ class RepengAdapter:
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The wrapped model inside the block, the model unwrapped again afterwards."""
         directions = {layer: vector.detach().cpu().float().numpy() for layer, vector in plan.vectors.items()}
-        control = ControlModel(self.model, list(plan.vectors))
+        with no_such_layer_refused():
+            control = ControlModel(self.model, list(plan.vectors))
         try:
             control.set_control(ControlVector(self.model.config.model_type, directions), plan.scale)
             yield control

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoTokenizer
 
 from pytest_steering.adapters.libraries import refusal, version
 from pytest_steering.anatomy import Architecture
@@ -22,7 +24,8 @@ class TransformerLensAdapter:
     Promised: "add in functions to edit, remove or replace these activations as the model runs", at each block, for
     batches of tokens; ``hf_generate`` "provides direct access to HuggingFace's generation API", "and any other HF
     generation parameters", with ``use_past_kv_cache``; "hooks the caller attached beforehand are left alone", hence
-    nesting. Which tokens a hook edits is the caller's, so positions and padding are not declared.
+    nesting. What a hook adds, and at which tokens, is the caller's own code: so the plan is checked here, and positions
+    and padding are not declared.
     """
 
     name = "transformer-lens"
@@ -40,17 +43,28 @@ class TransformerLensAdapter:
     )
 
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:
-        device = next(model.parameters()).device
-        try:
-            self.bridge: Any = TransformerBridge.boot_transformers(
-                type(model).__name__, hf_model=model, tokenizer=tiny_tokenizer(), device=device
-            )
-        except Exception as error:
-            raise refusal(self.name, model, error) from error
+        self.architecture = architecture
+        name = type(model).__name__
+        # It reads the tokenizer again from where it was loaded, to have it put a first token.
+        with tempfile.TemporaryDirectory() as folder:
+            tiny_tokenizer().save_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            try:
+                # The class is named in a checkpoint's config; a model that was never saved does not say it.
+                self.bridge: Any = TransformerBridge.boot_transformers(
+                    name,
+                    hf_config_overrides={"architectures": [name]},
+                    hf_model=model,
+                    tokenizer=tokenizer,
+                    device=next(model.parameters()).device,
+                )
+            except Exception as error:
+                raise refusal(self.name, model, error) from error
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The bridge with its hooks inside the block."""
+        plan.check(self.architecture)
         hooks = [
             (f"blocks.{layer}.hook_resid_post", _adds(plan.scale * vector)) for layer, vector in plan.vectors.items()
         ]
