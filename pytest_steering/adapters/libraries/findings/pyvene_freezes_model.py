@@ -17,7 +17,7 @@ from transformers import MambaConfig, MambaForCausalLM
 def main() -> int:
     """1 when the mode, the gradient flags or the unsteered logits are others after wrapping."""
     torch.manual_seed(0)
-    config = MambaConfig(vocab_size=64, hidden_size=32, state_size=8, num_hidden_layers=4)
+    config = MambaConfig(vocab_size=64, hidden_size=32, state_size=8, num_hidden_layers=4, initializer_range=0.2)
     model = MambaForCausalLM(config).eval()
     ids = torch.arange(3, 13).expand(3, -1)
     plain = model(ids).logits
