@@ -145,11 +145,13 @@ def test_default_layers(trial: Trial) -> None:
     expected = tuple(trial.every_layer)[-3:]
     if layers != expected:
         raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
-    plan, inputs = trial.plan(layers), trial.prompts.batch()
-    if trial.target.has_weights:
-        checks.forward(trial, plan, inputs)
-    else:
-        trial.steered(plan, inputs)
+    inputs = trial.prompts.batch()
+    for order in (layers, layers[::-1]):
+        # A plan is a mapping: the order of its layers means nothing.
+        if trial.target.has_weights:
+            checks.forward(trial, trial.plan(order), inputs)
+        else:
+            trial.steered(trial.plan(order), inputs)
 
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)

@@ -17,6 +17,7 @@ from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.oracle import reference
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.residual import logits_of, same_bits
+from pytest_steering.settings import process_settings
 from pytest_steering.trial import Trial
 
 
@@ -134,6 +135,8 @@ def test_model_left_alone(trial: Trial) -> None:
             trial.model(**inputs)
     except Exception:  # some models train on whole sequences only
         trial.model.eval()
+    # Somebody else's hooks are no adapter's to remove.
+    foreign = [trial.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]
     before = belongings(trial.model)
     try:
         with contextlib.suppress(RuntimeError), trial.steering(plan) as steered, trial.running():
@@ -144,12 +147,60 @@ def test_model_left_alone(trial: Trial) -> None:
         after = belongings(trial.model)
     finally:
         trial.model.eval()
+        for hook in foreign:
+            hook.remove()
     for what, value in before.items():
         if not _same(after.get(what), value):
             raise Violation(f"{what} of the model changes", where=checks.named(plan))
     new = sorted(after.keys() - before.keys())
     if new:
         raise Violation(f"the model has {new[0]} that it did not have before", where=checks.named(plan))
+
+
+@pytest.mark.steering_requirement(id="settings-untouched")
+def test_settings_untouched(trial: Trial) -> None:
+    """after the block, also one that an exception ends, the settings of the process are what they were.
+
+    Gradient mode, default dtype, threads, determinism, verbosity and environment belong to the caller.
+    """
+    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    for ends in ("", " that an exception ends"):
+        before = process_settings()
+        try:
+            with contextlib.suppress(_Thrown), trial.steering(plan) as steered:
+                with torch.no_grad():
+                    steered(**inputs)
+                if ends:
+                    raise _Thrown
+            after = process_settings()
+        finally:
+            # Or every requirement after this one is judged under them.
+            torch.set_grad_enabled(before["torch's gradient mode"])
+            torch.set_default_dtype(before["torch's default dtype"])
+            torch.set_num_threads(before["torch's number of threads"])
+        for name, value in before.items():
+            if after[name] != value:
+                raise Violation(f"{name} changes", where=f"{checks.named(plan)}, after a block{ends}")
+
+
+class _Thrown(Exception):
+    """What ends a block early."""
+
+
+@pytest.mark.steering_requirement(id="caller-inputs-unchanged")
+def test_caller_inputs_unchanged(trial: Trial) -> None:
+    """the caller's token ids and attention mask are bit-equal after a steered call, and so is generation's input."""
+    plan = trial.plan(trial.layers("middle")[:1])
+    padded = trial.can("PADDING") and trial.can("BATCH")
+    inputs = trial.prompts.padded("left", numbered=False) if padded else trial.prompts.batch()
+    given = {name: tensor.clone() for name, tensor in inputs.items()}
+    trial.steered(plan, inputs)
+    if trial.can("GENERATE"):
+        trial.generated(plan, inputs)
+    if inputs.keys() != given.keys():
+        raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
+    for name, tensor in given.items():
+        verdicts.identical(inputs[name], tensor, f"the caller's {name}", where=checks.named(plan))
 
 
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
@@ -228,6 +279,10 @@ def test_gradients_flow(trial: Trial) -> None:
         where=f"layer {layer}",
         likely="the vector is detached" if not bool(found.any()) else "",
     )
+
+
+def _nothing(_module: torch.nn.Module, _args: Any, _output: Any) -> None:
+    """A hook that changes nothing."""
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
+from pytest_steering.kills.matrix import read_kept, read_kills, write_kept
+from pytest_steering.kills.table import table as kill_table
 from pytest_steering.requirements import table
 from pytest_steering.survey import command
 from pytest_steering.survey.kept import SurveyError
@@ -22,15 +25,32 @@ def main() -> int:
         "architectures", help="Print what was found in every architecture, keep a new sweep, or compare one"
     )
     command.add_arguments(architectures)
+    kills = commands.add_parser(
+        "kill-matrix", help="Print which known-bad adapters the suite catches, or keep a new run"
+    )
+    kills.add_argument("--from", dest="reports", action="append", type=Path, metavar="REPORT", default=[])
+    kills.add_argument("--write", action="store_true", help="Keep what the reports say")
     options = parser.parse_args()
     if options.command == "requirements":
         _say(table())
         return 0
     try:
+        if options.command == "kill-matrix":
+            return _kill_matrix(options.reports, write=options.write)
         return command.run(options, _say)
     except SurveyError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return BAD_INPUT
+
+
+def _kill_matrix(reports: list[Path], *, write: bool) -> int:
+    if write and not reports:
+        raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
+    matrix = read_kills(reports) if reports else read_kept()
+    if write:
+        write_kept(matrix)
+    _say(kill_table(matrix))
+    return 0
 
 
 def _say(text: str) -> None:

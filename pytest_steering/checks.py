@@ -68,6 +68,8 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
     An unsteered model is made to choose the same tokens in the same passes; what arrives after the first steered
     layer may differ by ``scale * vector`` at the plan's positions and by nothing elsewhere.
     """
+    if trial.cannot_replay:
+        not_applicable(trial.cannot_replay)
     steered = trial.generated(plan, inputs, **options)
     sequences: Tensor = steered.result
     layer = min(plan.vectors)

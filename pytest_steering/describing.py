@@ -77,14 +77,20 @@ def _emission(
         module=link.module,
         parts=tuple(call.module for call in link.members),
         kind=kind_of(link.call.output),
-        layout=_at(layout, link.path),
+        layout=replace(layout, path=link.path),
         dtype=link.emitted.dtype,
         receiver_name=receiver.name if receiver else "",
         receiver=receiver.module if receiver else None,
-        arrival=_at(layout, path),
+        arrival=replace(layout, path=path),
         calls=len(calls),
+        alone=receiver is None or not _read_after(probe.calls, link, receiver),
         streams=math.prod(layout.canonical(link.emitted).shape[2:-1]),
     )
+
+
+def _read_after(everything: Sequence[Call], link: Link, receiver: Call) -> bool:
+    """A module that runs after the receiver is given what the layer emitted, too."""
+    return any(call.receives(link.emitted) is not None for call in everything if call.started > receiver.ended)
 
 
 def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], index: int, layout: Layout) -> bool:
@@ -94,10 +100,6 @@ def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], i
     if receiver is None or emission.calls > 1:
         return receiver is None
     return not read_elsewhere(probe, links[index], layout, receiver, emission.arrival.path)
-
-
-def _at(layout: Layout, path: Path) -> Layout:
-    return Layout(path, layout.batch_axis, layout.sequence_axis, layout.extra, layout.repeats)
 
 
 def _receiver(

@@ -32,6 +32,8 @@ class Feed:
     """Empty when the model takes no attention mask."""
     numbered: bool = False
     """The model takes ``position_ids``."""
+    begins: int | None = None
+    """The token that every text begins with: ``generate`` of an encoder-decoder puts it there otherwise."""
     beside: Mapping[str, Tensor] = field(default_factory=dict)
 
     def inputs(self, ids: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
@@ -117,7 +119,16 @@ def _of_decoders(model: nn.Module, accepted: set[str]) -> list[Feed]:
     source = {"input_ids": seeded_ids(model, 1, SOURCE_TOKENS, seed=1)} if "input_ids" in accepted else {}
     image = _image(model)
     pictured = {name: image for name in ("pixel_values",) if name in accepted and image is not None}
-    return [Feed("decoder_input_ids", mask_name=mask, beside=beside) for beside in (source, {**source, **pictured})]
+    begins = _first(model, "decoder_start_token_id", "bos_token_id")
+    plain = Feed("decoder_input_ids", mask_name=mask, begins=begins, beside=source)
+    return [plain, replace(plain, beside={**source, **pictured})]
+
+
+def _first(model: nn.Module, *names: str) -> int | None:
+    """The first of these token ids that the model's generation config or config has."""
+    configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
+    values = (getattr(config, name, None) for name in names for config in configs)
+    return next((value for value in values if isinstance(value, int)), None)
 
 
 def _image(model: nn.Module) -> Tensor | None:

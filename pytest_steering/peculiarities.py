@@ -8,7 +8,7 @@ from torch import nn
 
 from pytest_steering.anatomy import Emission
 from pytest_steering.chains import Chain
-from pytest_steering.links import Link
+from pytest_steering.links import CONTAINERS, Link
 from pytest_steering.probe import Probe
 from pytest_steering.proof import Handover
 
@@ -25,7 +25,7 @@ def peculiarities(
     if len(classes) > 1:
         yield f"{len(classes)} classes of layers", ""
     yield from _of_the_stream(emissions[0])
-    yield from _of_the_layers(probe.model, chain, emissions, handovers)
+    yield from _of_the_layers(probe, chain, emissions, handovers)
     last, before = chain.links[-1], chain.links[:-1]
     beside = [
         path
@@ -77,7 +77,7 @@ def _of_the_stream(emission: Emission) -> Iterator[tuple[str, str]]:
 
 
 def _of_the_layers(
-    model: nn.Module, chain: Chain, emissions: Sequence[Emission], handovers: Mapping[Link, Handover]
+    probe: Probe, chain: Chain, emissions: Sequence[Emission], handovers: Mapping[Link, Handover]
 ) -> Iterator[tuple[str, str]]:
     calls = max(emission.calls for emission in emissions)
     if calls > 1:
@@ -101,7 +101,7 @@ def _of_the_layers(
             f"the model's own code computes on the output of {', '.join(link.call.name for link in handovers)} "
             "before the next layer receives it",
         )
-    idle = _idle(model, chain)
+    idle = _idle(probe, chain)
     if idle:
         yield (
             "layers that do not run on text",
@@ -109,16 +109,11 @@ def _of_the_layers(
         )
 
 
-def _idle(model: nn.Module, chain: Chain) -> list[str]:
-    """Siblings of the layers in their container that stay idle."""
-    family = chain.family
-    if not family.contained or family.lists:
+def _idle(probe: Probe, chain: Chain) -> list[str]:
+    """Siblings of the layers in their container that never run."""
+    parent = chain.family.parent
+    container = probe.model.get_submodule(parent)
+    if not isinstance(container, CONTAINERS) or chain.family.lists:
         return []
-    ran = {link.module for link in family.links}
-    classes = {type(link.module) for link in chain.links}
-    siblings = model.get_submodule(family.parent).named_children() if family.parent else model.named_children()
-    return [
-        f"{family.parent}.{name}".lstrip(".")
-        for name, module in siblings
-        if module not in ran and (type(module) in classes or any(p.ndim >= 2 for p in module.parameters()))
-    ]
+    ran = {call.module for call in probe.calls}
+    return [f"{parent}.{name}" for name, module in container.named_children() if module not in ran]

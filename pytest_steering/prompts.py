@@ -105,7 +105,10 @@ class Prompts:
     def _ids(self, shape: tuple[int, int], seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         low = 8 if self._target.vocab_size > 64 else 0
-        return torch.randint(low, self._target.vocab_size, shape, generator=generator)
+        ids = torch.randint(low, self._target.vocab_size, shape, generator=generator)
+        if self._feed.begins is not None:
+            ids[:, 0] = self._feed.begins
+        return ids
 
     def _inputs(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
         device = self._target.device

@@ -215,6 +215,22 @@ class Trial:
             return f"{name} itself cannot generate from token ids: {one_line(error)[:200]}"
         return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"
 
+    @cached_property
+    def cannot_replay(self) -> str:
+        """Why the unsteered model cannot be made to generate given tokens; empty when it can."""
+        inputs = self.prompts.batch()
+        columns = self.prompts.ids(inputs).shape[1]
+        wanted = self.generated_plain(inputs).clone()
+        # Others than it would choose itself.
+        wanted[:, columns:] = (wanted[:, columns:] + 1) % self.target.vocab_size
+        wanted[:, columns:][wanted[:, columns:] == self.target.pad_token_id] += 1
+        if torch.equal(self.replayed(wanted, inputs, ()).result, wanted):
+            return ""
+        return (
+            f"{type(self.model).__name__}.generate cannot be made to choose given tokens, so there is no unsteered run "
+            "to compare with: it ignores logits processors"
+        )
+
     def generated_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the oracle's own mechanism, at every token."""
         with self.running(), reference(self.architecture, self.deltas(plan)):

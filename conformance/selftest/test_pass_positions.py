@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -54,7 +56,11 @@ def steered(positions: Positions, cut: list[int], *, source: str) -> list[list[i
             ids = torch.zeros(2, size, dtype=torch.long)
             mask = whole[:, : start + size] if source == "mask" else None
             given = (ids, mask, Cache(start)) if source == "positional" else (ids,)
-            named = {"attention_mask": mask, "past_key_values": Cache(start)} if source != "positional" else {}
+            named: dict[str, Any] = {"attention_mask": mask, "past_key_values": Cache(start)}
+            if source == "memory":
+                named = {"mems": (torch.zeros(start, 2, 4),)}
+            elif source in ("positional", "state"):
+                named = {}
             passes.begin_pass(entry, given, named)
             found = passes.mask
             columns.append(found if isinstance(found, Tensor) else torch.full((2, size), found))
@@ -62,7 +68,7 @@ def steered(positions: Positions, cut: list[int], *, source: str) -> list[list[i
     return torch.cat(columns, 1).int().tolist()
 
 
-@pytest.mark.parametrize("source", ["mask", "cache", "positional"])
+@pytest.mark.parametrize("source", ["mask", "cache", "positional", "memory", "state"])
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("positions", list(Positions))
 def test_however_it_is_cut(positions: Positions, cut: str, source: str) -> None:
@@ -78,6 +84,33 @@ def test_without_a_cache_every_pass_starts_at_zero(positions: Positions) -> None
             found = passes.mask
             found = found if isinstance(found, Tensor) else torch.full((2, size), found)
             assert found.int().tolist() == [row[:size] for row in WANTED[positions]]
+
+
+def test_a_token_that_the_model_puts_behind_the_prompt_is_generated() -> None:
+    for positions, wanted in WANTED.items():
+        passes = PassPositions(positions)
+        with passes.generating(torch.zeros_like(MASK), MASK):
+            ids = torch.zeros(2, MASK.shape[1] + 1, dtype=torch.long)
+            passes.begin_pass(Entry(), (), {"input_ids": ids, "attention_mask": MASK})
+        found = passes.mask
+        found = found if isinstance(found, Tensor) else torch.full(ids.shape, found)
+        assert found.int().tolist() == [row[: ids.shape[1]] for row in wanted]
+
+
+def test_where_the_model_has_positions_of_its_own_the_mask_is_never_simply_true() -> None:
+    passes = PassPositions(Positions.ALL, extra=3)
+    passes.begin_pass(Entry(), (torch.zeros_like(MASK),), {})
+    assert isinstance(passes.mask, Tensor)
+    assert passes.mask.all()
+
+
+def test_an_encoder_decoder_is_followed_by_the_decoders_tokens() -> None:
+    passes = PassPositions(Positions.ALL)
+    source = {"input_ids": torch.zeros(2, 9, dtype=torch.long), "attention_mask": torch.ones(2, 9)}
+    given = {"decoder_input_ids": torch.zeros_like(MASK), "decoder_attention_mask": MASK}
+    passes.begin_pass(Entry(), (), source | given)
+    assert isinstance(passes.mask, Tensor)
+    assert passes.mask.int().tolist() == MASK.tolist()
 
 
 def test_a_plain_forward_pass_is_all_prompt() -> None:

@@ -26,6 +26,7 @@ FOUND: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "StreamsEndToEnd": ("blocks", 4, ("2 streams",)),
     "Prefixed": ("blocks", 4, ("3 positions before the tokens",)),
     "SkipsAhead": ("blocks", 4, ("computed on between layers",)),
+    "HandsAhead": ("blocks", 4, ("2 classes of layers",)),
     "InDictionary": ("blocks", 4, ()),
     "StateBeside": ("blocks", 4, ()),
     "ProjectedIn": ("wrapper.core.block*", 4, ()),
@@ -63,6 +64,11 @@ def test_the_receiver_is_the_next_layer_where_an_exit_reads_first() -> None:
     architecture = detect_architecture(unusual.EarlyExits())
     assert [emission.receiver_name for emission in architecture.emissions[:-1]] == ["blocks.1", "blocks.2", "blocks.3"]
     assert not architecture.emissions[-1].alone
+
+
+def test_who_else_reads_what_a_layer_emits_is_known() -> None:
+    architecture = detect_architecture(unusual.HandsAhead())
+    assert [emission.alone for emission in architecture.emissions] == [False, True, True, True]
 
 
 @pytest.fixture(scope="module")

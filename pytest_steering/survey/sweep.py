@@ -25,11 +25,13 @@ _FOLDER = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
 
 def read_sweep(paths: Sequence[Path]) -> Survey:
     """What the reports say of every ``tiny:`` model together; of two on the same subject the later one counts."""
-    reports = [_read_report(path) for path in paths]
-    first = _head(reports[0])
+    reports = [read_report(path) for path in paths]
+    first = versions_of(reports[0])
     for path, report in zip(paths, reports, strict=True):
-        if _head(report) != first:
-            raise SurveyError(f"{paths[0]} and {path} are of different versions: {_difference(first, _head(report))}")
+        if versions_of(report) != first:
+            raise SurveyError(
+                f"{paths[0]} and {path} are of different versions: {_difference(first, versions_of(report))}"
+            )
     entries: dict[str, Entry] = {}
     for report in reports:
         for model in report["models"]:
@@ -43,7 +45,8 @@ def read_sweep(paths: Sequence[Path]) -> Survey:
     return {"schema": SCHEMA, **first, "types": ordered}
 
 
-def _read_report(path: Path) -> dict[str, Any]:
+def read_report(path: Path) -> dict[str, Any]:
+    """A report that pytest wrote; ``SurveyError`` when it is none."""
     report = read_json(path)
     if not isinstance(report, dict) or report.get("schema") != REPORT_SCHEMA or not _is_report(report):
         raise SurveyError(f"{path} is no report of schema {REPORT_SCHEMA}, as pytest --steering-report writes it")
@@ -69,7 +72,8 @@ def _is_report(report: dict[str, Any]) -> bool:
         return False
 
 
-def _head(report: dict[str, Any]) -> dict[str, Any]:
+def versions_of(report: dict[str, Any]) -> dict[str, Any]:
+    """The versions of the packages that matter and of the suite that a report was made with."""
     found = report["environment"]["versions"]
     versions = {name: str(found[name]).partition("+")[0] for name in PACKAGES if name in found}
     return {"versions": versions, "suite": report["suite"]}

@@ -1,0 +1,119 @@
+"""What a model is fed: by name or by position, masked or not, with a source text or an image beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fixtures import anatomies, unusual
+from pytest_steering import load_target
+from pytest_steering.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
+from pytest_steering.errors import ArchitectureError
+from pytest_steering.feed import feeds, seeded_ids
+from pytest_steering.residual import Layout, fitted
+
+
+def test_by_name_with_a_mask() -> None:
+    target = load_target("tiny:llama")
+    feed = target.architecture.feed
+    ids = torch.ones(2, 3, dtype=torch.long)
+    assert set(feed.inputs(ids, torch.ones_like(ids))) == {"input_ids", "attention_mask"}
+    assert (feed.positional, feed.numbered, feed.begins, dict(feed.beside)) == (False, True, None, {})
+
+
+def test_by_position_without_a_mask() -> None:
+    (feed,) = feeds(anatomies.InSequential())
+    assert (feed.ids_name, feed.positional, feed.mask_name) == ("ids", True, "")
+
+
+def test_an_encoder_decoder_begins_with_its_start_token_and_reads_the_same_source_in_every_row() -> None:
+    target = load_target("tiny:t5gemma2")
+    feed = target.architecture.feed
+    assert (feed.ids_name, feed.mask_name, feed.begins) == ("decoder_input_ids", "decoder_attention_mask", 1)
+    inputs = feed.inputs(torch.ones(3, 4, dtype=torch.long))
+    assert inputs["input_ids"].shape[0] == 3
+    assert (inputs["input_ids"] == inputs["input_ids"][0]).all()
+
+
+def test_an_image_only_where_text_alone_does_not_run() -> None:
+    assert set(load_target("tiny:blip").architecture.feed.beside) == {"pixel_values"}
+    assert not load_target("tiny:llava").architecture.feed.beside
+
+
+def test_a_model_that_nothing_suits_says_what_was_tried() -> None:
+    target = load_target("tiny:pi0")
+    with pytest.raises(ArchitectureError, match="PI0ForConditionalGeneration does not run on 2 rows of 5 tokens: Type"):
+        _ = target.architecture
+
+
+def test_ids_are_seeded_and_lie_in_the_vocabulary() -> None:
+    model: Any = nn.Sequential(nn.Embedding(9, 4))
+    ids = seeded_ids(model, 3, 50)
+    assert torch.equal(ids, seeded_ids(model, 3, 50))
+    assert int(ids.max()) < 9
+
+
+def shapes(*sizes: tuple[int, int] | int) -> tuple[list[int], list[int]]:
+    """The shape of a tensor in two runs: an axis is one size, or one in each."""
+    pairs = [size if isinstance(size, tuple) else (size, size) for size in sizes]
+    return [one for one, _ in pairs], [two for _, two in pairs]
+
+
+BATCH, SEQUENCE = (ROWS, OTHER_ROWS), (TOKENS, OTHER_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "layout"),
+    [
+        ((BATCH, SEQUENCE, 32), Layout()),
+        ((SEQUENCE, BATCH, 32), Layout((), 1, 0)),
+        ((BATCH, SEQUENCE, 4, 32), Layout()),
+        ((4, BATCH, SEQUENCE, 32), Layout((), 1, 2)),
+        ((ROWS, BATCH, SEQUENCE, 32), Layout((), 1, 2)),
+        ((BATCH, SEQUENCE, TOKENS, 32), Layout()),
+        ((BATCH, (TOKENS + 32, OTHER_TOKENS + 32), 32), Layout(extra=32)),
+        ((BATCH, (3 * TOKENS, 3 * OTHER_TOKENS), 32), Layout(repeats=3)),
+        ((BATCH, 32, 4), None),
+        (((ROWS * TOKENS, OTHER_ROWS * OTHER_TOKENS), 32), None),
+        ((BATCH, SEQUENCE, SEQUENCE, 32), None),
+    ],
+)
+def test_axes(sizes: tuple[Any, ...], layout: Layout | None) -> None:
+    one, two = shapes(*sizes)
+    assert layout_of((), one, lambda: two) == layout
+
+
+def test_the_second_run_is_asked_only_in_doubt() -> None:
+    def never() -> list[int]:
+        raise AssertionError
+
+    assert layout_of((0,), [ROWS, TOKENS, 32], never) == Layout((0,))
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout((), 1, 0), Layout((), 1, 2), Layout(repeats=3)])
+def test_canonical_and_back(layout: Layout) -> None:
+    shape = [2, 15, 8] if layout.sequence_axis < 2 else [3, 2, 15, 8]
+    tensor = torch.arange(torch.tensor(shape).prod().item()).reshape(shape).float()
+    assert torch.equal(layout.native(layout.canonical(tensor)), tensor)
+
+
+def test_a_mask_fits_what_the_pass_computes() -> None:
+    mask: Tensor = torch.tensor([[True, False, True]])
+    assert fitted(mask, 3) is mask
+    assert fitted(mask, 1).tolist() == [[True]]
+    assert fitted(mask, 5).tolist() == [[False, False, True, False, True]]
+
+
+def test_a_mask_is_laid_over_streams_end_to_end() -> None:
+    layout = Layout(repeats=2)
+    over = layout.spread(torch.tensor([[True, False]]), torch.zeros(1, 4, 8))
+    assert over.flatten().tolist() == [True, False, True, False]
+
+
+def test_unusual_models_are_fed_like_any_other() -> None:
+    target = load_target("fixtures.unusual:EncoderBeside")
+    assert target.architecture.feed.ids_name == "decoder_input_ids"
+    assert isinstance(target.model, unusual.EncoderBeside)
