@@ -64,12 +64,14 @@ class _Traced:
                 for layer in sorted(plan.vectors):
                     model.steer(layer, plan.vectors[layer], plan.scale, token_positions=where)
             output = model.output.save()
-        return output
+        return output  # noqa: RET504 (what is returned inside a trace never returns)
 
     def generate(self, **options: Any) -> Any:
         """What the model generates; ``steer`` is called in every pass, with the columns that the pass holds."""
         model, plan = self._model, self._plan
-        inputs = {name: options.pop(name) for name in ("input_ids", "attention_mask") if name in options}
+        inputs: dict[str, Any] = {
+            name: options.pop(name) for name in ("input_ids", "attention_mask") if name in options
+        }
         prompt = fed_tokens(inputs).shape[1]
         with model.generate(inputs, **options) as tracer:
             for number in tracer.iter[: options["max_new_tokens"]]:
@@ -78,7 +80,7 @@ class _Traced:
                     for layer in sorted(plan.vectors):
                         model.steer(layer, plan.vectors[layer], plan.scale, token_positions=where)
             output = tracer.result.save()
-        return output
+        return output  # noqa: RET504 (as above)
 
 
 def _columns(positions: Positions, prompt: int, number: int) -> list[int] | None:

@@ -25,10 +25,9 @@ def main() -> int:
     failed: list[str] = []
     for mode in (torch.no_grad, torch.inference_mode):
         try:
-            with mode():
-                with model.trace({"input_ids": ids}):
-                    model.steer(layers=1, steering_vector=vector)
-                    logits = model.logits.save()
+            with mode(), model.trace({"input_ids": ids}):
+                model.steer(layers=1, steering_vector=vector)
+                logits = model.logits.save()
             sys.stdout.write(f"{mode.__name__}: logits {tuple(logits.shape)}\n")
         except Exception as error:
             failed.append(mode.__name__)

@@ -27,7 +27,8 @@ def main() -> int:
     pyvene.IntervenableModel({"component": "backbone.layers[1].output", "intervention": addition}, model=model)
     after = model.training, sum(parameter.requires_grad for parameter in model.parameters())
     moved = float((model.eval()(ids).logits - plain).abs().max())
-    sys.stdout.write(f"training, parameters with gradient: {before} before, {after} after; logits move by {moved:.1e}\n")
+    sys.stdout.write(f"training, parameters with gradient: {before} before, {after} after; ")
+    sys.stdout.write(f"logits move by {moved:.1e}\n")
     return int(before != after)
 
 

@@ -32,7 +32,7 @@ def main() -> int:
     hooks = [len(module._forward_hooks)]
     intervenable({"input_ids": torch.arange(3, 11)[None]}, unit_locations=None)
     hooks.append(len(module._forward_hooks))
-    sys.stdout.write(f"hooks of the caller on layer 3: {hooks[0]} before, {hooks[1]} after; called {len(calls)} times\n")
+    sys.stdout.write(f"the caller's hooks on layer 3: {hooks[0]} before, {hooks[1]} after; called {len(calls)} times\n")
     return int(hooks == [1, 0] and not calls)
 
 

@@ -23,21 +23,24 @@ def main() -> int:
     model = LlamaForCausalLM(config).eval()
     prompt = torch.arange(3, 11)[None]
     vector = SteeringVector({1: torch.randn(32)})
-    steered: dict[bool, list[int]] = {}
-    for cached in (True, False):
+    layer = model.model.layers[1]
+
+    def steered(cached: bool) -> list[int]:
         before: list[Any] = []
         counts: list[int] = []
-        first = model.model.layers[1].register_forward_hook(lambda _m, _a, out: before.append(_hidden(out).clone()))
+        first = layer.register_forward_hook(lambda _m, _a, out: before.append(_hidden(out).clone()))
         with vector.apply(model, min_token_index=prompt.shape[1]):
-            last = model.model.layers[1].register_forward_hook(
+            last = layer.register_forward_hook(
                 lambda _m, _a, out: counts.append(int((_hidden(out) != before[-1]).any(-1).sum()))
             )
             model.generate(prompt, max_new_tokens=5, min_new_tokens=5, do_sample=False, use_cache=cached)
         first.remove()
         last.remove()
-        steered[cached] = counts
-        sys.stdout.write(f"use_cache={cached}: steered tokens in each pass {counts}\n")
-    return int(not any(steered[True]) and any(steered[False]))
+        return counts
+
+    with_cache, without = steered(True), steered(False)
+    sys.stdout.write(f"steered tokens in each pass: with a cache {with_cache}, without {without}\n")
+    return int(not any(with_cache) and any(without))
 
 
 def _hidden(output: Any) -> torch.Tensor:
