@@ -56,6 +56,13 @@ CAUSES: Final = (
         reason="UnboundLocalError",
     ),
     Cause(
+        "steering_vectors_sequence_first",
+        ("steering-vectors",),
+        "`min_token_index` picks rows of the batch instead of tokens where layers emit the sequence first",
+        ids=frozenset({"only-these-positions", "single-token-prompt"}),
+        models="xlnet",
+    ),
+    Cause(
         "steering_vectors_unchecked",
         ("steering-vectors",),
         "a vector of one element is broadcast, another width fails inside the model, infinities are sent on",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from pytest_steering.libraries.kept import Findings
 
 _MANY = 5
 """More failing requirements than this of one cause are counted; the kept file names them all."""
+
+_CLASS = re.compile(r"<class '[\w.]*?(\w+)'>")
 
 
 def table(findings: Findings) -> str:
@@ -43,7 +46,8 @@ def _said(verdict: dict[str, Any]) -> str:
 
 def _refusal(reason: str) -> str:
     """The reason without the class of the model, so that models which are refused alike stand together."""
-    return reason.partition(": ")[2].replace("|", "\\|").replace("<", "\\<") or reason
+    text = _CLASS.sub(r"\1", reason.partition(": ")[2] or reason)
+    return text.replace("|", "\\|").replace("<", "\\<")
 
 
 def _ids(ids: list[str]) -> str:
