@@ -44,12 +44,6 @@ _PYVENE: Final = ("pyvene", "pyvene-keeping-hooks")
 
 CAUSES: Final = (
     Cause(
-        "steering_vectors_min_token_index",
-        ("steering-vectors",),
-        "`min_token_index` is counted anew in every pass, so with a KV cache no generated token is steered",
-        reason="only the first pass",
-    ),
-    Cause(
         "steering_vectors_token_indices",
         ("steering-vectors",),
         "`apply(token_indices=…)` always ends in an `UnboundLocalError`, and so does a layer that does not exist",
@@ -67,6 +61,18 @@ CAUSES: Final = (
         ("steering-vectors",),
         "a vector of one element is broadcast, another width fails inside the model, infinities are sent on",
         ids=_UNFIT,
+    ),
+    Cause(
+        "steering_vectors_other_tower",
+        ("steering-vectors",),
+        "the vision tower is steered instead of the language model where it has the more layers or the shorter name",
+        models="qwen2_vl",
+    ),
+    Cause(
+        "steering_vectors_min_token_index",
+        ("steering-vectors",),
+        "`min_token_index` is counted anew in every pass, so with a KV cache no generated token is steered",
+        reason="only the first pass",
     ),
     Cause(
         "repeng_batch",
