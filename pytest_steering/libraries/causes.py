@@ -30,10 +30,14 @@ class Cause:
     models: str = ""
     """A pattern in the model's spec, where the cause is one of a few models."""
 
+    beside: bool = False
+    """It was found beside the requirements: no failure is explained by it."""
+
     def explains(self, adapter: str, spec: str, requirement: str, reason: str) -> bool:
         """The failure is one of this cause."""
         return (
             adapter in self.adapters
+            and not self.beside
             and (not self.ids or requirement in self.ids)
             and bool(re.search(self.reason, reason))
             and bool(re.search(self.models, spec))
@@ -122,6 +126,13 @@ CAUSES: Final = (
         "the bridge replaces the caller's own modules for good; where it computes the final norm itself (GPT-2, "
         "GPTBigCode, BLOOM), nothing that reaches that norm can be watched any more",
         reason=r"^KeyError: \d+|the second time",
+    ),
+    Cause(
+        "transformer_lens_installs_packages",
+        ("transformer-lens",),
+        "beside the requirements: booting a model that sees pictures runs `pip install torchvision`, which may replace "
+        "torch; the adapter forbids it",
+        beside=True,
     ),
     Cause(
         "pyvene_freezes_model",

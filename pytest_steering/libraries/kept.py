@@ -40,12 +40,15 @@ def read_findings(paths: Sequence[Path]) -> Findings:
             library = found.setdefault(
                 adapter, {"adapter": adapter, "version": "", "versions": head["versions"], "models": {}}
             )
+            if library["versions"] != head["versions"]:
+                raise SurveyError(f"{path}: {adapter} was judged with {head['versions']} and {library['versions']}")
             library["version"] = version or library["version"]
             library["models"][model["spec"]] = _judged(adapter, model)
     if len(suites) > 1:
         raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
     used = {name for library in found.values() for verdict in library["models"].values() for name in _causes(verdict)}
-    causes = {cause.name: cause.says for cause in CAUSES if cause.name in used}
+    beside = {cause.name for cause in CAUSES if cause.beside and found.keys() & set(cause.adapters)}
+    causes = {cause.name: cause.says for cause in CAUSES if cause.name in used | beside}
     return {"schema": SCHEMA, "suite": suites.pop(), "libraries": list(found.values()), "causes": causes}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
@@ -49,15 +51,18 @@ class TransformerLensAdapter:
         with tempfile.TemporaryDirectory() as folder:
             tiny_tokenizer().save_pretrained(folder)
             tokenizer = AutoTokenizer.from_pretrained(folder)
+            # It would install torchvision, and with it another torch, into the environment that is being judged.
+            forbidden = patch.object(subprocess, "check_call", side_effect=OSError("nothing is installed here"))
             try:
                 # The class is named in a checkpoint's config; a model that was never saved does not say it.
-                self.bridge: Any = TransformerBridge.boot_transformers(
-                    name,
-                    hf_config_overrides={"architectures": [name]},
-                    hf_model=model,
-                    tokenizer=tokenizer,
-                    device=next(model.parameters()).device,
-                )
+                with forbidden:
+                    self.bridge: Any = TransformerBridge.boot_transformers(
+                        name,
+                        hf_config_overrides={"architectures": [name]},
+                        hf_model=model,
+                        tokenizer=tokenizer,
+                        device=next(model.parameters()).device,
+                    )
             except Exception as error:
                 raise refusal(self.name, model, error) from error
 
