@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from pytest_steering.adapters import SteeringAdapter, find_factory, make_adapter
+from pytest_steering.adapters import GROUP, SteeringAdapter, find_factory, make_adapter
 from pytest_steering.architecture import detect_architecture
 from pytest_steering.errors import AdapterError, SpecError
 from pytest_steering.plan import Positions, SteeringPlan
@@ -31,6 +32,8 @@ class Raises:
 number = 7
 """
 
+KNOWN = ", ".join(sorted(point.name for point in entry_points(group=GROUP)))
+
 
 @pytest.fixture
 def my_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +47,7 @@ def my_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "sentence"),
     [
         ("hook", "there is no steering adapter 'hook': did you mean 'hooks'?"),
-        ("xyz", "there is no steering adapter 'xyz': known are folded, hooks, nnsight, or module:attribute"),
+        ("xyz", f"there is no steering adapter 'xyz': known are {KNOWN}, or module:attribute"),
         (
             "not_there:Adapter",
             "steering adapter 'not_there:Adapter': module 'not_there' cannot be imported "
