@@ -221,9 +221,10 @@ class Trial:
         inputs = self.prompts.batch()
         columns = self.prompts.ids(inputs).shape[1]
         wanted = self.generated_plain(inputs).clone()
-        # Others than it would choose itself.
-        wanted[:, columns:] = (wanted[:, columns:] + 1) % self.target.vocab_size
-        wanted[:, columns:][wanted[:, columns:] == self.target.pad_token_id] += 1
+        # Others than it would choose itself; there may be more embeddings than logits.
+        choices = self.plain(inputs).result.shape[-1]
+        wanted[:, columns:] = (wanted[:, columns:] + 1) % choices
+        wanted[:, columns:][wanted[:, columns:] == self.target.pad_token_id] = (self.target.pad_token_id + 1) % choices
         if torch.equal(self.replayed(wanted, inputs, ()).result, wanted):
             return ""
         return (
