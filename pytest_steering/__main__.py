@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pytest_steering.kills.matrix import read_kept, read_kills, write_kept
 from pytest_steering.kills.table import table as kill_table
@@ -20,6 +22,21 @@ BAD_INPUT = 4
 """The exit status for what cannot be meant, as pytest has it."""
 
 
+class _Kept(NamedTuple):
+    """Something that is made from reports, kept in a file, and shown as a table."""
+
+    judge: Callable[[Sequence[Path]], dict[str, Any]]
+    read: Callable[[], dict[str, Any]]
+    write: Callable[[dict[str, Any]], None]
+    table: Callable[[dict[str, Any]], str]
+
+
+_KEPT = {
+    "kill-matrix": _Kept(read_kills, read_kept, write_kept, kill_table),
+    "libraries": _Kept(read_findings, read_libraries, write_findings, library_table),
+}
+
+
 def main() -> int:
     """The command line of the package."""
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
@@ -32,43 +49,35 @@ def main() -> int:
     kills = commands.add_parser(
         "kill-matrix", help="Print which known-bad adapters the suite catches, or keep a new run"
     )
-    kills.add_argument("--from", dest="reports", action="append", type=Path, metavar="REPORT", default=[])
-    kills.add_argument("--write", action="store_true", help="Keep what the reports say")
+    _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
-    libraries.add_argument("--from", dest="reports", action="append", type=Path, metavar="REPORT", default=[])
-    libraries.add_argument("--write", action="store_true", help="Keep what the reports say")
+    _with_reports(libraries)
     options = parser.parse_args()
     if options.command == "requirements":
         _say(table())
         return 0
     try:
-        if options.command == "kill-matrix":
-            return _kill_matrix(options.reports, write=options.write)
-        if options.command == "libraries":
-            return _libraries(options.reports, write=options.write)
+        if options.command in _KEPT:
+            return _show(_KEPT[options.command], options.reports, write=options.write)
         return command.run(options, _say)
     except SurveyError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return BAD_INPUT
 
 
-def _kill_matrix(reports: list[Path], *, write: bool) -> int:
-    if write and not reports:
-        raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
-    matrix = read_kills(reports) if reports else read_kept()
-    if write:
-        write_kept(matrix)
-    _say(kill_table(matrix))
-    return 0
+def _with_reports(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that shows what is kept, or what reports say and keeps it."""
+    parser.add_argument("--from", dest="reports", action="append", type=Path, metavar="REPORT", default=[])
+    parser.add_argument("--write", action="store_true", help="Keep what the reports say")
 
 
-def _libraries(reports: list[Path], *, write: bool) -> int:
+def _show(kept: _Kept, reports: list[Path], *, write: bool) -> int:
     if write and not reports:
         raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
-    findings = read_findings(reports) if reports else read_libraries()
+    found = kept.judge(reports) if reports else kept.read()
     if write:
-        write_findings(findings)
-    _say(library_table(findings))
+        kept.write(found)
+    _say(kept.table(found))
     return 0
 
 

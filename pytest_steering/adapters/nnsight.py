@@ -65,13 +65,12 @@ class Traced(Steered):
             with self._root.trace(*args, fn=run, **kwargs) as tracer:
                 for number in tracer.iter[:]:
                     self._passes.begin_pass(self._entry_module, *self._entry.inputs)
-                    if self._calls == 1:
+                    runs = (
+                        tracer.iter[number * self._calls : (number + 1) * self._calls] if self._calls > 1 else (None,)
+                    )
+                    for _ in runs:
                         for layer, step in self._layers:
                             layer.output = step(layer.output, self._passes.mask)
-                    else:
-                        for _ in tracer.iter[number * self._calls : (number + 1) * self._calls]:
-                            for layer, step in self._layers:
-                                layer.output = step(layer.output, self._passes.mask)
         return returned[0]
 
     def _envoy(self, name: str) -> Any:
