@@ -32,6 +32,7 @@ def desk(
     log = tmp_path_factory.mktemp("log") / "log.txt"
     monkeypatch.setenv("PYTHONPATH", str(house))
     monkeypatch.setenv("STANDIN_LOG", str(log))
-    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in [name for name in os.environ if name.startswith("PYTEST_") or name in ("CI", "BUILD_NUMBER")]:
+        monkeypatch.delenv(name)  # under CI pytest shows its short summary in full
     return Desk(pytester, house, log)
