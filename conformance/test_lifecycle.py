@@ -12,7 +12,7 @@ import torch
 from pytest_steering import checks, verdicts
 from pytest_steering.applicability import not_applicable
 from pytest_steering.belongings import belongings
-from pytest_steering.errors import Violation
+from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.oracle import reference
 from pytest_steering.plan import SteeringPlan
@@ -106,7 +106,7 @@ def test_two_models(trial: Trial) -> None:
     needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
-    other = trial.twin(copy.deepcopy(trial.model))
+    other = _copied(trial)
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
     plans = trial.plan([layer]), trial.plan([layer], -2.0, seed=1)
     plain = trial.plain(inputs).result
@@ -123,6 +123,16 @@ def test_two_models(trial: Trial) -> None:
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
         verdicts.close(found, wanted, f"the logits of model {number} while both are steered", where=f"layer {layer}")
+
+
+def _copied(trial: Trial) -> Trial:
+    try:
+        return trial.twin(copy.deepcopy(trial.model))
+    except SteeringError as error:
+        raise Violation(
+            f"a copy of the model cannot be steered: {error}",
+            likely="the copy's modules still refer to the original's",
+        ) from error
 
 
 @pytest.mark.steering_requirement(id="model-left-alone")

@@ -12,11 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from pytest_steering.anatomy import Architecture, Emission
 from pytest_steering.dataflow import hooked
+from pytest_steering.errors import Violation
 from pytest_steering.feed import fed_mask, fed_tokens, remembered
 from pytest_steering.residual import tensors_in
+
+
+class Arrivals(dict[int, Tensor]):
+    """Decoder layer index → what arrived after it; ``Violation`` for a layer after which nothing was seen."""
+
+    def __missing__(self, layer: int) -> Tensor:
+        raise Violation(
+            f"nothing is seen to arrive after layer {layer}",
+            likely="modules of the model are replaced, or the hooks of others are removed",
+        )
 
 
 @dataclass(eq=False)
@@ -25,7 +37,7 @@ class Pass:
 
     start: int
     columns: int
-    arrived: dict[int, Tensor] = field(default_factory=dict)
+    arrived: Arrivals = field(default_factory=Arrivals)
     """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it; several residual
     streams stand before the last axis."""
     again: dict[int, list[Tensor]] = field(default_factory=dict)
@@ -42,7 +54,12 @@ class Trace:
     result: Any = None
 
     def arrived(self, layer: int) -> Tensor:
-        """The residual stream after ``layer`` in the only pass."""
+        """The residual stream after ``layer`` in the only pass; ``Violation`` when none was seen."""
+        if not self.passes:
+            raise Violation(
+                "no forward pass of the model is seen",
+                likely="another copy of the model is run, or the hooks of others are removed",
+            )
         return self.passes[0].arrived[layer]
 
 
@@ -131,7 +148,8 @@ def _cached_columns(cache: Any, passes: Sequence[Pass], columns: int) -> int:
 def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edits: bool = False) -> Iterator[None]:
     """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
 
-    With ``edits`` it returns another to take its place, for all that read it.
+    With ``edits`` it returns another to take its place, for all that read it. Without, it sees also what hooks do that
+    were registered after this began: whenever the layer runs, the watching hook is put behind them.
     """
 
     def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
@@ -149,10 +167,22 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edit
             return None
         return layout.write(output, layout.native(new))
 
-    if emission.receiver is not None and (emission.alone or not edits):
-        handle = emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
-    else:
+    def watch() -> RemovableHandle:
+        if emission.receiver is not None and (emission.alone or not edits):
+            return emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
         # The model's own forward consumes the last layer's output: the output itself is all that can be read.
-        handle = emission.module.register_forward_hook(emitted)
-    with hooked(handle):
+        return emission.module.register_forward_hook(emitted)
+
+    handles = [watch()]
+
+    def last_again(_module: nn.Module, _args: Any) -> None:
+        handles.pop().remove()
+        handles.append(watch())
+
+    if not edits:
+        handles.insert(0, emission.module.register_forward_pre_hook(last_again))
+    try:
         yield
+    finally:
+        for handle in handles:
+            handle.remove()

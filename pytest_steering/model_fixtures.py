@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_steering.errors import SteeringError
+from pytest_steering.errors import AdapterError, ArchitectureError, SteeringError
 from pytest_steering.options import is_pattern, settings_of
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def steering_adapter(request: pytest.FixtureRequest, steering_model: Target) -> 
     if key in failures.adapters:
         raise failures.adapters[key]
     try:
-        return make_adapter(name, steering_model.model, steering_model.architecture, settings.provided)
+        adapter = make_adapter(name, steering_model.model, steering_model.architecture, settings.provided)
+        _find_again(steering_model, name)
+        return adapter
     except SteeringError as error:
         failures.adapters[key] = error.with_traceback(None)
         raise
@@ -190,6 +192,16 @@ def _load(request: pytest.FixtureRequest, spec: str) -> Target:
     if any(is_suite_item(item) for item in request.session.items):
         ForwardTokens.of(request.config).watch(target.model)
     return target
+
+
+def _find_again(target: Target, adapter: str) -> None:
+    """An adapter that replaces modules of the model is judged on the model as it now is."""
+    try:
+        target.find_again(f"since adapter {adapter} was built")
+    except ArchitectureError as error:
+        raise AdapterError(
+            f"adapter {adapter} replaces modules of the model when it is built, and after that {error}"
+        ) from error
 
 
 def _share_processors() -> None:

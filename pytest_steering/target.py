@@ -51,6 +51,24 @@ class Target:
         with self.fake or contextlib.nullcontext():
             return detect_architecture(self.model)
 
+    def find_again(self, because: str) -> None:
+        """The decoder layers are found anew where a module that was found is no longer one of the model's.
+
+        ``because`` says what happened since; it goes into a note. ``ArchitectureError`` when they are not found.
+        """
+        found: Architecture | None = vars(self).get("architecture")
+        if found is None:
+            return
+        watched = {found.entry}
+        for emission in found.emissions:
+            watched |= {emission.module, *([emission.receiver] if emission.receiver is not None else [])}
+        if watched <= set(self.model.modules()):
+            return
+        del self.architecture
+        self.notes.append(
+            f"{because} the model has other modules: the layers were found again at {self.architecture.layers_path}"
+        )
+
     @property
     def has_weights(self) -> bool:
         """Whether there are values to compute with, and not only shapes."""
