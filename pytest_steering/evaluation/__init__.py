@@ -1,0 +1,1 @@
+"""The study: does steering do what its vectors were made for?"""
