@@ -48,7 +48,7 @@ def plant_clone(root: Path) -> Path:
     _write(datasets / "README.md", "# Datasets\n")
     _write(datasets / "mitre-cwe-definitions.json", "{}")
     _write(datasets / "hand-crafted" / ".DS_Store", "\0")
-    numbered(datasets / "hand-crafted", {cwe: BOTH for cwe in CWES}, "ground-truth")
+    numbered(datasets / "hand-crafted", dict.fromkeys(CWES, BOTH), "ground-truth")
     for number in range(1, 8):
         base = datasets / "augmented" / "trivial" / f"A{number}"
         numbered(base, {"787": BOTH, "89": BOTH}, "ground_truth", change=f"A{number}")
@@ -56,7 +56,7 @@ def plant_clone(root: Path) -> Path:
     for name, sides in NON_TRIVIAL.items():
         for side in (0, 1):
             base = datasets / "augmented" / "non-trivial" / name / f"{name}_{side}"
-            numbered(base, sides, "ground-truth", change=name if side else "")
+            numbered(base, sides, "ground-truth", change=f"misleading {name}" if side else "")
         _write(datasets / "augmented" / "non-trivial" / name / ".DS_Store", "\0")
     _examples(datasets / "few-shot")
     _fixes(datasets / "real-world")
@@ -108,7 +108,7 @@ def _fixes(base: Path) -> None:
     for project, cves in CVES.items():
         for number, cve in enumerate(cves):
             for stem in ("vuln", "patch"):
-                code = f"/* {project} {number} */\n" + code_of("190", number, patched=stem == "patch")
+                code = f"/* {cve} */\n" + code_of("190", number, patched=stem == "patch")
                 _write(base / project / cve / f"{stem}.c", code)
                 _write(base / project / cve / f"{stem}.txt", f"{stem} of {cve}\n")
                 _write(base / project / cve / stem, PICKLE)

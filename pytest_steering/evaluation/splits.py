@@ -70,6 +70,8 @@ def build_and_test(
     if max_samples_per_cwe is not None and max_samples_per_cwe < 1:
         raise DataError(f"max_samples_per_cwe is {max_samples_per_cwe}; a vector needs at least one pair")
     of_cwe = dataset.cwe(cwe)
+    if not of_cwe.pairs:
+        raise DataError(f"there is no pair of {cwe}; the data set has {', '.join(dataset.cwes)}")
     if scheme is Scheme.FEW_SHOT:
         tests = _once(pair for part in test_parts for pair in of_cwe.part(part).pairs)
         singles = [case for part in test_parts for case in of_cwe.part(part).singles if not case.before]
@@ -129,5 +131,7 @@ def _in_turn(pairs: Iterable[Pair]) -> list[Pair]:
 
 def _once(pairs: Iterable[Pair]) -> list[Pair]:
     """Each pair of texts once: the originals of augmentations repeat the hand-crafted files."""
-    found = {(pair.scenario, pair.vulnerable.code, pair.patched.code): pair for pair in reversed(list(pairs))}
-    return list(reversed(found.values()))
+    found: dict[tuple[str, str, str], Pair] = {}
+    for pair in pairs:
+        found.setdefault((pair.scenario, pair.vulnerable.code, pair.patched.code), pair)
+    return list(found.values())
