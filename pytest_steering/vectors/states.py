@@ -1,0 +1,124 @@
+"""The state of each row at chosen tokens: the residual stream as an adapter would meet it, whatever the padding.
+
+Before a batch runs, its rows are moved to the left, so that all padding stands behind the tokens. Nothing that a
+causal model computes of a token looks there, and no model needs to be told the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pytest_steering.anatomy import Architecture
+from pytest_steering.arrival import observe
+from pytest_steering.vectors.errors import VectorError
+
+Place = int | Literal["mean"] | Tensor
+"""Where a row's state is read: at the token of that index among its real tokens (``0`` the first, ``-1`` the last), as
+the mean over all its real tokens, or as the mean over the tokens that a boolean mask ``(rows, columns)`` marks."""
+
+
+def read_states(
+    call: Callable[..., Any],
+    architecture: Architecture,
+    inputs: Mapping[str, Tensor],
+    layers: Sequence[int],
+    *,
+    place: Place = -1,
+    batch_size: int | None = None,
+    done: Callable[[int], object] = lambda _rows: None,
+) -> dict[int, Tensor]:
+    """Each row's state after each of ``layers``: ``(rows, hidden_size)``, float64 on the CPU.
+
+    Several residual streams are averaged. ``inputs`` may be padded on either side when they carry the attention mask;
+    ``batch_size`` rows run at a time (all by default), those of like length together, and ``done`` is told how many.
+    A row without the token that ``place`` names, and a state that is not finite, raise ``VectorError``.
+    """
+    ids = inputs[architecture.feed.ids_name]
+    real = _real(architecture, inputs, ids)
+    chosen = chosen_tokens(real, place)
+    lengths = real.sum(1)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    states: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+    for rows in torch.split(order, batch_size or len(ids)):
+        columns = _tokens_first(real[rows], int(lengths[rows].max()))
+        batch = {name: _picked(architecture, name, tensor, ids, rows, columns) for name, tensor in inputs.items()}
+        at = chosen[rows].gather(1, columns)
+        with torch.no_grad():
+            trace = observe(architecture, layers, partial(call, **batch))
+        for layer in layers:
+            states[layer].append(_mean(trace.arrived(layer), at))
+        done(len(rows))
+    back = torch.argsort(order).cpu()
+    read = {layer: torch.cat(parts)[back] for layer, parts in states.items()}
+    for layer, state in read.items():
+        if not bool(torch.isfinite(state).all()):
+            raise VectorError(
+                f"the states after layer {layer} hold a NaN or an infinity; run the model in a wider dtype (float32)"
+            )
+    return read
+
+
+def _real(architecture: Architecture, inputs: Mapping[str, Tensor], ids: Tensor) -> Tensor:
+    mask = architecture.feed.mask(inputs)
+    real = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.to(ids.device).bool()
+    empty = (~real.any(1)).nonzero()
+    if len(empty):
+        raise VectorError(f"row {int(empty[0])} is all padding; leave it out")
+    return real
+
+
+def chosen_tokens(real: Tensor, place: Place) -> Tensor:
+    """The tokens that ``place`` names among the real ones: boolean, ``(rows, columns)``, at least one in each row."""
+    if isinstance(place, Tensor):
+        if place.shape != real.shape:
+            raise VectorError(
+                f"the mask of the tokens to read has shape {tuple(place.shape)}, the token ids {tuple(real.shape)}; "
+                "give one mask value for each token"
+            )
+        chosen = place.to(real.device).bool() & real
+        missing = "has no real token that the mask marks"
+    elif place == "mean":
+        return real
+    elif isinstance(place, int) and not isinstance(place, bool):
+        count = real.cumsum(1) - 1
+        wanted = place if place >= 0 else real.sum(1, keepdim=True) + place
+        chosen = (count == wanted) & real
+        missing = f"has no token {place}"
+    else:
+        raise VectorError(f"there is no token position {place!r}; give a whole number, 'mean', or masks")
+    without = (~chosen.any(1)).nonzero()
+    if len(without):
+        row = int(without[0])
+        raise VectorError(f"row {row}, of {int(real[row].sum())} tokens, {missing}; choose another position")
+    return chosen
+
+
+def _tokens_first(real: Tensor, width: int) -> Tensor:
+    """For each row the columns of its real tokens in their order, then as much padding as ``width`` needs."""
+    return torch.argsort((~real).byte(), dim=1, stable=True)[:, :width]
+
+
+def _picked(
+    architecture: Architecture, name: str, tensor: Tensor, ids: Tensor, rows: Tensor, columns: Tensor
+) -> Tensor:
+    rows = rows.to(tensor.device)
+    if name in architecture.feed.beside or tensor.shape[:2] != ids.shape:
+        return tensor[rows] if tensor.shape[:1] == ids.shape[:1] else tensor
+    return tensor[rows[:, None], columns.to(tensor.device)]
+
+
+def _mean(arrived: Tensor, at: Tensor) -> Tensor:
+    """The mean of the states at the chosen tokens, ``(rows, hidden_size)``; the model's own positions stand before."""
+    arrived = arrived[:, arrived.shape[1] - at.shape[1] :]
+    at = at.to(arrived.device)
+    picked = arrived[at].cpu().double()
+    if picked.ndim > 2:
+        picked = picked.flatten(1, -2).mean(1)
+    row = at.nonzero()[:, 0].cpu()
+    sums = torch.zeros(len(at), picked.shape[1], dtype=torch.float64).index_add(0, row, picked)
+    return sums / at.sum(1, keepdim=True).cpu()
