@@ -52,22 +52,23 @@ class Target:
             return detect_architecture(self.model)
 
     def find_again(self, because: str) -> None:
-        """The decoder layers are found anew where a module that was found is no longer one of the model's.
+        """The decoder layers are found anew where one that was found no longer stands in its place.
 
         ``because`` says what happened since; it goes into a note. ``ArchitectureError`` when they are not found.
         """
         found: Architecture | None = vars(self).get("architecture")
         if found is None:
             return
-        watched = {found.entry}
+        watched = {found.entry_name: found.entry}
         for emission in found.emissions:
-            watched |= {emission.module, *([emission.receiver] if emission.receiver is not None else [])}
-        if watched <= set(self.model.modules()):
+            watched[emission.name] = emission.module
+            if emission.receiver is not None:
+                watched[emission.receiver_name] = emission.receiver
+        places = dict(self.model.named_modules(remove_duplicate=False))
+        if all(places.get(name) is module for name, module in watched.items()):
             return
         del self.architecture
-        self.notes.append(
-            f"{because} the model has other modules: the layers were found again at {self.architecture.layers_path}"
-        )
+        self.notes.append(f"{because}, modules of the model are others: found again at {self.architecture.layers_path}")
 
     @property
     def has_weights(self) -> bool:
