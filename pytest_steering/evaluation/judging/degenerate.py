@@ -1,0 +1,39 @@
+"""Text that says the same few words over and over, as a model does that was steered too hard."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"\w+")
+LONGEST_UNIT = 4
+"""Words in a unit that repeats: whole sentences are longer, and one that repeats still says what it says."""
+
+
+def before_the_loop(text: str) -> str | None:
+    """The text up to where a short unit begins to repeat, the whole text when none does, None when little else is there."""
+    found = list(_WORD.finditer(text))
+    spoken = [match.group().lower() for match in found]
+    if not spoken:
+        return None
+    if len(spoken) >= 8 and len(set(spoken)) <= min(6, max(4, 0.45 * len(spoken))) and _few(spoken):
+        return None
+    if len(spoken) >= 3 and len(set(spoken)) == 1:
+        return None
+    for period in range(1, LONGEST_UNIT + 1):
+        run = best = end = 0
+        for position in range(period, len(spoken)):
+            run = run + 1 if spoken[position] == spoken[position - period] else 0
+            if run > best:
+                best, end = run, position
+        if best >= max(5, 2 * period) and best + period >= 0.4 * len(spoken):
+            start = end - best - period + 1
+            return text[: found[start].start()] if start >= 5 else None
+    return text
+
+
+def _few(spoken: list[str]) -> bool:
+    """No sentence repeats: the words do not come in one long period."""
+    for period in range(LONGEST_UNIT + 1, min(16, len(spoken) // 2) + 1):
+        if all(spoken[position] == spoken[position - period] for position in range(period, len(spoken))):
+            return False
+    return True
