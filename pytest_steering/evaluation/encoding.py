@@ -68,7 +68,7 @@ def question(tokenizer: Any, prompt: str, answers: Sequence[str]) -> Question:
     if len(set(tails)) < len(tails) or not all(tails) or not shared:
         raise PromptError(
             f"the tokenizer does not tell the answers {', '.join(map(repr, answers))} apart after "
-            f"{prompt[-20:]!r}; choose answers that it has tokens for"
+            f"{prompt[-19:]!r}; choose answers that it has tokens for"
         )
     return Question(alone[:shared], tails)
 
