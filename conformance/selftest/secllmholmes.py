@@ -10,7 +10,7 @@ CWES = ("22", "77", "79", "89", "190", "416", "476", "787")
 PYTHON = ("79", "89")
 VULNERABLE, PATCHED = ("",), ("p_",)
 BOTH = ("", "p_")
-NON_TRIVIAL = {
+NON_TRIVIAL: dict[str, dict[str, Iterable[str]]] = {
     "A1": {"416": BOTH, "787": BOTH},
     "A2": {"416": PATCHED, "787": PATCHED, "79": PATCHED, "89": PATCHED},
     "A3": {"416": VULNERABLE, "787": VULNERABLE, "79": VULNERABLE, "89": VULNERABLE},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pytest_steering.evaluation.choice import forced_choice, generate_answers
 from pytest_steering.evaluation.encoding import prompt_batch, prompt_ids, question
 from pytest_steering.zoo import random_model, tiny_config, tiny_tokenizer
 
+architecture_of = functools.cache(detect_architecture)
+
 TYPES = ("gpt_bigcode", "starcoder2", "qwen2")
 PROMPTS = (
     "if (length > limit) { return -1; }\n\nIs it safe?\nAnswer:",
@@ -25,7 +28,7 @@ PROMPTS = (
     "Answer:",
     "total = total + items[index]\n\nIs there a buffer overflow in this code?\nAnswer:",
 )
-ONE = {"yes": " the", "no": " no"}
+ONE: dict[str, Any] = {"yes": " the", "no": " no"}
 """Answers of one token each; that tokenizer writes `` yes`` with four."""
 
 
@@ -44,7 +47,7 @@ def tokenizer() -> Any:
 
 @contextlib.contextmanager
 def steered(model: Any, positions: Positions = Positions.ALL, adapter: str = "hooks") -> Iterator[Any]:
-    architecture = detect_architecture(model)
+    architecture = architecture_of(model)
     generator = torch.Generator().manual_seed(3)
     vector = torch.randn(architecture.hidden_size, generator=generator)
     plan = SteeringPlan({1: vector, 2: -vector}, scale=2.0, positions=positions)
@@ -73,19 +76,19 @@ def test_answers_have_one_token_and_several(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("answers", [ONE, {}], ids=["one token", "several tokens"])
-def test_difference_of_log_probabilities(model: Any, tokenizer: Any, answers: dict[str, str]) -> None:
+def test_difference_of_log_probabilities(model: Any, tokenizer: Any, answers: dict[str, Any]) -> None:
     found = forced_choice(model, tokenizer, PROMPTS, batch_size=3, **answers)
     yes, no = answers.get("yes", " yes"), answers.get("no", " no")
     wanted = [by_hand(model, tokenizer, text, yes) - by_hand(model, tokenizer, text, no) for text in PROMPTS]
     assert found.dtype is torch.float64
     assert found.shape == (5,)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64), rtol=0, atol=1e-5)
-    assert found.unique().numel() == 5
+    assert len(set(found.tolist())) == 5
 
 
 @pytest.mark.parametrize("answers", [ONE, {}], ids=["one token", "several tokens"])
 @pytest.mark.parametrize("adapter", ["hooks", "folded", "nnsight"])
-def test_same_whatever_the_batch(model: Any, tokenizer: Any, answers: dict[str, str], adapter: str) -> None:
+def test_same_whatever_the_batch(model: Any, tokenizer: Any, answers: dict[str, Any], adapter: str) -> None:
     with steered(model, adapter=adapter) as call:
         alone = forced_choice(call, tokenizer, PROMPTS, batch_size=1, **answers)
         together = forced_choice(call, tokenizer, PROMPTS, batch_size=8, **answers)
@@ -113,7 +116,7 @@ def test_steered_positions_are_those_of_generation(model: Any, tokenizer: Any, p
 
 def log_probability(model: Any, ids: Tensor, positions: Positions, prompt: int, token: int) -> float:
     """log p(token) after ``ids`` with the vectors of :func:`steered` added by plain hooks at the plan's columns."""
-    architecture = detect_architecture(model)
+    architecture = architecture_of(model)
     vector = torch.randn(architecture.hidden_size, generator=torch.Generator().manual_seed(3))
     column = torch.arange(ids.shape[1])
     chosen = {
@@ -203,7 +206,7 @@ def test_special_tokens_stand_before_and_none_behind() -> None:
 
 
 def test_batch_of_prompts_is_what_a_choice_reads(tokenizer: Any) -> None:
-    right, left = (prompt_batch(tokenizer, PROMPTS[:2], side=side) for side in ("right", "left"))  # type: ignore[arg-type]
+    right, left = (prompt_batch(tokenizer, PROMPTS[:2], side=side) for side in ("right", "left"))
     short = len(prompt_ids(tokenizer, PROMPTS[1]))
     assert right["attention_mask"][1].tolist() == left["attention_mask"][1].flip(0).tolist()
     assert right["attention_mask"].sum(1).tolist() == [len(prompt_ids(tokenizer, text)) for text in PROMPTS[:2]]
