@@ -13,6 +13,7 @@ from torch import Tensor
 from pytest_steering import checks
 from pytest_steering.architecture import detect_architecture
 from pytest_steering.dataflow import Call, record
+from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import ArchitectureError, Violation
 from pytest_steering.residual import same_bits
 from pytest_steering.target import Target
@@ -111,14 +112,14 @@ def _same_outputs(before: Call, during: Call) -> None:
             raise Violation(
                 f"the output of {before.name} changes{f' at {path}' if path else ''}",
                 where="layer 0",
-                likely="the vector lands outside the decoder layers",
+                likely=f"{Cause.BEFORE}: the output of {before.name} changes",
             )
 
 
 def _alike(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """The two in one shape where one is the other's for every row, as position embeddings may be."""
     if one.ndim == other.ndim and all(a == b or 1 in (a, b) for a, b in zip(one.shape, other.shape, strict=True)):
-        shape = torch.broadcast_shapes(one.shape, other.shape)
+        shape = [max(sizes) for sizes in zip(one.shape, other.shape, strict=True)]
         return one.expand(shape), other.expand(shape)
     return one, other
 
@@ -140,7 +141,7 @@ def test_each_layer_once(trial: Trial) -> None:
             raise Violation(
                 f"layer {number} runs {ran} times in one steered forward pass, {emission.calls} times unsteered",
                 where=checks.named(plan),
-                likely="the model is run again for steering" if ran > emission.calls else "",
+                likely=Cause.RUN_AGAIN if ran > emission.calls else "",
             )
 
 

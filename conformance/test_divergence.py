@@ -9,6 +9,9 @@ import torch
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import not_applicable
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause
+from pytest_steering.diagnosis.experiments import behind, settle, wrong_place
 from pytest_steering.direction import token_direction
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
@@ -39,15 +42,19 @@ def test_upstream_untouched(trial: Trial, place: str) -> None:
     """
     inputs = trial.prompts.batch()
     for layer in trial.layers(place):
-        steered, plain = trial.steered(trial.plan([layer]), inputs), trial.plain(inputs)
+        plan = trial.plan([layer])
+        steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
         for before in range(layer):
-            verdicts.identical(
-                steered.arrived(before),
-                plain.arrived(before),
-                f"the residual stream after layer {before}",
-                where=f"layer {layer}",
-                likely="the vector lands on an earlier layer" if before == layer - 1 else "",
-            )
+            try:
+                verdicts.identical(
+                    steered.arrived(before),
+                    plain.arrived(before),
+                    f"the residual stream after layer {before}",
+                    where=f"layer {layer}",
+                )
+            except Violation as violation:
+                settle(violation, lambda plan=plan: wrong_place(trial, plan, inputs))  # type: ignore[misc]
+                raise
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -63,7 +70,7 @@ def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
             plain.arrived(layer),
             f"the residual stream after layer {layer}",
             where=checks.named(plan),
-            likely="something is added at scale 0",
+            likely=Cause.AT_ZERO,
         )
     verdicts.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
 
@@ -94,10 +101,12 @@ def test_sign_is_kept(trial: Trial, place: str) -> None:
             moved = moved[:, trial.architecture.extra_positions :]
             doses = moved @ vector / (vector @ vector)
             if not bool((doses * scale > 0).all()):
+                rows = moved.flatten(2, -2).movedim(2, 1).flatten(0, 1) if moved.ndim > 3 else moved
+                asked = torch.ones(rows.shape[:2], dtype=torch.bool)
                 raise Violation(
                     f"the residual moves by {float(doses.mean()):+.3g} vectors",
                     where=f"layer {layer}, scale {scale:g}",
-                    likely="the sign is lost" if bool((doses != 0).any()) else "the vector never arrives",
+                    likely=likely_cause(Evidence(rows, vector, scale, asked, streams=len(rows) // len(moved))),
                 )
 
 
@@ -120,9 +129,19 @@ def test_logits_diverge(trial: Trial, place: str) -> None:
             raise Violation(
                 f"the logits move by {distance:.1e}, the noise floor is {floor:.1e}",
                 where=f"layer {layer}",
-                likely="the vector never arrives" if distance == 0 else "",
+                likely=NEVER if distance == 0 else "",
             )
-        verdicts.close(steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}")
+        try:
+            verdicts.close(
+                steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}"
+            )
+        except Violation as violation:
+            settle(
+                violation,
+                lambda plan=plan: wrong_place(trial, plan, inputs),  # type: ignore[misc]
+                lambda plan=plan: behind(trial, plan, inputs),  # type: ignore[misc]
+            )
+            raise
 
 
 @pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
@@ -144,7 +163,7 @@ def test_tokens_diverge(trial: Trial) -> None:
         expected,
         "the generated tokens",
         where=f"layer {layer}, scale {plan.scale:g}",
-        likely="generation is not steered" if same else "",
+        likely=Cause.NOT_GENERATING if same else "",
     )
 
 
@@ -170,7 +189,7 @@ def test_dose_response(trial: Trial) -> None:
         raise Violation(
             f"the logit of token {token} does not rise with the dose ({curve})",
             where=f"layer {layer}",
-            likely="the vector never arrives" if len(set(levels)) == 1 else "",
+            likely=NEVER if len(set(levels)) == 1 else "",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.experiments import beam_rows, settle
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.replay import forced
@@ -74,12 +77,17 @@ def test_beams(trial: Trial) -> None:
     found, wanted = (generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected))
     layer = min(plan.vectors)
     for number, (step, other) in enumerate(zip(found.passes, wanted.passes, strict=False)):
-        verdicts.close(
-            step.arrived[layer],
-            other.arrived[layer],
-            f"the residual stream of pass {number}, beside that of the second mechanism",
-            where=f"{checks.named(plan)}, 3 beams",
-        )
+        try:
+            verdicts.close(
+                step.arrived[layer],
+                other.arrived[layer],
+                f"the residual stream of pass {number}, beside that of the second mechanism",
+                where=f"{checks.named(plan)}, 3 beams",
+            )
+        except Violation as violation:
+            rows = len(trial.prompts.ids(inputs))
+            settle(violation, lambda: beam_rows(step.arrived[layer], other.arrived[layer], plan, rows))  # noqa: B023
+            raise
     verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
 
 
@@ -88,18 +96,20 @@ def test_seeded_sampling(trial: Trial) -> None:
     """sampling with a seed draws the tokens that a second mechanism draws with that seed."""
     inputs, plan = trial.prompts.batch(), _middle(trial)
     options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    drawn = []
-    for generate in (trial.generated_expected, trial.generated):
+
+    def draw(generate: Callable[[], Tensor]) -> Tensor:
         with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
             torch.manual_seed(7)
-            drawn.append(generate(plan, inputs, **options).result)
-    verdicts.same_tokens(
-        drawn[1],
-        drawn[0],
-        "the sampled tokens",
-        where=checks.named(plan),
-        likely="the random state is drawn from, or generation is not steered",
-    )
+            return generate()
+
+    wanted = draw(lambda: trial.generated_expected(plan, inputs, **options).result)
+    found = draw(lambda: trial.generated(plan, inputs, **options).result)
+    try:
+        verdicts.same_tokens(found, wanted, "the sampled tokens", where=checks.named(plan))
+    except Violation as violation:
+        if torch.equal(found, draw(lambda: trial.generated_plain(inputs, **options))):
+            violation.likely = f"{Cause.SAMPLING}: it draws what the unsteered model draws"
+        raise
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.GENERATED])

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from pytest_steering import checks
+from pytest_steering.arrival import observe
+from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.residual import logits_of
 from pytest_steering.timing import overhead, seconds_of
@@ -58,7 +60,13 @@ def test_seed_dose(trial: Trial) -> None:
     """
     plan = trial.plan(trial.architecture.steering_layers, 100.0)
     inputs = trial.prompts.batch()
-    checks.forward(trial, plan, inputs)
+    try:
+        checks.forward(trial, plan, inputs)
+    except ValueError as error:
+        checks.forward(trial, trial.plan(trial.architecture.steering_layers), inputs)
+        # At scale 1 it is accepted.
+        detail = f"refused: {' '.join(str(error).split())[:120]}"
+        raise Violation(detail, where=checks.named(plan), likely=f"{Cause.REFUSED}: {plan.scale:g}") from error
     logits = trial.steered(plan, inputs).result
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
@@ -105,9 +113,22 @@ def _judge(request: pytest.FixtureRequest, trial: Trial, what: str, run: Callabl
         with trial.steering(plan) as call, trial.running():
             benchmark.pedantic(seconds_of, (partial(run, call), device), rounds=5, warmup_rounds=1)
     if cost.ratio > budget:
+        with trial.running():
+            unsteered_passes = _passes(trial, partial(run, trial.model))
+        with trial.steering(plan) as call, trial.running():
+            passes = _passes(trial, partial(run, call))
+        more = 1e3 * (cost.steered_seconds - cost.unsteered_seconds) / unsteered_passes
         raise Violation(
             f"{cost.ratio:.2f} times as long as unsteered ({1e3 * cost.steered_seconds:.1f} ms beside "
             f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
             where=checks.named(plan),
-            likely="the model is run more than once" if 1.9 < cost.ratio < 2.3 else "",
+            likely=(
+                f"{Cause.RUN_AGAIN}: {passes} passes instead of {unsteered_passes}"
+                if passes > unsteered_passes
+                else f"{Cause.SLOW_PASS}: by {more:.2g} ms"
+            ),
         )
+
+
+def _passes(trial: Trial, run: Callable[[], Any]) -> int:
+    return len(observe(trial.architecture, (), run).passes)

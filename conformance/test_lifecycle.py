@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_steering import checks, verdicts
+from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import not_applicable
 from pytest_steering.belongings import belongings
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.leftovers import likely_leftover
 from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.oracle import reference
@@ -36,7 +38,7 @@ def test_clean_after_exit(trial: Trial) -> None:
         before,
         "the unsteered logits after the block",
         where=checks.named(plan),
-        likely="a hook or a changed parameter is left behind",
+        likely=f"{Cause.LEFT}: a hook or a changed parameter",
     )
     if tokens is not None:
         verdicts.same_tokens(trial.generated_plain(inputs), tokens, "the unsteered tokens after the block")
@@ -57,13 +59,13 @@ def test_clean_after_exception(trial: Trial) -> None:
             became = f"{type(error).__name__}: {error}"
             raise Violation(f"the exception becomes {became}", where=checks.named(plan)) from error
     else:
-        raise Violation("the exception is swallowed", where=checks.named(plan))
+        raise Violation("the exception is swallowed", where=checks.named(plan), likely=Cause.SWALLOWED)
     verdicts.identical(
         trial.plain_again(inputs).result,
         before,
         "the unsteered logits after the exception",
         where=checks.named(plan),
-        likely="the hooks are removed only when the block ends well (no try/finally)",
+        likely=Cause.NOT_FINALLY,
     )
 
 
@@ -76,7 +78,14 @@ def test_re_entry(trial: Trial) -> None:
         checks.forward(trial, plan, inputs)
     with trial.steering(trial.plan([layer])) as steered, trial.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
-    verdicts.close(second, first, "the logits of the second call inside one block", where=f"layer {layer}")
+    plain = trial.plain(inputs).result
+    verdicts.close(
+        second,
+        first,
+        "the logits of the second call inside one block",
+        where=f"layer {layer}",
+        likely=Cause.FIRST_CALL if torch.equal(second, plain) else "",
+    )
 
 
 @pytest.mark.steering_requirement(id="nesting", needs=("NESTING",))
@@ -95,7 +104,9 @@ def test_nesting(trial: Trial) -> None:
             with trial.steering(inner) as inside:
                 found = logits_of(inside(**inputs))
             after = logits_of(outside(**inputs))
-    verdicts.close(found, both, "the logits inside both blocks", where=f"layer {layer}")
+    replaced = tolerance.furthest(found, trial.expected(inner, inputs).result) <= tolerance.rounding(found)
+    likely = Cause.INNER if replaced else ""
+    verdicts.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
     verdicts.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
     verdicts.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
 
@@ -116,13 +127,24 @@ def test_two_models(trial: Trial) -> None:
             plain,
             "the logits of the model that is not steered",
             where=checks.named(plans[0]),
-            likely="state is shared between models (on the class or in a global)",
+            likely=f"{Cause.SHARED} (on the class or in a global)",
         )
     alone = [trial.steered(plan, inputs).result for plan in plans]
     with trial.steering(plans[0]) as one, other.steering(plans[1]) as two, trial.running():
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
-        verdicts.close(found, wanted, f"the logits of model {number} while both are steered", where=f"layer {layer}")
+        mixed = trial.expected(plans[1 - number], inputs).result
+        verdicts.close(
+            found,
+            wanted,
+            f"the logits of model {number} while both are steered",
+            where=f"layer {layer}",
+            likely=(
+                f"{Cause.SHARED}: model {number} is steered by the other's plan"
+                if tolerance.furthest(found, mixed) <= tolerance.rounding(mixed)
+                else ""
+            ),
+        )
 
 
 def _copied(trial: Trial) -> Trial:
@@ -161,10 +183,18 @@ def test_model_left_alone(trial: Trial) -> None:
             hook.remove()
     for what, value in before.items():
         if not _same(after.get(what), value):
-            raise Violation(f"{what} of the model changes", where=checks.named(plan))
+            raise Violation(
+                f"{what} of the model changes",
+                where=checks.named(plan),
+                likely=likely_leftover(what, value, after.get(what)),
+            )
     new = sorted(after.keys() - before.keys())
     if new:
-        raise Violation(f"the model has {new[0]} that it did not have before", where=checks.named(plan))
+        raise Violation(
+            f"the model has {new[0]} that it did not have before",
+            where=checks.named(plan),
+            likely=likely_leftover(new[0], None, after[new[0]]),
+        )
 
 
 @pytest.mark.steering_requirement(id="settings-untouched")
@@ -187,7 +217,11 @@ def test_settings_untouched(trial: Trial) -> None:
             put_back(before)
         for name, value in before.items():
             if after[name] != value:
-                raise Violation(f"{name} changes", where=f"{checks.named(plan)}, after a block{ends}")
+                raise Violation(
+                    f"{name} changes",
+                    where=f"{checks.named(plan)}, after a block{ends}",
+                    likely=f"{Cause.SETTING}: {name}",
+                )
 
 
 class _Thrown(Exception):
@@ -207,7 +241,9 @@ def test_caller_inputs_unchanged(trial: Trial) -> None:
     if inputs.keys() != given.keys():
         raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
     for name, tensor in given.items():
-        verdicts.identical(inputs[name], tensor, f"the caller's {name}", where=checks.named(plan))
+        verdicts.identical(
+            inputs[name], tensor, f"the caller's {name}", where=checks.named(plan), likely=f"{Cause.INPUTS}: {name}"
+        )
 
 
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
@@ -227,7 +263,7 @@ def test_steers_after_compile(trial: Trial) -> None:
         # torch offers no way to undo Module.compile.
         trial.model._compiled_call_impl = None
         torch.compiler.reset()
-    likely = "hooks added after the first compiled call are not seen" if same_bits(found, before) else ""
+    likely = Cause.COMPILED if same_bits(found, before) else ""
     verdicts.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
     verdicts.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
@@ -247,11 +283,12 @@ def test_steers_in_inference_mode(trial: Trial) -> None:
     wanted = trial.steered(plan, inputs).result
     with torch.inference_mode(), trial.steering(plan) as steered:
         found = logits_of(steered(**inputs))
-    verdicts.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan))
     with torch.inference_mode():
         plain = logits_of(trial.model(**inputs)).clone()
-    if same_bits(plain, found):
-        raise Violation("inference mode is not steered", where=checks.named(plan), likely="the vector never arrives")
+    likely = Cause.INFERENCE if same_bits(plain, found) else ""
+    verdicts.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
+    if likely:
+        raise Violation("inference mode is not steered", where=checks.named(plan), likely=likely)
 
 
 @pytest.mark.steering_requirement(id="gradients-flow", needs=("GRADIENTS",))
@@ -284,7 +321,7 @@ def test_gradients_flow(trial: Trial) -> None:
         wanted,
         "the gradient of the loss with respect to the vector",
         where=f"layer {layer}",
-        likely="the vector is detached" if not bool(found.any()) else "",
+        likely=Cause.DETACHED if not bool(found.any()) else "",
     )
 
 

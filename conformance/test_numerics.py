@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pytest_steering import checks
+from pytest_steering.dataflow import hooked
+from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.fuzz import fuzz
 from pytest_steering.plan import SteeringPlan
@@ -24,13 +27,19 @@ def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
     vector = trial.vector(layer)
     most = torch.finfo(trial.architecture.emissions[layer].dtype).max / 8 / float(vector.abs().max())
 
-    def check(scale: float) -> None:
-        checks.forward(trial, SteeringPlan({layer: vector}, scale), inputs)
+    def plan(scale: float) -> SteeringPlan:
+        return SteeringPlan({layer: vector}, scale)
 
     ordinary = st.floats(-1000, 1000)
     edges = st.sampled_from([0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most])
     wide = st.builds(lambda sign, power: sign * most**power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
-    fuzz(request.config, check, seconds_per_example=trial.seconds_per_pass, scale=ordinary | edges | wide)
+    with checks.looking_closer(trial) as judged:
+        fuzz(
+            request.config,
+            lambda scale: judged(plan(scale), inputs),
+            seconds_per_example=trial.seconds_per_pass,
+            scale=ordinary | edges | wide,
+        )
 
 
 @pytest.mark.steering_requirement(id="any-vector")
@@ -39,17 +48,15 @@ def test_any_vector(trial: Trial, request: pytest.FixtureRequest) -> None:
     inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
     width, size = trial.architecture.hidden_size, trial.residual_size(layer)
 
-    def check(kind: str, seed: int, scale: float) -> None:
-        checks.forward(trial, SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs)
-
-    fuzz(
-        request.config,
-        check,
-        seconds_per_example=trial.seconds_per_pass,
-        kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
-        seed=st.integers(0, 2**31 - 1),
-        scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
-    )
+    with checks.looking_closer(trial) as judged:
+        fuzz(
+            request.config,
+            lambda kind, seed, scale: judged(SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs),
+            seconds_per_example=trial.seconds_per_pass,
+            kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
+            seed=st.integers(0, 2**31 - 1),
+            scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
+        )
 
 
 def _vector(kind: str, width: int, seed: int) -> Tensor:
@@ -70,21 +77,23 @@ def _vector(kind: str, width: int, seed: int) -> Tensor:
 def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> None:
     """every decoder layer is steered exactly, for batches of any number of rows and tokens."""
 
-    def check(layer: int, rows: int, tokens: int, seed: int) -> None:
-        try:
-            checks.forward(trial, trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
-        except pytest.skip.Exception:
-            assume(False)  # the unsteered model itself cannot run this batch
+    with checks.looking_closer(trial) as judged:
 
-    fuzz(
-        request.config,
-        check,
-        seconds_per_example=2 * trial.seconds_per_pass,
-        layer=st.integers(0, trial.architecture.num_layers - 1),
-        rows=st.integers(1, trial.workload.rows if trial.can("BATCH") else 1),
-        tokens=st.integers(1, trial.workload.tokens),
-        seed=st.integers(0, 99),
-    )
+        def check(layer: int, rows: int, tokens: int, seed: int) -> None:
+            try:
+                judged(trial.plan([layer], seed=seed), trial.prompts.batch(rows, tokens, seed=seed))
+            except pytest.skip.Exception:
+                assume(False)  # the unsteered model itself cannot run this batch
+
+        fuzz(
+            request.config,
+            check,
+            seconds_per_example=2 * trial.seconds_per_pass,
+            layer=st.integers(0, trial.architecture.num_layers - 1),
+            rows=st.integers(1, trial.workload.rows if trial.can("BATCH") else 1),
+            tokens=st.integers(1, trial.workload.tokens),
+            seed=st.integers(0, 99),
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
@@ -98,7 +107,35 @@ def test_dtype_kept(trial: Trial, dtype: str) -> None:
     vector = trial.vector(layer).to(getattr(torch, dtype))
     if not bool(torch.isfinite(vector).all()):
         vector = (trial.vector(layer) / trial.residual_size(layer)).to(vector.dtype)
-    checks.forward(trial, SteeringPlan({layer: vector}), trial.prompts.batch())
+    plan, inputs = SteeringPlan({layer: vector}), trial.prompts.batch()
+    try:
+        checks.forward(trial, plan, inputs)
+    except RuntimeError as error:
+        # The next module does not take it.
+        emitted, wanted = _emitted_dtype(trial, plan, inputs), trial.architecture.emissions[layer].dtype
+        if emitted in (None, wanted):
+            raise
+        detail = f"the layer emits {emitted} instead of {wanted}: {' '.join(str(error).split())[:120]}"
+        raise Violation(detail, where=checks.named(plan), likely=Cause.PROMOTED) from error
+
+
+def _emitted_dtype(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor]) -> torch.dtype | None:
+    """The dtype of what the steered layer returned, whatever came of it; none when it did not run."""
+    (layer,) = plan.vectors
+    emission = trial.architecture.emissions[layer]
+    seen: list[torch.dtype] = []
+
+    def look(_module: torch.nn.Module, _args: object, output: object) -> None:
+        seen.append(emission.layout.read(output).dtype)
+
+    with (
+        contextlib.suppress(Exception),
+        trial.steering(plan) as steered,
+        trial.running(),
+        hooked(emission.module.register_forward_hook(look)),
+    ):
+        steered(**inputs)
+    return seen[0] if seen else None
 
 
 @pytest.mark.parametrize("times", [2.0, 1e6])
@@ -123,8 +160,10 @@ def test_finite_or_refused(trial: Trial, times: float) -> None:
         raise Violation(
             f"{int((~torch.isfinite(arrived)).sum())} infinite or NaN values arrive",
             where=f"layer {layer}, scale {scale:.3g}",
-            likely="the dose is not checked against the dtype",
+            likely=Cause.OVERFLOW,
         )
     raise Violation(
-        "the dose is changed without a word", where=f"layer {layer}, scale {scale:.3g}", likely="it is clamped"
+        "the dose is changed without a word",
+        where=f"layer {layer}, scale {scale:.3g}",
+        likely=f"{Cause.CLAMPED} where it would overflow",
     )

@@ -6,6 +6,8 @@ import pytest
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
+from pytest_steering.diagnosis.experiments import settle, wrong_place
+from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions
 from pytest_steering.trial import Trial
 
@@ -72,10 +74,14 @@ def _rows_alone(trial: Trial, inputs: dict, where: str) -> None:  # type: ignore
         floor = tolerance.furthest(plain[row, mask[row]], unsteered)
         if floor > 4 * tolerance.rounding(unsteered):
             not_applicable("the unsteered model itself gives this row other logits in the batch")
-        verdicts.close(
-            together[row, mask[row]],
-            trial.steered(plan, alone).result[0],
-            f"the logits of row {row}, beside the row alone",
-            where=f"{checks.named(plan)}, {where}",
-            floor=floor,
-        )
+        try:
+            verdicts.close(
+                together[row, mask[row]],
+                trial.steered(plan, alone).result[0],
+                f"the logits of row {row}, beside the row alone",
+                where=f"{checks.named(plan)}, {where}",
+                floor=floor,
+            )
+        except Violation as violation:
+            settle(violation, lambda: wrong_place(trial, plan, inputs))
+            raise

@@ -13,6 +13,7 @@ import torch
 
 from pytest_steering import checks, verdicts
 from pytest_steering.applicability import need_repeatable, not_applicable
+from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.fresh import FreshRun, digests
 from pytest_steering.trial import Trial
@@ -29,7 +30,7 @@ def test_same_twice(trial: Trial) -> None:
         first,
         "the logits of the second run",
         where=checks.named(plan),
-        likely="the adapter keeps state from run to run",
+        likely=Cause.RUN_STATE,
     )
 
 
@@ -50,7 +51,7 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
     if here.steered != there.steered:
         raise Violation(
             f"logits with digest {there.steered[:12]} in a fresh process, {here.steered[:12]} in this one",
-            likely="something outside the plan is used: a cache, the clock, the random state",
+            likely=Cause.OUTSIDE,
         )
 
 
@@ -72,7 +73,7 @@ def test_rng_untouched(trial: Trial) -> None:
             raise Violation(
                 f"the state of {name} changes",
                 where=checks.named(plan),
-                likely="the adapter draws random numbers or sets a seed",
+                likely=f"{Cause.RANDOM}: by {name}",
             )
 
 
@@ -117,7 +118,7 @@ def test_order_independent(trial: Trial) -> None:
             one,
             f"the logits of batch {number} in reversed order",
             where=checks.named(plan),
-            likely="the adapter keeps state from plan to plan or from batch to batch",
+            likely=Cause.RUN_STATE,
         )
 
 

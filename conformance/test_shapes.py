@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pytest_steering import checks, vectors
 from pytest_steering.dataflow import hooked
+from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.residual import Path, kind_of, same_bits, tensors_in
@@ -68,9 +69,13 @@ def test_output_type_preserved(trial: Trial, place: str) -> None:
         plan = trial.plan([layer])
         emission, where = trial.architecture.emissions[layer], f"layer {layer}"
         with trial.steering(plan) as steered:
-            kind, found = _output(trial, layer, steered, inputs)
+            kind, found = _output(trial, layer, steered, inputs, kind=emission.kind)
         if kind != emission.kind:
-            raise Violation(f"the layer returns a {kind} instead of a {emission.kind}", where=where)
+            raise Violation(
+                f"the layer returns a {kind} instead of a {emission.kind}",
+                where=where,
+                likely=f"{Cause.TYPE}: a {kind} where the model returns a {emission.kind}",
+            )
         if trial.target.has_weights:
             _, plain = _output(trial, layer, trial.model, inputs)
             _same_beside(emission.layout.path, plain, found, where)
@@ -86,11 +91,12 @@ def _same_beside(residual: Path, before: dict[Path, Tensor], after: dict[Path, T
 
 
 def _output(
-    trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor]
+    trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor], *, kind: str = ""
 ) -> tuple[str, dict[Path, Tensor]]:
     """What the layer returned when it first ran, as the code around it got it: its type, and a copy of its tensors.
 
-    A copy, because later layers may write into a state that this one returned.
+    A copy, because later layers may write into a state that this one returned. Where it is of another type than
+    ``kind``, the code around it may fail: that is no news then.
     """
     outputs: list[tuple[str, dict[Path, Tensor]]] = []
 
@@ -98,7 +104,11 @@ def _output(
         outputs.append((kind_of(output), {path: tensor.clone() for path, tensor in tensors_in(output)}))
 
     with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
-        call(**inputs)
+        try:
+            call(**inputs)
+        except Exception:
+            if not kind or not outputs or outputs[0][0] == kind:
+                raise
     return outputs[0]
 
 
@@ -135,13 +145,13 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
         raise Violation(
             f"{type(error).__name__} instead of ValueError: {' '.join(str(error).split())[:120]}",
             where=case,
-            likely="the plan is not checked before the model is touched",
+            likely=Cause.UNCHECKED,
         ) from error
     else:
         raise Violation(
             f"shape {tuple(vector.shape)} at layer {layer} is accepted",
             where=case,
-            likely="the plan is not checked (plan.check(architecture)), so the vector is broadcast",
+            likely=f"{Cause.UNCHECKED} (plan.check(architecture)): the vector is broadcast",
         )
     before = trial.plain(inputs).result
     if trial.target.has_weights and not same_bits(before, trial.plain_again(inputs).result):

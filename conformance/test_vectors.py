@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from pytest_steering import checks, verdicts
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import NEVER
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.trial import Trial
@@ -53,8 +56,14 @@ def test_planted_direction_recovered(trial: Trial, place: str) -> None:
             raise Violation(
                 f"cosine {cosine:.3f}, {size:.3f} times its size; wanted cosine > 0.99 and the same size",
                 where=f"layer {layer}",
-                likely="the vector never arrives" if size == 0 else "",
+                likely=_likely(trial, layer, inputs, states) if size == 0 else "",
             )
+
+
+def _likely(trial: Trial, layer: int, inputs: dict[str, Tensor], states: list[Tensor]) -> str:
+    """Either scale steers to the same states: to the unsteered ones, or to others."""
+    plain = trial.plain(inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
+    return NEVER if torch.equal(states[0], plain) else Cause.SIGN
 
 
 @pytest.mark.steering_requirement(id="vector-round-trip")
@@ -102,7 +111,7 @@ def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
             continue
         except Exception as error:
             raise Violation(f"{type(error).__name__} instead of ValueError", where=what) from error
-        raise Violation("the vector is accepted", where=what, likely="the plan is not checked against the model")
+        raise Violation("the vector is accepted", where=what, likely=Cause.UNCHECKED)
 
 
 @pytest.mark.steering_requirement(id="caller-vector-unchanged")
@@ -120,7 +129,7 @@ def test_caller_vector_unchanged(trial: Trial) -> None:
             before[layer],
             "the caller's vector",
             where=f"layer {layer}",
-            likely="the vector is scaled or normalised in place",
+            likely=f"{Cause.VECTOR}: it is scaled or normalised",
         )
         if places[layer] != (vector.data_ptr(), vector.requires_grad):
             raise Violation("the caller's vector has other storage or requires a gradient", where=f"layer {layer}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 from pytest_steering import tolerance, verdicts
 from pytest_steering.applicability import not_applicable
 from pytest_steering.arrival import Trace
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import Evidence
+from pytest_steering.diagnosis.experiments import explain, fresh_conforms, settle, unsteered_changed
+from pytest_steering.diagnosis.pass_pattern import SeenPass, likely_passes
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.residual import fitted, same_bits
@@ -21,8 +26,39 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
     """A forward pass is steered exactly as the plan says.
 
     The first steered layer is compared with the unsteered run. What later ones send depends on it, so they are
-    compared with the run that a second mechanism steers.
+    compared with the run that a second mechanism steers. A failure is looked into by further runs.
     """
+    given = {name: tensor.clone() for name, tensor in inputs.items()}
+    try:
+        judged(trial, plan, inputs)
+    except Violation as violation:
+        changed = [name for name, tensor in given.items() if not same_bits(inputs[name], tensor)]
+        if changed:
+            violation.likely = f"{Cause.INPUTS}: {', '.join(changed)} after the call"
+        else:
+            explain(violation, trial, plan, inputs, judged)
+        raise
+
+
+@contextmanager
+def looking_closer(trial: Trial) -> Iterator[Callable[[SteeringPlan, Mapping[str, Tensor]], None]]:
+    """Yields :func:`judged` for many plans: the failure that ends the block, and no other, is looked into."""
+    last: list[tuple[SteeringPlan, Mapping[str, Tensor]]] = []
+
+    def judge(plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
+        last[:] = [(plan, inputs)]
+        judged(trial, plan, inputs)
+
+    try:
+        yield judge
+    except Violation as violation:
+        plan, inputs = last[0]
+        explain(violation, trial, plan, inputs, judged)
+        raise
+
+
+def judged(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
+    """The same as :func:`forward`; a failure says what its own numbers point to, and no further run is made."""
     plain = trial.plain(inputs)
     need_sound(trial, plain)
     steered = trial.steered(plan, inputs)
@@ -58,7 +94,7 @@ def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> N
                     wanted,
                     f"the residual stream after run {number + 2} of layer {layer}, beside that of the second mechanism",
                     where=named(plan, layer),
-                    likely="the vector is not added each time that the layer runs",
+                    likely=Cause.EACH_RUN,
                 )
 
 
@@ -68,6 +104,13 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
     An unsteered model is made to choose the same tokens in the same passes; what arrives after the first steered
     layer may differ by ``scale * vector`` at the plan's positions and by nothing elsewhere.
     """
+    return _passes(trial, plan, inputs, options, closer=True)
+
+
+def _passes(
+    trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], options: Mapping[str, Any], *, closer: bool
+) -> Tensor:
+    """With ``closer`` a failure is looked into: by the pattern of all passes, and by further runs."""
     if trial.cannot_replay:
         not_applicable(trial.cannot_replay)
     steered = trial.generated(plan, inputs, **options)
@@ -76,7 +119,7 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
     plain = trial.replayed(sequences, inputs, [layer], **options)
     if len(sequences) > 1 and _unsound(trial, plain):
         # It cannot decode several rows at once: one row alone is still to be steered in every pass.
-        return passes(trial, plan, trial.prompts.row(inputs, 0), **options)
+        return _passes(trial, plan, trial.prompts.row(inputs, 0), options, closer=closer)
     need_sound(trial, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
@@ -108,10 +151,41 @@ def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **opt
             )
         except Violation as violation:
             _need_repeatable(plain, trial.replayed(sequences, inputs, [layer], **options))
-            if number and violation.likely.startswith("the vector never arrives"):
-                violation.likely = "only the first pass (the prompt) is steered"
+            if closer:
+                _explain_passes(violation, trial, plan, inputs, options, _seen(steered, plain, plan, asked))
             raise
     return sequences
+
+
+def _explain_passes(
+    violation: Violation,
+    trial: Trial,
+    plan: SteeringPlan,
+    inputs: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+    seen: list[SeenPass],
+) -> None:
+    """The likely cause is the one that further runs, or all passes together, point to."""
+    prompt = trial.prompts.ids(inputs).shape[1]
+    settle(
+        violation,
+        lambda: unsteered_changed(trial, inputs),
+        lambda: fresh_conforms(violation, trial, lambda other: _passes(other, plan, inputs, options, closer=False)),
+        lambda: likely_passes(seen, plan.positions, prompt),
+    )
+
+
+def _seen(steered: Trace, plain: Trace, plan: SteeringPlan, asked: Tensor) -> list[SeenPass]:
+    """What moved in each pass, at the tokens after the model's own positions."""
+    layer = min(plan.vectors)
+    seen = []
+    for step, before in zip(steered.passes, plain.passes, strict=True):
+        where = asked[:, step.start : step.start + step.columns].cpu()
+        observed = (step.arrived[layer].double() - before.arrived[layer].double()).cpu()[:, -where.shape[1] :]
+        evidence = Evidence(observed, plan.vectors[layer].double().cpu(), plan.scale, where)
+        dose = float(evidence.doses().mean() / plan.scale) if bool(where.any()) else 0.0
+        seen.append(SeenPass(step.start, evidence.moved(), where, dose))
+    return seen
 
 
 def named(plan: SteeringPlan, layer: int | None = None) -> str:

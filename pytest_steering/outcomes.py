@@ -78,6 +78,8 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         report.longrepr = text
     if suite:
         _add(item, report, "steering_reason", reason)
+        if isinstance(error, Violation) and error.likely:
+            _add(item, report, "steering_likely", error.likely)
         known = known_failures(item.config).get(clause_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
             report.outcome = "skipped"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pytest_steering import tolerance
-from pytest_steering.diagnosis import Evidence, likely_cause
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import Evidence, likely_cause
 from pytest_steering.errors import Violation
 from pytest_steering.residual import fitted, same_bits
 
@@ -40,7 +41,7 @@ def arrives(
         raise Violation(
             f"{_name(steered.dtype)} arrives, {_name(plain.dtype)} without steering",
             where=where,
-            likely="the addition promotes the residual stream to the vector's dtype",
+            likely=Cause.PROMOTED,
         )
     first_column += asked.shape[1] - plain.shape[1]
     own = max(0, plain.shape[1] - asked.shape[1])
@@ -59,7 +60,7 @@ def arrives(
     excess = (after - expected).abs()
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
-    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own)
+    evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own, before)
     if bool((excess > allowed).any()):
         row, column, _ = _worst(excess - allowed)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"

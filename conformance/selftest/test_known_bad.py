@@ -51,6 +51,31 @@ def test_breaks_exactly_these(adapter: Any, matrix: dict[str, dict[str, Any]]) -
     assert matrix[f"tiny:llama {adapter.__name__}"]["failed"] == adapter.breaks | timing
 
 
+def misnamed(found: dict[str, dict[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The known-bad adapters whose cause is not named, and those for which another one is, with what is said."""
+    unknown, wrong = {}, {}
+    for adapter in ALL:
+        said = found[f"tiny:llama {adapter.__name__}"]["likely"]
+        if not said or said.startswith("unknown pattern"):
+            unknown[adapter.__name__] = said
+        elif not said.startswith(adapter.cause):
+            wrong[adapter.__name__] = said
+    return unknown, wrong
+
+
+@pytest.mark.slow
+def test_the_first_named_cause_is_right(matrix: dict[str, dict[str, Any]]) -> None:
+    unknown, wrong = misnamed(matrix)
+    assert wrong == {}
+    assert len(unknown) <= 0.1 * len(ALL), unknown
+
+
+def test_one_requirement_alone_names_most_causes(caught: dict[str, dict[str, Any]]) -> None:
+    unknown, wrong = misnamed(caught)
+    assert len(wrong) <= 0.05 * len(ALL), wrong
+    assert len(unknown) <= 0.1 * len(ALL), unknown
+
+
 def test_every_requirement_is_broken_by_one() -> None:
     broken = {name for adapter in ALL for name in (adapter.chiefly, *adapter.breaks)}
     assert catalogue().keys() - broken == OF_MODELS.keys()

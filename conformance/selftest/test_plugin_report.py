@@ -94,6 +94,7 @@ def test_the_terminal(desk: Desk) -> None:
         "note: one thing to note",
         "alpha     2 passed, 1 failed: exact-delta",
         "beta-two  1 passed, 1 failed: same-twice",
+        "likely: only batch row 0 is steered",
         "tiny:a with timid",
         "Found model.layers with 4 layers, hidden size 8; steering layers [1, 2, 3]",
         "note: the config says 5 layers",

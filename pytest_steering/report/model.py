@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_steering.applicability import PREFIX
+from pytest_steering.diagnosis.whole import Failed, likely_of
 from pytest_steering.options import Settings
 from pytest_steering.requirements import catalogue
 from pytest_steering.subject import spec_in
@@ -49,6 +50,8 @@ class Result:
     params: dict[str, str] = field(default_factory=dict)
     outcome: Outcome = Outcome.PASSED
     reason: str = ""
+    likely: str = ""
+    """The cause that the numbers of a failure point to, when they do."""
     error: str = ""
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
     seconds: float = 0.0
@@ -101,6 +104,12 @@ class Row:
         return next(errors, "")
 
     @property
+    def likely(self) -> str:
+        """The cause that explains the failures best; empty when nothing failed, or nothing can be said."""
+        failed = self.having(Outcome.FAILED, Outcome.ERROR)
+        return "" if self.error else likely_of([Failed(each.id, each.likely, each.reason) for each in failed])
+
+    @property
     def verdict(self) -> Verdict:
         """Conforms when nothing failed."""
         if self.error:
@@ -135,6 +144,7 @@ class Record:
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome
             result.reason = _reason(report, said)
+            result.likely = said.get("steering_likely", "")
 
     def rows(self) -> list[Row]:
         """One row per model and adapter, in the order in which they were named; a test on no adapter counts for each.

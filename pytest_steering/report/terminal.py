@@ -58,6 +58,8 @@ def block(row: Row) -> Iterator[str]:
     for group in groups:
         part = replace(row, results=tuple(result for result in row.results if result.group == group))
         yield f"{group:{width}}  {counts(part)}"
+    if row.likely:
+        yield f"likely: {row.likely}"
 
 
 def verdict(row: Row) -> str:
