@@ -70,7 +70,7 @@ class Shift:
 
     def __str__(self) -> str:
         moved = (
-            f"moves the answer by {self.answer.estimate:+.2f} nats and the yes-rate by {self.yes_rate.estimate:+.0%}"
+            f"moves the answer by {self.answer.estimate:+.2f} nats, the yes-rate by {self.yes_rate.estimate:+.0%}"
         )
         if self.pair_accuracy.excludes_zero or self.discrimination.excludes_zero:
             return (

@@ -1,0 +1,168 @@
+"""The model on the bench: asked, steered at relative doses, and measured, one fold at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pytest_steering.adapters import SteeringAdapter
+from pytest_steering.evaluation.choice import forced_choice, generate_answers
+from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
+from pytest_steering.evaluation.divergence import next_token_log_probabilities, residual_norms
+from pytest_steering.evaluation.folds import Fold
+from pytest_steering.evaluation.scenarios import Case, Dataset
+from pytest_steering.evaluation.styles import STYLES, render, shots_for
+from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.target import Target
+from pytest_steering.vectors import train_from_texts
+
+Answers = dict[str, dict[str, list[float]]]
+"""By style, under ``vulnerable`` and ``patched``, one number per pair: nats towards "vulnerable"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A loaded model, its adapter, and what it is asked."""
+
+    target: Target
+    adapter: SteeringAdapter
+    dataset: Dataset
+    config: UniversalSteeringConfig
+    layers: tuple[int, ...]
+    batch_size: int
+
+    @cached_property
+    def trained_layers(self) -> tuple[int, ...]:
+        """The layers that get a vector: all where each is also steered alone."""
+        return tuple(range(self.target.architecture.num_layers)) if self.config.scan_layers else self.layers
+
+    def prompt(self, style: str, case: Case) -> str:
+        """What is asked about one file."""
+        chosen = STYLES[style]
+        return render(chosen, case, shots=shots_for(chosen, case, self.dataset), tokenizer=self.target.tokenizer)
+
+    def cases(self, fold: Fold) -> list[Case]:
+        """The tested files: each pair's vulnerable one before its patched one."""
+        return [case for pair in fold.split.test for case in (pair.vulnerable, pair.patched)]
+
+    def training_texts(self, fold: Fold) -> list[tuple[str, str]]:
+        """The prompts that build the fold's vector, vulnerable first, in every style."""
+        return [
+            (self.prompt(style, pair.vulnerable), self.prompt(style, pair.patched))
+            for style in self.config.styles
+            for pair in fold.split.build
+        ]
+
+    def train(self, fold: Fold) -> dict[int, Tensor]:
+        """The fold's vectors, which point from patched to vulnerable at the answer position."""
+        vectors = train_from_texts(
+            self.target.model,
+            self.target.architecture,
+            self.target.tokenizer,
+            self.training_texts(fold),
+            layers=self.trained_layers,
+            method=self.config.method,
+            batch_size=self.batch_size,
+        )
+        for layer in self.layers:
+            if not bool(vectors[layer].any()):
+                raise ExperimentError(
+                    f"{fold.name}: the vector of layer {layer} is zero, because vulnerable and patched prompts give "
+                    "the same state there; steer later layers, or use another style"
+                )
+        return {layer: vector.cpu() for layer, vector in vectors.items()}
+
+    def norms(self, fold: Fold) -> dict[int, float]:
+        """The residual stream's mean norm after each trained layer, over the prompts that build the vector."""
+        prompts = [prompt for texts in self.training_texts(fold) for prompt in texts]
+        return residual_norms(
+            self.target.model,
+            self.target.architecture,
+            self.target.tokenizer,
+            prompts,
+            layers=self.trained_layers,
+            batch_size=self.batch_size,
+        )
+
+    @contextmanager
+    def steered(self, vectors: Mapping[int, Tensor] | None, scale: float = 1.0) -> Iterator[Any]:
+        """The model steered by these vectors, or as it is."""
+        if vectors is None:
+            yield self.target.model
+            return
+        placed = {layer: vector.to(self.target.device) for layer, vector in vectors.items()}
+        with self.adapter.steer(SteeringPlan(placed, scale, Positions(self.config.positions))) as call:
+            yield call
+
+    def answers(self, call: Any, fold: Fold) -> Answers:
+        """The forced choice about every tested file."""
+        found: Answers = {}
+        for style in self.config.styles:
+            prompts = [self.prompt(style, case) for case in self.cases(fold)]
+            values = forced_choice(
+                call, self.target.tokenizer, prompts, batch_size=self.batch_size, device=self.target.device
+            )
+            towards = (values * STYLES[style].sign).tolist()
+            found[style] = {"vulnerable": towards[0::2], "patched": towards[1::2]}
+        return found
+
+    def log_probabilities(self, call: Any, fold: Fold) -> list[Tensor]:
+        """The next-token distribution after every prompt, by style: ``(prompts, vocabulary)`` each."""
+        return [
+            next_token_log_probabilities(
+                call,
+                self.target.tokenizer,
+                [self.prompt(style, case) for case in self.cases(fold)],
+                batch_size=self.batch_size,
+            )
+            for style in self.config.styles
+        ]
+
+    def texts(self, call: Any, fold: Fold) -> list[str]:
+        """What the model writes about every tested file, in the first style."""
+        prompts = [self.prompt(self.config.styles[0], case) for case in self.cases(fold)]
+        return generate_answers(
+            call,
+            self.target.tokenizer,
+            prompts,
+            max_new_tokens=self.config.max_new_tokens,
+            batch_size=self.batch_size,
+            device=self.target.device,
+        )
+
+
+def relative(vectors: Mapping[int, Tensor], norms: Mapping[int, float], layers: Sequence[int]) -> dict[int, Tensor]:
+    """The vectors of these layers, each as long as the residual stream is on average there: scale 1 is dose 1."""
+    return {
+        layer: (vectors[layer].double() / vectors[layer].double().norm() * norms[layer]).float() for layer in layers
+    }
+
+
+def random_direction(number: int, *, seed: int, hidden_size: int, layers: Sequence[int]) -> dict[int, Tensor]:
+    """Random vectors with zero mean, one per layer; the same for every weakness, whatever ran before.
+
+    One direction for all weaknesses is the harder control: of directions drawn for each, the effects would average
+    out, and the trained vectors of different weaknesses are much alike.
+    """
+    found = {}
+    for layer in layers:
+        drawn = np.random.default_rng([seed, number, layer]).normal(size=hidden_size)
+        found[layer] = torch.from_numpy(drawn - drawn.mean()).float()
+    return found
+
+
+def mean_answer(answers: Answers) -> float:
+    """The mean over styles and files, in nats towards "vulnerable"."""
+    values = [value for style in answers.values() for side in style.values() for value in side]
+    return float(np.mean(values))
+
+
+Measure = Callable[[Bench, Fold, Mapping[int, Tensor], Mapping[int, float]], dict[str, Any]]
+"""One part of a fold: the bench, the fold, its vectors as trained and the residual's norms in, JSON out."""

@@ -1,0 +1,171 @@
+"""How far a steered model is from the unsteered one: distances of next-token distributions, dose, input dependence.
+
+Every distance is computed in float64 from log probabilities, as :func:`next_token_log_probabilities` gives them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering.anatomy import Architecture
+from pytest_steering.arrival import observe
+from pytest_steering.evaluation.encoding import device_of, filler_of, in_batches, model_of, padded, prompt_ids
+from pytest_steering.vectors.texts import tokenised
+
+SATURATED = 0.5
+"""Below this share of the unsteered input dependence the output hardly depends on the prompt any more."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far steered next-token distributions are from unsteered ones, as means over prompts, in nats.
+
+    ``kl`` is KL(steered ‖ unsteered), ``js`` the Jensen-Shannon divergence, ``argmax_agreement`` the share of prompts
+    whose likeliest token is the same, ``input_dependence`` how much the steered output still says about the prompt.
+    """
+
+    kl: float
+    js: float
+    argmax_agreement: float
+    input_dependence: float
+
+
+def log_probabilities(logits: Tensor) -> Tensor:
+    """The log-softmax over the last axis in float64; ``ValueError`` when a logit is NaN."""
+    if bool(logits.isnan().any()):
+        raise ValueError(
+            "there is a NaN among the logits, so nothing can be compared; lower the dose or widen the dtype"
+        )
+    return logits.double().log_softmax(-1)
+
+
+def kl_divergence(left: Tensor, right: Tensor) -> Tensor:
+    """KL(left ‖ right) of log probabilities ``(..., vocabulary)``, in nats: shape ``(...)``, never negative."""
+    _same_shape(left, right)
+    terms = left.exp() * (left - right)
+    # A token that left rules out adds nothing, although 0 · -inf is no number.
+    return torch.where(left == float("-inf"), 0.0, terms).sum(-1).clamp_min(0)
+
+
+def js_divergence(left: Tensor, right: Tensor) -> Tensor:
+    """The Jensen-Shannon divergence of log probabilities, in nats: symmetric and at most ln 2."""
+    _same_shape(left, right)
+    middle = torch.logaddexp(left, right) - torch.log(torch.tensor(2.0, dtype=left.dtype))
+    return (kl_divergence(left, middle) + kl_divergence(right, middle)) / 2
+
+
+def argmax_agreement(left: Tensor, right: Tensor) -> float:
+    """The share of distributions whose likeliest token is the same."""
+    _same_shape(left, right)
+    return float((left.argmax(-1) == right.argmax(-1)).double().mean())
+
+
+def input_dependence(log_probs: Tensor) -> float:
+    """How much the next token depends on the prompt, in nats: entropy of the mean minus mean of the entropies.
+
+    ``log_probs`` has shape ``(prompts, vocabulary)``. 0 means that every prompt gets the same distribution; the
+    largest value is the logarithm of the number of prompts.
+    """
+    if log_probs.ndim != 2 or len(log_probs) < 2:
+        raise ValueError(f"input dependence needs two rows of (prompts, vocabulary); got {tuple(log_probs.shape)}")
+    mean = log_probs.logsumexp(0) - torch.log(torch.tensor(float(len(log_probs)), dtype=log_probs.dtype))
+    return max(0.0, float(_entropy(mean) - _entropy(log_probs).mean()))
+
+
+def is_saturated(steered: float, unsteered: float) -> bool:
+    """Steering has made the output independent of the prompt: it kept less than half of the input dependence."""
+    return steered < SATURATED * unsteered
+
+
+def relative_dose(vectors: Mapping[int, Tensor], scale: float, norms: Mapping[int, float]) -> dict[int, float]:
+    """By layer, the norm of what steering adds over the residual stream's mean norm there: ``‖s·v‖ / mean ‖h‖``."""
+    return {layer: abs(scale) * float(vector.double().norm()) / norms[layer] for layer, vector in vectors.items()}
+
+
+def compare(steered: Tensor, unsteered: Tensor) -> Divergence:
+    """All measures of two sets of log probabilities of shape ``(prompts, vocabulary)``, at least two prompts."""
+    return Divergence(
+        kl=float(kl_divergence(steered, unsteered).mean()),
+        js=float(js_divergence(steered, unsteered).mean()),
+        argmax_agreement=argmax_agreement(steered, unsteered),
+        input_dependence=input_dependence(steered),
+    )
+
+
+def next_token_log_probabilities(call: Any, tokenizer: Any, prompts: Sequence[str], *, batch_size: int = 8) -> Tensor:
+    """The log probabilities of the token after each prompt: ``(prompts, vocabulary)``, float64 on the CPU.
+
+    Rows are padded on the right and read at their last real token. ``call`` is a model or a steered one.
+    """
+    rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    device, filler = device_of(call), filler_of(tokenizer)
+    found: list[Tensor] = [torch.empty(0)] * len(rows)
+    for batch in in_batches([len(row) for row in rows], batch_size, progress=False, what=""):
+        fed = padded([rows[index] for index in batch], filler=filler, side="right", device=device)
+        last = torch.tensor([len(rows[index]) - 1 for index in batch])
+        with torch.no_grad():
+            logits = _at(call, fed, last)
+        for index, row in zip(batch, log_probabilities(logits), strict=True):
+            found[index] = row
+    return torch.stack(found)
+
+
+def residual_norms(
+    call: Callable[..., Any],
+    architecture: Architecture,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    layers: Sequence[int],
+    batch_size: int = 8,
+) -> dict[int, float]:
+    """By layer, the mean norm of the residual stream after it, over every real token of the prompts.
+
+    Where several streams run side by side each counts.
+    """
+    sums = dict.fromkeys(layers, 0.0)
+    count = 0
+    device = next((parameter.device for parameter in architecture.entry.parameters()), torch.device("cpu"))
+    for start in range(0, len(prompts), batch_size):
+        tokens = tokenised(architecture.feed, tokenizer, prompts[start : start + batch_size], device=device)
+        with torch.no_grad():
+            trace = observe(architecture, layers, partial(call, **tokens.inputs))
+        count += int(tokens.real.sum())
+        for layer in layers:
+            arrived = trace.arrived(layer)
+            norms = arrived[:, arrived.shape[1] - tokens.real.shape[1] :].double().norm(dim=-1)
+            each = norms.flatten(2).mean(2) if norms.ndim > 2 else norms
+            sums[layer] += float(each[tokens.real.to(each.device)].sum())
+    return {layer: total / count for layer, total in sums.items()}
+
+
+def _at(call: Any, fed: Mapping[str, Tensor], last: Tensor) -> Tensor:
+    """The logits of each row at its column ``last``; a model that can is asked for no other columns."""
+    rows = torch.arange(len(last))
+    forward = getattr(model_of(call), "forward", None)
+    if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
+        kept = torch.tensor(sorted(set(last.tolist())))
+        place = torch.searchsorted(kept, last)
+        logits = call(**fed, logits_to_keep=kept.to(fed["input_ids"].device)).logits
+        if logits.shape[1] == len(kept):
+            return logits[rows, place].cpu()  # type: ignore[no-any-return]
+        return logits[rows, last].cpu()  # type: ignore[no-any-return]
+    return call(**fed).logits[rows, last].cpu()  # type: ignore[no-any-return]
+
+
+def _entropy(log_probs: Tensor) -> Tensor:
+    return -torch.where(log_probs == float("-inf"), 0.0, log_probs.exp() * log_probs).sum(-1)
+
+
+def _same_shape(left: Tensor, right: Tensor) -> None:
+    if left.shape != right.shape:
+        raise ValueError(
+            f"the distributions have shapes {tuple(left.shape)} and {tuple(right.shape)}; compare like with like"
+        )

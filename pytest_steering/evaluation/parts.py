@@ -1,0 +1,132 @@
+"""The parts of an experiment: for each fold its doses, random controls, layers, robustness case and texts.
+
+Each part depends on the fold's vectors alone and on no other part, so that it gives the same numbers in whatever order,
+after whatever interruption, parts are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering.evaluation.bench import Bench, Measure, mean_answer, random_direction, relative
+from pytest_steering.evaluation.config import UniversalSteeringConfig
+from pytest_steering.evaluation.divergence import compare, relative_dose
+from pytest_steering.evaluation.folds import Fold
+from pytest_steering.evaluation.judge import judge
+from pytest_steering.evaluation.styles import STYLES
+
+
+def measures(config: UniversalSteeringConfig) -> Iterator[tuple[str, Measure]]:
+    """The parts of every fold, by the name that each is kept under."""
+    yield "doses", _doses
+    for number in range(config.random_directions):
+        yield f"random-{number:02}", partial(_random, number)
+    if config.scan_layers:
+        yield "layers", _layers
+    yield "robustness", _robustness
+    if config.max_new_tokens:
+        yield "texts", _texts
+
+
+def _doses(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
+    """Answers and divergence without steering and at each dose."""
+    scaled = relative(vectors, norms, bench.layers)
+    with bench.steered(None) as call:
+        answers, before = bench.answers(call, fold), bench.log_probabilities(call, fold)
+    found: dict[str, Any] = {
+        "baseline": {"answers": answers, "divergence": _divergence(before, before)},
+        "scenarios": list(fold.scenarios),
+    }
+    for dose in bench.config.doses:
+        with bench.steered(scaled, dose) as call:
+            answers, after = bench.answers(call, fold), bench.log_probabilities(call, fold)
+        found[f"{dose:g}"] = {"answers": answers, "divergence": _divergence(after, before)}
+        if dose == 0:
+            found["zero_is_identity"] = all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+    return found
+
+
+def _random(
+    number: int, bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]
+) -> dict[str, Any]:
+    """The mean answer at each dose along one random direction that is as long as the trained one at each layer."""
+    size = bench.target.architecture.hidden_size
+    drawn = random_direction(number, seed=bench.config.seed, hidden_size=size, layers=bench.layers)
+    scaled = relative(drawn, norms, bench.layers)
+    found = {}
+    for dose in bench.config.active_doses:
+        with bench.steered(scaled, dose) as call:
+            found[f"{dose:g}"] = mean_answer(bench.answers(call, fold))
+    return found
+
+
+def _layers(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
+    """Answers with each decoder layer steered alone at the test dose; a layer whose vector is zero has none."""
+    found = {}
+    for layer in bench.trained_layers:
+        if bool(vectors[layer].any()):
+            with bench.steered(relative(vectors, norms, [layer]), bench.config.test_dose) as call:
+                found[str(layer)] = bench.answers(call, fold)
+    return found
+
+
+def _robustness(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
+    """The vectors as trained times ``steering_scale``: whether the model stands it, and what is left of the prompt."""
+    chosen, scale = {layer: vectors[layer] for layer in bench.layers}, bench.config.steering_scale
+    doses = relative_dose(chosen, scale, norms)
+    found: dict[str, Any] = {"relative_dose": {str(layer): dose for layer, dose in doses.items()}}
+    with bench.steered(None) as call:
+        before = bench.log_probabilities(call, fold)
+    try:
+        with bench.steered(chosen, scale) as call:
+            after = bench.log_probabilities(call, fold)
+            answers = bench.answers(call, fold)
+    except ValueError as error:  # the dose overflows the dtype: refused before, or a NaN among the logits
+        found["refused"] = str(error)
+    else:
+        found |= {"answers": answers, "divergence": _divergence(after, before)}
+        found["unsteered"] = _divergence(before, before)
+    with bench.steered(None) as call:
+        again = bench.log_probabilities(call, fold)
+    found["clean_after"] = all(torch.equal(a, b) for a, b in zip(again, before, strict=True))
+    return found
+
+
+def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
+    """What is written without steering, at the test dose and in the robustness case, and how it is judged."""
+    scaled = relative(vectors, norms, bench.layers)
+    chosen = {layer: vectors[layer] for layer in bench.layers}
+    settings: dict[str, tuple[Mapping[int, Tensor] | None, float]] = {
+        "baseline": (None, 1.0),
+        "steered": (scaled, bench.config.test_dose),
+        "robustness": (chosen, bench.config.steering_scale),
+    }
+    found: dict[str, Any] = {}
+    polarity = STYLES[bench.config.styles[0]].polarity
+    for name, (steering, scale) in settings.items():
+        try:
+            with bench.steered(steering, scale) as call:
+                texts = bench.texts(call, fold)
+        except ValueError as error:
+            found[name] = {"refused": str(error)}
+            continue
+        verdicts = [judge(text, fold.cwe, polarity=polarity) for text in texts]
+        found[name] = {
+            "texts": texts,
+            "labels": [verdict.label.value for verdict in verdicts],
+            "confidence": [verdict.confidence for verdict in verdicts],
+        }
+    found["truth"] = [case.vulnerable for case in bench.cases(fold)]
+    return found
+
+
+def _divergence(after: list[Tensor], before: list[Tensor]) -> dict[str, float]:
+    """The mean over styles of every measure."""
+    each = [asdict(compare(now, was)) for now, was in zip(after, before, strict=True)]
+    return {name: sum(one[name] for one in each) / len(each) for name in each[0]}
