@@ -11,7 +11,8 @@ from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import not_applicable
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause
-from pytest_steering.diagnosis.experiments import behind, settle, wrong_place
+from pytest_steering.diagnosis.experiments import settle
+from pytest_steering.diagnosis.place import behind, wrong_place
 from pytest_steering.direction import token_direction
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan

@@ -12,7 +12,7 @@ from torch import Tensor
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
 from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.experiments import beam_rows, settle
+from pytest_steering.diagnosis.evidence import likely_beams
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.replay import forced
@@ -85,8 +85,8 @@ def test_beams(trial: Trial) -> None:
                 where=f"{checks.named(plan)}, 3 beams",
             )
         except Violation as violation:
-            rows = len(trial.prompts.ids(inputs))
-            settle(violation, lambda: beam_rows(step.arrived[layer], other.arrived[layer], plan, rows))  # noqa: B023
+            rows, delta = len(trial.prompts.ids(inputs)), trial.deltas(plan)[layer]
+            violation.likely = likely_beams(step.arrived[layer], other.arrived[layer], delta, rows)
             raise
     verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
 

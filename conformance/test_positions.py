@@ -6,7 +6,8 @@ import pytest
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need, not_applicable
-from pytest_steering.diagnosis.experiments import settle, wrong_place
+from pytest_steering.diagnosis.experiments import settle
+from pytest_steering.diagnosis.place import wrong_place
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions
 from pytest_steering.trial import Trial

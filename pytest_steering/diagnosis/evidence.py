@@ -175,3 +175,25 @@ def _of_what_was_there(evidence: Evidence, doses: Tensor) -> str:
     ):
         return f"{Cause.COMPONENT}: it is {scale:g} at every token"
     return ""
+
+
+def likely_beams(found: Tensor, wanted: Tensor, delta: Tensor, rows: int) -> str:
+    """The bug class of a beam search of which some rows are not steered; ``rows`` is how many the prompt has.
+
+    ``found`` and ``wanted`` are the residual stream after the steered layer in one pass, ``delta`` what is added there.
+    """
+    if found.shape != wanted.shape or found.ndim != 3:
+        return ""
+    delta = delta.double().to(found.device)
+    off = (found.double() - wanted.double()).flatten(1).abs().amax(1) > 1e-3 * float(delta.abs().amax())
+    unsteered = _is_each(found.double() + delta - wanted.double(), delta) & off
+    if not torch.equal(unsteered, off):
+        return ""
+    if len(off) > rows and off.tolist() == [row >= rows for row in range(len(off))]:
+        return f"{Cause.BEAMS}: {rows} of {len(off)} rows"
+    return likely_rows(~off, torch.ones_like(off))
+
+
+def _is_each(left: Tensor, delta: Tensor) -> Tensor:
+    """``(rows,)``: the rows in which nothing is left but rounding."""
+    return left.flatten(1).abs().amax(1) <= 1e-2 * float(delta.abs().amax())

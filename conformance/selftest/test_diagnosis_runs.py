@@ -1,0 +1,120 @@
+"""Further runs tell bugs apart that look alike in the numbers of one, whatever mechanism steers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fixtures.known_bad.habits import RemembersTheMask
+from fixtures.known_bad.honest import Honest
+from fixtures.known_bad.layers import LayerTooEarly
+from fixtures.known_bad.part import ThinsOut
+from fixtures.known_bad.place import AtTheFirstPart, AtTheInput
+from fixtures.known_bad.state import RemembersTheFirst
+from fixtures.known_bad.tokens import RowZero
+from pytest_steering import checks
+from pytest_steering.adapters.folded import FoldedAdapter
+from pytest_steering.anatomy import Architecture
+from pytest_steering.dataflow import hooked
+from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import likely_beams
+from pytest_steering.errors import Violation
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.positions import PassPositions
+from pytest_steering.target import Target, load_target
+from pytest_steering.trial import Trial
+
+
+@pytest.fixture(scope="module", params=["tiny:llama", "tiny:bloom"])
+def target(request: pytest.FixtureRequest) -> Target:
+    return load_target(request.param, device=None, dtype=None, trust_remote_code=False)
+
+
+def trial_of(target: Target, adapter: Callable[[nn.Module, Architecture], Any]) -> Trial:
+    return Trial(target, adapter(target.model, target.architecture), adapter)
+
+
+def likely(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor] | None = None) -> str:
+    with pytest.raises(Violation) as raised:
+        checks.forward(trial, plan, inputs or trial.prompts.batch())
+    return raised.value.likely
+
+
+class AtTheReceiver(RowZero):
+    """Row 0 alone, added to what the next module receives: the place is right."""
+
+    def installed(
+        self, layer: int, vector: Tensor, plan: SteeringPlan, passes: PassPositions
+    ) -> AbstractContextManager[None]:
+        emission = self.architecture.emissions[layer]
+        assert emission.receiver is not None
+
+        def add(_module: nn.Module, args: Any, kwargs: Any) -> Any:
+            residual = emission.arrival.read((args, kwargs))
+            return emission.arrival.write((args, kwargs), self.add(residual, self.delta(layer, plan), plan))
+
+        return hooked(emission.receiver.register_forward_pre_hook(add, with_kwargs=True))
+
+
+class FoldedTwice(FoldedAdapter):
+    """The vector is added twice, inside the layer's last part: the place is as good as the layer's output."""
+
+    def steer(self, plan: SteeringPlan) -> Any:
+        return super().steer(SteeringPlan(plan.vectors, 2 * plan.scale))
+
+
+class Saturates(Honest):
+    """The scale goes through a curve that no class of bugs has."""
+
+    def delta(self, layer: int, plan: SteeringPlan) -> Tensor:
+        return super().delta(layer, SteeringPlan(plan.vectors, plan.scale / (1 + 0.1 * abs(plan.scale))))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "expected"),
+    [
+        (RowZero, Cause.ROW_ZERO),
+        (AtTheReceiver, Cause.ROW_ZERO),
+        (FoldedTwice, Cause.TWICE),
+        (LayerTooEarly, Cause.LAYER_BEFORE),
+        (AtTheInput, Cause.LAYER_INPUT),
+        (AtTheFirstPart, Cause.INSIDE),
+        (ThinsOut, Cause.DIVIDED),
+    ],
+)
+def test_the_cause_of_a_wrong_forward_pass(target: Target, adapter: Any, expected: Cause) -> None:
+    trial = trial_of(target, adapter)
+    assert likely(trial, trial.plan([2])).startswith(expected)
+
+
+def test_a_curve_of_no_class_has_no_cause(target: Target) -> None:
+    trial = trial_of(target, Saturates)
+    assert likely(trial, trial.plan([2])) == "the dose is 0.9091 times what the plan says"
+
+
+def test_what_a_new_adapter_does_right_was_kept_by_the_old_one(target: Target) -> None:
+    trial = trial_of(target, RemembersTheFirst)
+    checks.forward(trial, trial.plan([1]), trial.prompts.batch())
+    assert likely(trial, trial.plan([1], 0.5)).startswith(Cause.STALE)
+    trial = trial_of(target, RemembersTheMask)
+    checks.forward(trial, trial.plan([1]), trial.prompts.batch())
+    assert likely(trial, trial.plan([1]), trial.prompts.padded("right")).startswith(Cause.STALE_MASK)
+
+
+@pytest.mark.parametrize(
+    ("steered", "expected"),
+    [([0, 1], Cause.BEAMS), ([0], Cause.ROW_ZERO), ([0, 2, 4], Cause.OTHER_ROWS), ([0, 1, 2, 3, 4], Cause.LAST_ROW)],
+)
+def test_rows_of_beams(steered: list[int], expected: Cause) -> None:
+    delta = torch.linspace(-1, 1, 8)
+    plain = torch.zeros(6, 1, 8)
+    found = plain.clone()
+    found[steered] += delta
+    assert likely_beams(found, plain + delta, delta, 2).startswith(expected)
+    found[-1] += 0.1
+    assert likely_beams(found, plain + delta, delta, 2) == ""
