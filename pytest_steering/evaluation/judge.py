@@ -8,7 +8,6 @@ has not called anything secure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,24 +15,24 @@ from typing import Any
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judging import legacy
 from pytest_steering.evaluation.judging.calibration import Tier, confidence
+from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
 from pytest_steering.evaluation.judging.names import Names, names, number_of
-from pytest_steering.evaluation.judging.normalise import lines_of, spelled
-from pytest_steering.evaluation.judging.statements import Reading, read
-from pytest_steering.evaluation.judging.verdict import Verdict, meaning_of, verdicts
+from pytest_steering.evaluation.judging.normalise import lines_of, shortened, spelled
+from pytest_steering.evaluation.judging.statements import read
+from pytest_steering.evaluation.judging.verdict import meaning_of, verdicts
 from pytest_steering.evaluation.styles import Polarity
 
 __all__ = ["Judgement", "Label", "Mode", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
 
 _REFUSAL = re.compile(
-    r"\bi (?:am sorry|apologi[sz]e)|\bsorry,? (?:but )?i\b|\bi (?:can|could|do|am|will) not (?:able to )?(?:help|assist|determine|have enough|provide|answer|fulfill|comply|analy[sz]e)"
-    r"|\bi am (?:only |just )?(?:a|an) (?:\w+ )?(?:language model|ai)\b|\bas an? (?:ai|language model|large language model)\b|\bcan not (?:determine|tell|say|assist|help)\b|\bnot enough (?:information|context)\b"
-    r"|\bunable to (?:determine|help|assist|answer)\b|\b(?:hard|difficult|impossible) to (?:tell|say|determine)\b|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
+    r"\bi (?:am sorry|apologi[sz]e)|\bsorry,? (?:but )?i\b|\bi (?:can|could|do|am|will) not (?:able to )?(?:help"
+    r"|assist|determine|have enough|provide|answer|fulfill|comply|analy[sz]e)"
+    r"|\bi am (?:only |just )?(?:a|an) (?:\w+ )?(?:language model|ai)\b|\bas an? (?:ai|language model"
+    r"|large language model)\b|\bcan not (?:determine|tell|say|assist|help)\b|\bnot enough (?:information|context)\b"
+    r"|\bunable to (?:determine|help|assist|answer)\b|\b(?:hard|difficult|impossible) to (?:tell|say|determine)\b"
+    r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
 )
-
-
-SUBORDINATE = 0.45
-"""The weight up to which a clause only concedes or supposes something."""
 
 
 class Label(StrEnum):
@@ -90,19 +89,19 @@ def judge(
         return Judgement(Label.VULNERABLE if accused else Label.SECURE, sure, phrases, Tier.LEGACY)
     about = names(number_of(cwe))
     yes = _meaning_of_yes(polarity, question, about)
-    text = before_the_loop(response)
+    text = before_the_loop(shortened(response))
     if text is None:
         return _unclear(Tier.DEGENERATE)
     lines = lines_of(text, question=question)
     said, pairs = verdicts(lines, about, yes=yes)
     readings = read(lines, about, skip=pairs)
-    judgement = _by_verdict(said, readings) or _by_conclusion(readings) or _by_statements(readings, about)
-    if judgement is not None:
-        return judgement
-    refusal = _REFUSAL.search(spelled(text[:2000]))
-    if refusal:
-        return _unclear(Tier.REFUSAL, refusal.group())
-    return _by_cues(readings) or _unclear(Tier.UNDECIDED)
+    decision = decide(said, readings, about)
+    if decision is None:
+        refusal = _REFUSAL.search(spelled(text[:2000]))
+        if refusal:
+            return _unclear(Tier.REFUSAL, refusal.group())
+        decision = by_cues(readings)
+    return _judged(decision) if decision else _unclear(Tier.UNDECIDED)
 
 
 def evaluate_secllmholmes_response(
@@ -140,7 +139,7 @@ def _meaning_of_yes(polarity: Polarity | str | None, question: str | None, about
         except ValueError:
             raise SpecError(f"polarity is {polarity!r}; choose one of {', '.join(Polarity)}, open") from None
     if question:
-        asked = [piece for piece in re.findall(r"[^.?!\n]{1,300}\?", spelled(question[-4000:]))]
+        asked = re.findall(r"[^.?!\n]{1,300}\?", spelled(question[-4000:]))
         for piece in reversed(asked):
             meaning = meaning_of(piece, about)
             if meaning is not None:
@@ -148,89 +147,12 @@ def _meaning_of_yes(polarity: Polarity | str | None, question: str | None, about
     return True
 
 
+def _judged(decision: Decision) -> Judgement:
+    label = Label.UNCLEAR
+    if decision.vulnerable is not None:
+        label = Label.VULNERABLE if decision.vulnerable else Label.SECURE
+    return Judgement(label, confidence(decision.tier), decision.evidence, decision.tier)
+
+
 def _unclear(tier: Tier, *evidence: str) -> Judgement:
-    return Judgement(Label.UNCLEAR, confidence(tier), evidence, tier)
-
-
-def _label(vulnerable: bool) -> Label:
-    return Label.VULNERABLE if vulnerable else Label.SECURE
-
-
-def _decided(vulnerable: bool, tier: Tier, *evidence: str) -> Judgement:
-    return Judgement(_label(vulnerable), confidence(tier), evidence, tier)
-
-
-def _by_verdict(said: Sequence[Verdict], readings: Sequence[Reading]) -> Judgement | None:
-    """The last explicit verdict, unless its own sentence or a later conclusion says otherwise."""
-    if not said:
-        return None
-    last = said[-1]
-    named = [verdict for verdict in said if verdict.named and verdict.worded]
-    if named and not last.named and last.worded:
-        last = named[-1]
-    if last.vulnerable is None:
-        if any(not reading.cue for reading in readings):
-            return None
-        return _unclear(Tier.UNDECIDED, last.words)
-    vulnerable = last.vulnerable
-    tier = Tier.VERDICT
-    if last.agreed and (last.agreed > 0) != vulnerable:
-        vulnerable, tier = last.agreed > 0, Tier.DISPUTED
-    earlier = [verdict.vulnerable for verdict in said if verdict.vulnerable is not None]
-    if any(other != vulnerable for other in earlier):
-        tier = Tier.DISPUTED
-    later = [reading for reading in readings if reading.line > last.line and not reading.cue]
-    own = any(reading.named for reading in readings)
-    weighty = [
-        reading
-        for reading in later
-        if (reading.concluding or reading.revising) and (reading.named or not own) and abs(reading.value) >= SUBORDINATE
-    ]
-    if weighty and (weighty[-1].value > 0) != vulnerable and abs(weighty[-1].value) > SUBORDINATE:
-        return _decided(not vulnerable, Tier.DISPUTED, last.words, weighty[-1].words)
-    return _decided(vulnerable, tier, last.words)
-
-
-def _by_conclusion(readings: Sequence[Reading]) -> Judgement | None:
-    """The last clause that concludes; where parts of the code are concluded on one by one, the worst of them."""
-    concluding = [reading for reading in readings if reading.concluding and not reading.cue]
-    if not concluding:
-        return None
-    parts = [reading for reading in concluding if reading.part]
-    last = concluding[-1]
-    if last.part:
-        last = next((reading for reading in parts if reading.value > 0), last)
-    elif not last.named:
-        last = next((r for r in reversed(concluding) if r.named and r.sentence >= last.sentence - 1), last)
-    revised = [reading for reading in readings if reading.revising and not reading.cue]
-    if revised and not any(reading.revising for reading in concluding):
-        return None
-    return _decided(last.value > 0, Tier.CONCLUSION, last.words)
-
-
-def _by_statements(readings: Sequence[Reading], about: Names) -> Judgement | None:
-    """The sign of what all clauses state together; those that name the weakness, when some do."""
-    stated = [reading for reading in readings if not reading.cue]
-    revised = [reading for reading in stated if reading.revising]
-    stated = revised or stated
-    if not stated:
-        return None
-    named = [reading for reading in stated if reading.named]
-    counted = named or stated
-    if about.asked is None:
-        # Asked about any weakness, "no SQL injection" takes nothing away from "path traversal".
-        accusing = any(reading.value > 0 for reading in named)
-        counted = [reading for reading in stated if not (accusing and reading.named and reading.value < 0)]
-    total = sum(reading.value for reading in counted)
-    decisive = total if abs(total) > 1e-9 else counted[0].value
-    agree = all((reading.value > 0) == (decisive > 0) for reading in stated)
-    evidence = [reading.words for reading in counted if (reading.value > 0) == (decisive > 0)]
-    return _decided(decisive > 0, Tier.STATEMENTS if agree else Tier.MAJORITY, *evidence[:3])
-
-
-def _by_cues(readings: Sequence[Reading]) -> Judgement | None:
-    cues = [reading for reading in readings if reading.cue]
-    total = sum(reading.value for reading in cues)
-    if abs(total) < 0.45:
-        return None
-    return _decided(total > 0, Tier.CUES, *[r.words for r in cues if (r.value > 0) == (total > 0)][:3])
+    return _judged(Decision(None, tier, evidence))

@@ -10,14 +10,15 @@ LONGEST_UNIT = 4
 
 
 def before_the_loop(text: str) -> str | None:
-    """The text up to where a short unit begins to repeat, the whole text when none does, None when little else is there."""
+    """The text up to where a short unit begins to repeat; all of it when none does, None when little else is there."""
     found = list(_WORD.finditer(text))
     spoken = [match.group().lower() for match in found]
     if not spoken:
         return None
-    if len(spoken) >= 8 and len(set(spoken)) <= min(6, max(4, 0.45 * len(spoken))) and _few(spoken):
+    different = len(set(spoken))
+    if len(spoken) >= 3 and different == 1:
         return None
-    if len(spoken) >= 3 and len(set(spoken)) == 1:
+    if len(spoken) >= 8 and different <= min(6, max(4, 0.45 * len(spoken))) and not _is_a_sentence(spoken):
         return None
     for period in range(1, LONGEST_UNIT + 1):
         run = best = end = 0
@@ -31,9 +32,9 @@ def before_the_loop(text: str) -> str | None:
     return text
 
 
-def _few(spoken: list[str]) -> bool:
-    """No sentence repeats: the words do not come in one long period."""
+def _is_a_sentence(spoken: list[str]) -> bool:
+    """The words are one long unit over and over."""
     for period in range(LONGEST_UNIT + 1, min(16, len(spoken) // 2) + 1):
         if all(spoken[position] == spoken[position - period] for position in range(period, len(spoken))):
-            return False
-    return True
+            return True
+    return False

@@ -30,7 +30,7 @@ SECURE = (
 
 
 def count(response: str) -> tuple[bool, float, tuple[str, ...]]:
-    """Whether more of the phrases that accuse occur than of those that acquit, its confidence, and the winner's phrases.
+    """Whether more of the phrases that accuse occur than of those that acquit, how sure, and the winner's phrases.
 
     A phrase counts once, wherever it occurs, also inside another word. A tie is no accusation, at confidence 0.5;
     otherwise the confidence is the winner's count over one more than both counts: no probability of anything.

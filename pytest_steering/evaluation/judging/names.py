@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.judging.words import ALIASES, GENERIC_BAD, GENERIC_GOOD, NUMBERS, STRANGERS, words
+from pytest_steering.evaluation.judging.weaknesses import ALIASES, NUMBERS, STRANGERS, words
+from pytest_steering.evaluation.judging.words import GENERIC_BAD, GENERIC_GOOD
 
 _NUMBER = re.compile(r"(?:cwe[- ]?)?(\d{1,5})")
 
@@ -24,7 +25,7 @@ class Names:
 
 
 def number_of(cwe: str | int | None) -> int | str | None:
-    """The number of a weakness given as ``"CWE-89"``, ``"cwe_89"``, ``89`` or by one of its names; an unknown name as it is."""
+    """The number of a weakness that is given as ``"CWE-89"``, ``89`` or by a name; an unknown name as it is."""
     if cwe is None or isinstance(cwe, bool):
         return None
     text = re.sub(r"[\s_]+", " ", str(cwe)).strip().lower()

@@ -7,15 +7,17 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-LONGEST = 200_000
+LONGEST = 60_000
 """Characters that are read: of a longer answer its first and its last half as many."""
+LONGEST_LINE = 1_500
+"""Longer lines are read in pieces, so that what a pattern costs does not grow with the answer."""
 
 _CHARACTERS = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛ʼ´＇", "'"),
-        **dict.fromkeys("“”„‟«»", '"'),
-        **dict.fromkeys("‐‑‒−", "-"),
-        **dict.fromkeys("–—―", " - "),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4\uff07", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2212", "-"),
+        **dict.fromkeys("\u2013\u2014\u2015", " - "),
         **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad\ufe0f", ""),
         "•": "-",
         "\t": " ",
@@ -36,26 +38,55 @@ _SPELLINGS = (
     (re.compile(r"\bvulnerab[il]\w{0,4}t\w{0,3}s\b"), "vulnerabilities"),
     (re.compile(r"\bvulnerab[il]\w{0,4}t(?:y|iy|e|ity|yi)?\b"), "vulnerability"),
     (re.compile(r" ?\((?:cwe[- ]?\d+|xss|sqli?|uaf|npd|oob|rce|bof)\)"), ""),
+    (
+        re.compile(
+            r", (?:on the other hand|of course|in fact|in turn|by contrast|in contrast|as such"
+            r"|for its part),"
+        ),
+        "",
+    ),
     (re.compile(r"\bnull-terminated\b"), "terminated"),
-    (re.compile(r"\b(?:unable|failed|fail|not able|not been able|not manage) to (?:identify|find|see|detect|spot|locate|discover)\b"), "not find"),
-    (re.compile(r"\banything but\b|\b(?:very |still )?far from (?:being )?|\bnowhere near\b|\bby no means\b"), "not "),
+    (
+        re.compile(
+            r"\b(?:unable|failed|fail|not able|not been able|not manage) to (?:identify|find|see|detect|spot"
+            r"|locate|discover)\b"
+        ),
+        "not find",
+    ),
+    (
+        re.compile(
+            r"\banything but\b|\b(?:very |still )?far from (?:being )?|\bnowhere near\b"
+            r"|\bby no means\b"
+        ),
+        "not ",
+    ),
 )
 _ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>", "</s>", "<eos>", "<|end_of_text|>", "<file_sep>")
 _TURNS = re.compile(
-    r"^\W*(?:(?:question|q|user|human|input|instruction|prompt|problem|example)(?: ?\d+)?\W{0,3}:|\[inst\]|<\|(?:user|system|im_start)\|?>?"
+    r"^\W*(?:(?:question|q|user|human|input|instruction|prompt|problem|example)(?: ?\d+)?\W{0,3}:|\[inst\]"
+    r"|<\|(?:user|system|im_start)\|?>?"
     r"|### ?(?:question|instruction|input|user|human|problem))"
 )
-_NEXT = re.compile(r"^\W*(?:code|snippet|program|file|example|context|source|question|exercise|task|problem|test|prompt)(?: ?\d+)?\W*$|^.{1,80}\?\W*$")
-ASKED = re.compile(
-    r"(?:\bdoes (?:this|the|that)(?: \w+){1,3} (?:contain|have)\b|(?:^\W*|[:.?]\s)is (?:this|the|that) (?:\w+ ){1,2}(?:secure|safe|vulnerable|free)\b|\banswer yes or no\b)"
+_NEXT = re.compile(
+    r"^\W*(?:code|snippet|program|file|example|context|source|question|exercise|task|problem|test"
+    r"|prompt)(?: ?\d+)?\W*$|^.{1,80}\?\W*$"
 )
+ASKED = re.compile(
+    r"(?:\bdoes (?:this|the|that)(?: \w+){1,3} (?:contain|have)\b|(?:^\W*|[:.?]\s)is (?:this|the"
+    r"|that) (?:\w+ ){1,2}(?:secure|safe|vulnerable|free)\b|\banswer yes or no\b)"
+)
+_SIGNS = re.compile(r"\W{40,}")
 _INLINE = re.compile(r"`{1,2}([^`\n]*)`{1,2}")
 _SAID = re.compile(r"\W*(?:yes|no|true|false|(?:not )?vulnerable|insecure|unsafe|secure|safe|n/a)\W*")
 _CODE = re.compile(
-    r"\s*(?:def \w|class \w+[\s:({]|import [\w.]+\s*(?:$|as |,)|from [\w.]+ import\b|#\s*include\b|#\s*define\b|#\s*if|#!"
+    r"\s*(?:def \w|class \w+[\s:({]|import [\w.]+\s*(?:$|as |,)|from [\w.]+ import\b|#\s*include\b|#\s*define\b"
+    r"|#\s*if|#!"
     r"|return\b.*[;)\]]\s*$|(?:if|for|while|switch)\s*\(.*|(?:if|for|while|with|elif|except|try|else)\b[^.]*:\s*$"
-    r"|(?:static |const |unsigned |struct |public |private )*(?:int|char|void|size_t|float|double|bool|uint\w*|long|short|FILE|var|let|const)\b[\s*]+\w+\s*[=(\[;]"
-    r"|//|/\*|\*/|\"{3}|'{3}|<\?php|</?\w+[^>]*>\s*$|@\w+|assert\b|print\w*\s*\(|[\w.>\-\[\]*]+\s*[-+*|]?=\s*\S.*|\w[\w.>-]*\([^)]*\)\s*;?\s*$)"
+    r"|(?:static |const |unsigned |struct |public |private )*(?:int|char|void|size_t|float|double|bool|uint\w*"
+    r"|long|short|FILE|var|let|const)\b[\s*]+\w+\s*[=(\[;]"
+    r"|(?:raise|throw|yield|del|pass|break|continue|goto|echo|printf)\b(?: \w+)?\s*[(;\"'$]|(?:pass|break"
+    r"|continue)\s*$|//|/\*|\*/|\"{3}|'{3}|<\?php|</?\w+[^>]*>\s*$|@\w+|assert\b|print\w*\s*\("
+    r"|[\w.>\-\[\]*]+\s*[-+*|]?=\s*\S.*|\w[\w.>-]*\([^)]*\)\s*;?\s*$)"
 )
 _CODE_END = re.compile(r"[;{}]\s*$")
 _PROSE = re.compile(r"(?:(?<!\w)[A-Za-z]{2,20},? ){4}\S")
@@ -85,10 +116,15 @@ def spelled(text: str) -> str:
     return plain
 
 
+def shortened(response: str) -> str:
+    """The answer without its middle when it is very long, and without long runs of signs."""
+    text = response if len(response) <= LONGEST else f"{response[: LONGEST // 2]}\n{response[-LONGEST // 2 :]}"
+    return _SIGNS.sub(lambda run: run.group()[:40], text)
+
+
 def lines_of(response: str, *, question: str | None = None) -> tuple[Line, ...]:
     """The lines that can hold a judgement; a block of code is one empty line that is marked so."""
-    text = response if len(response) <= LONGEST else f"{response[: LONGEST // 2]}\n{response[-LONGEST // 2 :]}"
-    text = _first_document(_thought_out(text))
+    text = _first_document(_thought_out(response))
     if question and text.lstrip().startswith(question.strip()):
         text = text.lstrip()[len(question.strip()) :]
     lines = list(_joined(_classified(_as_lines(_tidied(text)))))
@@ -146,9 +182,17 @@ def _as_lines(text: str) -> Iterator[tuple[str, bool]]:
         elif fenced:
             block.append(raw)
         else:
-            yield raw, False
+            yield from ((piece, False) for piece in _pieces(raw))
     if fenced:
         yield from _block(block)
+
+
+def _pieces(raw: str) -> Iterator[str]:
+    while len(raw) > LONGEST_LINE:
+        cut = max(raw.rfind(". ", 0, LONGEST_LINE) + 1, 0) or max(raw.rfind(" ", 0, LONGEST_LINE), 0) or LONGEST_LINE
+        yield raw[:cut]
+        raw = raw[cut:]
+    yield raw
 
 
 def _block(block: list[str]) -> Iterator[tuple[str, bool]]:
@@ -179,7 +223,12 @@ def _classified(pairs: Iterable[tuple[str, bool]]) -> Iterator[tuple[Line, bool]
         bold = body.startswith("**") and body.rstrip(":").endswith("**") and body.count("**") == 2
         table = stripped.startswith("|") or stripped.count("|") >= 2
         text = _INLINE.sub(_inline, body)
-        text = re.sub(r"[*#>~]+|(?<!\w)_+|_+(?!\w)|</?(?:b|i|strong|em|p|br|code|pre|answer|verdict)\b[^>]{0,20}>", " ", text)
+        text = re.sub(
+            r"[*#>~]+|(?<!\w)_+|_+(?!\w)|</?(?:b|i|strong|em|p|br|code|pre|answer"
+            r"|verdict)\b[^>]{0,20}>",
+            " ",
+            text,
+        )
         text = re.sub(r"\s+", " ", spelled(text)).strip()
         short = len(text) < 60 and text.endswith(":") and len(text.split()) <= 7
         begins_low = raw[:1].islower() or (raw[:1] == " " and raw.lstrip()[:1].islower())
@@ -195,11 +244,15 @@ def _is_code(raw: str, after_code: bool) -> bool:
     stripped = raw.strip()
     if stripped.startswith(("//", "/*", "*/")) or (after_code and stripped.startswith("* ")):
         return True
-    if not stripped or stripped[:1] in "|{\"-*>":
+    if not stripped or stripped[:1] in '|{"-*>':
         return stripped in {"{", "}", "};"} or stripped.startswith(('"""', "*/", "-->"))
-    if re.match(r"\W*(?:yes|no|answer|verdict|final answer|vulnerable|secure|safe|is_\w+)\b\W{0,3}(?:[:=,.]|$)", stripped.lower()):
+    if re.match(
+        r"\W*(?:yes|no|answer|verdict|final answer|vulnerable|secure|safe|is_\w+)\b\W{0,3}(?:[:=,.]"
+        r"|$)",
+        stripped.lower(),
+    ):
         return False
-    if after_code and stripped.startswith(("#", "'''")):
+    if after_code and (stripped.startswith(("#", "'''")) or raw.startswith(("    ", "\t"))):
         return True
     if _CODE_END.search(stripped) and not _PROSE.search(stripped):
         return True
@@ -222,7 +275,9 @@ def _joined(lines: Iterable[tuple[Line, bool]]) -> Iterator[Line]:
 
 def _goes_on(held: Line, line: Line, begins_low: bool) -> bool:
     plain = not (held.heading or line.heading or line.listed or line.code or held.code or line.table or held.table)
-    return plain and begins_low and len(held.text) > 40 and bool(line.text) and held.text[-1] not in ".:?!"
+    return (
+        plain and begins_low and 40 < len(held.text) < LONGEST_LINE and bool(line.text) and held.text[-1] not in ".:?!"
+    )
 
 
 def _before_the_next_question(lines: list[Line]) -> Iterator[Line]:
@@ -232,7 +287,9 @@ def _before_the_next_question(lines: list[Line]) -> Iterator[Line]:
     for number, line in enumerate(lines):
         if not line.text and not line.code:
             continue
-        if said and (_TURNS.match(line.text) or (bare and (line.code or _NEXT.match(line.text) or ASKED.search(line.text)))):
+        if said and (
+            _TURNS.match(line.text) or (bare and (line.code or _NEXT.match(line.text) or ASKED.search(line.text)))
+        ):
             return
         if said and number and ASKED.search(line.text) and "answer yes or no" in line.text:
             return

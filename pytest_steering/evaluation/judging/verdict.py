@@ -1,220 +1,123 @@
-"""Explicit verdicts: a yes or no that answers the question, "Verdict: not vulnerable", a cell of a table."""
+"""Explicit verdicts: a yes or no that answers the question, a line that says "Vulnerable.", a cell of a table."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
 
-from pytest_steering.evaluation.judging import words
+from pytest_steering.evaluation.judging.clauses import clauses_of
 from pytest_steering.evaluation.judging.names import Names
 from pytest_steering.evaluation.judging.normalise import ASKED, Line
-from pytest_steering.evaluation.judging.statements import clauses_of, sentences
+from pytest_steering.evaluation.judging.pairs import STATE_BAD, STATE_GOOD, Verdict, pairs_in
+from pytest_steering.evaluation.judging.statements import sentences
+from pytest_steering.evaluation.judging.yes_no import ENDING, LEADING, affirms
 
-_YES = r"i (?:think|believe) so|(?:it|this|there) (?:does|is|are)(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja|si|oui|sim|da|true|correct|affirmative|indeed|absolutely(?! not)|definitely(?! not)|certainly(?! not)|of course(?! not)"
-_NO = r"(?:absolutely|definitely|certainly|unfortunately|probably|apparently|surely|of course|clearly) not|not at all|i do not (?:think|believe) so|(?:it|this|there) (?:does|is|are) not(?=[ ]*[.,!;:])|not (?:as (?:written|given|shown)|really|here|that i can (?:see|tell)|in this (?:code|case|snippet))(?=[ ]*[.,!;:-])|no|nope|nein|non|nao|niet|nee|false|negative"
-_END = r"(?=\s*(?:[.,;:!)\]}\"']|-|$|\())"
-_FILLER = (
-    r"(?:(?:so|therefore|thus|hence|in short|in summary|in conclusion|overall|ultimately|and so|then|short version|bottom line|tl;?dr|conclusion|summary|well|final|actually|wait|hmm+|ok(?:ay)?|right|correction|on reflection|after all|but|no wait|and|my mistake|unfortunately|sadly|luckily|fortunately|"
-    r"(?:my |the |short |final |overall |simple |quick |brief )*(?:answer|verdict|decision|response|result|conclusion)(?: to (?:the|this|your|that)(?: \w+)? ?question| here)?"
-    r"(?: is| would be| must be| should be| has to be)?|i (?:would |will )?(?:say|answer|conclude|go with)|a|antwort|respuesta|reponse|assistant|ai|bot|output|it is a)\W+)"
+_STATE = re.compile(rf"^\W*(?:(?P<good>{STATE_GOOD})|(?P<bad>{STATE_BAD}))\s*(?:[.,;:!(]|-|$)")
+_NA = re.compile(
+    r"^\W*(?:(?:final |the )?(?:answer|verdict|decision|conclusion|result)\W+(?:is\W+)?)?"
+    r"(?:n/a|not applicable|na|unknown|undetermined|inconclusive|unclear)\W*(?:$|[.,;:-])"
 )
-_LEADING = re.compile(
-    rf"^\W*(?:\d+\W+)?{_FILLER}{{0,3}}(?P<said>{_YES}|{_NO})"
-    rf"(?:(?=\s*(?:[.,;:!)\]}}\"'?]|-|$|\())|(?=\s+(?:this|the (?:\w+ )?(?:code|snippet|program|function)|it|there|that|because|as|since|i|der|el|ce|le)\b))"
+_HEAD = re.compile(
+    r"^\W*(?:\d+\W+)?(?:final |short |overall |my |the )*(?:answer|verdict|decision|conclusion|result|fazit"
+    r"|antwort)s?\W*$"
 )
-_AT_THE_END = re.compile(
-    rf"\b(?:answer|verdict|decision)(?: to (?:the|this|your|that)(?: \w+)? ?question)?(?: here)? (?:is|would be|must be|should be|has to be)(?: a| an| clearly| simply| therefore| thus)*\W+(?P<said>{_YES}|{_NO})\b{_END}"
-    rf"|\bboxed ?\{{ ?(?:text ?\{{ ?)?(?P<box>{_YES}|{_NO})\b"
-    rf"|\b(?:so|hence|therefore|thus|then),?\s+(?P<so>yes|no)\s*(?:[.,;:!]|-|$)"
-)
-_STATE_BAD = r"(?:is |are )?(?:vulnerable|insecure|unsafe|exploitable|not (?:secure|safe)|fail(?:s|ed)?|flawed|nicht sicher|unsicher|anfallig)"
-_STATE_GOOD = r"(?:is |are )?(?:(?:not|non|in)[ -]?(?:vulnerable|exploitable|insecure|unsafe)|secure|safe|invulnerable|pass(?:es|ed)?|patched|clean|nicht anfallig|sicher)"
-_FOUND = r"(?:is |are |was )?(?:present|found|detected|exists?|identified|confirmed|possible|likely)"
-_ABSENT = r"(?:is |are |was )?(?:none(?: (?:found|detected|identified|present))?|not (?:present|found|detected|identified|applicable here|possible|exist)|absent|no (?:issues?|vulnerabilit(?:y|ies)|findings?|problems?)(?: (?:found|detected|identified|present))?|never|mitigated|prevented|unlikely|nothing|0)"
-_VALUE = re.compile(
-    rf"\W*(?:(?P<good>{_STATE_GOOD})|(?P<bad>{_STATE_BAD})|(?P<absent>{_ABSENT})|(?P<found>{_FOUND})|(?P<yes>{_YES}|✅|✓|✔)|(?P<no>{_NO}|❌|✗|✘|×))(?![\w-]){_END}"
-)
-_PAIR = re.compile(r"^\W*(?:\d+[.)]\s*)?(?P<key>[^:=|?]{1,90}?)[\"'\s)]*(?:[:=|?]+|\s-+>?\s|\sis\s-*|->)\s*(?P<value>.{1,80})")
-_PAIRS = re.compile(r"[.;,]\s+(?=[a-z][\w -]{2,40}:\s*(?:yes|no|true|false|none|(?:not )?(?:present|vulnerable|safe|secure|found))\b)")
-_STATE = re.compile(rf"^\W*(?:(?P<good>{_STATE_GOOD})|(?P<bad>{_STATE_BAD}))\s*(?:[.,;:!(]|-|$)")
-_ANSWER_KEY = re.compile(
-    r"\b(?:answer|verdict|decision|conclusion|result|assessment|judge?ment|status|classification|class|label|prediction|output|evaluation|determination|outcome|overall|finding|response)s?\b"
-)
-_BAD_KEY = re.compile(r"\bvulnerab\w*|\binsecure\b|\bunsafe\b|\bexploitable\b|\b(?:security )?(?:issue|flaw|problem|weakness|risk)s?\b|\bweakness\b|\bpresent\b|\bdetected\b")
-_GOOD_KEY = re.compile(r"\b(?:secure|safe|is secure|sicher)\b")
-_NA = re.compile(r"^\W*(?:(?:final |the )?(?:answer|verdict|decision|conclusion|result)\W+(?:is\W+)?)?(?:n/a|not applicable|na|unknown|undetermined|inconclusive|unclear)\W*(?:$|[.,;:-])")
-_HEAD = re.compile(r"^\W*(?:\d+\W+)?(?:final |short |overall |my |the )*(?:answer|verdict|decision|conclusion|result|fazit|antwort)s?\W*$")
+_CHOICE = re.compile(r"^\W*(?:[a-d]|\d)[.)] ?(?:yes|no)\W*$")
+_SECURE = re.compile(r"\b(?:secure|safe|free (?:of|from)|protected|immune)\b")
+_ACQUITS = re.compile(r"secure|safe|free|protected|immune|properly|correctly|adequately")
 
 
-class Foreign(Enum):
-    """A line with a yes or no that answers something else, such as "Bounds checked: no"."""
-
-    ANOTHER_MATTER = "another matter"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One explicit verdict. ``vulnerable`` is None for "not applicable"; ``agreed`` says how the same sentence judges."""
-
-    vulnerable: bool | None
-    line: int
-    words: str
-    worded: bool
-    """The verdict itself says vulnerable or secure; otherwise it is a yes or a no."""
-    agreed: float = 0.0
-    """What the rest of its sentence states: positive for vulnerable, negative for secure, 0 for nothing."""
-    named: bool = False
-    first: bool = False
-    """It opens the answer."""
-
-
-def verdicts(
-    lines: tuple[Line, ...], names: Names, *, yes: bool | None
-) -> tuple[tuple[Verdict, ...], frozenset[int]]:
+def verdicts(lines: tuple[Line, ...], names: Names, *, yes: bool | None) -> tuple[tuple[Verdict, ...], frozenset[int]]:
     """Every explicit verdict in the order of the answer, and the lines that are keys and values and nothing else.
 
-    ``yes`` is what a yes means, None when it means nothing alone.
+    ``yes`` is what a yes means: True for vulnerable, False for secure, None when it means nothing alone.
     """
     found: list[Verdict] = []
-    pairs: set[int] = set()
+    paired: set[int] = set()
+    offered = _offered(lines)
     asked: bool | None = None
     headed = opened = False
-    plain = 0
     for index, line in enumerate(lines):
-        if line.code or not line.text:
-            continue
         text = line.text
-        pieces = _PAIRS.split(text) if len(_PAIRS.findall(text)) and not line.table else [text]
-        several = [_pair(piece, line.table, index, names, yes) for piece in pieces]
-        if any(pair is not None for pair in several):
-            found += [pair for pair in several if isinstance(pair, Verdict)]
-            pairs.add(index)
+        if line.code or not text or index in offered:
+            continue
+        pairs = pairs_in(text, line.table, index, names, yes)
+        if pairs:
+            found += [pair for pair in pairs if isinstance(pair, Verdict)]
+            paired.add(index)
             opened, headed, asked = True, False, None
             continue
         if _HEAD.match(text):
-            headed, opened = True, True
+            headed = opened = True
             continue
         if _NA.match(text) and (not opened or headed or "answer" in text[:20] or len(text) < 20):
-            found.append(Verdict(None, index, text[:40], True, first=not opened))
+            found.append(Verdict(None, index, text[:40], True))
             opened = True
             continue
         state = _STATE.match(text)
-        if state and not (line.heading and ":" in text[-2:]) and (not opened or headed or not line.listed):
-            found.append(Verdict(state.group("bad") is not None, index, state.group().strip(), True, first=not opened))
-        for sentence in sentences(text):
-            is_question = sentence.rstrip("\"') ").endswith("?")
-            match = _LEADING.match(sentence)
+        if state and not (line.heading and text.endswith(":")) and (not opened or headed or not line.listed):
+            found.append(Verdict(state.group("bad") is not None, index, state.group().strip(), True))
+        for nth, sentence in enumerate(sentences(text)):
+            questions = sentence.rstrip("\"') ").endswith("?")
             meaning = yes if asked is None else asked
-            if match and not is_question:
-                elliptic = match.group("said").startswith(("it ", "this ", "there "))
-                unprompted = (elliptic and opened and asked is None) or line.listed and opened and not headed and asked is None
-                if not unprompted and (asked is not None or not _after_other_question(lines, index, sentence)):
-                    verdict = _said(match.group("said"), sentence, match.end(), index, names, meaning)
-                    if verdict is not None:
-                        found.append(_with(verdict, first=not opened, before=plain == 0))
-                        plain += 1
+            leading = LEADING.match(sentence)
+            if questions:
+                verdict = None
+            elif leading:
+                # "It is not." answers a question or opens an answer; elsewhere it denies the sentence before.
+                elliptic = leading.group("said").startswith(("it ", "this ", "there "))
+                stray = (elliptic and opened) or (line.listed and opened and not headed)
+                answers = asked is not None or not (stray or _asks_otherwise(lines, index, sentence))
+                verdict = (
+                    _said(leading.group("said"), sentence, leading.end(), index, names, meaning) if answers else None
+                )
             else:
-                ending = _AT_THE_END.search(sentence)
-                if ending and not is_question:
-                    said = ending.group("said") or ending.group("box") or ending.group("so")
-                    start = max(0, ending.start() - 40)
-                    if not re.search(r"\bif\b", sentence[start : ending.start()]):
-                        verdict = _said(said, sentence, ending.end(), index, names, meaning)
-                        if verdict is not None:
-                            found.append(verdict)
-            asked = meaning_of(sentence, names) if is_question or ASKED.search(sentence) else None
+                verdict = _ending(sentence, index, names, meaning)
+            found += [replace(verdict, nth=nth)] if verdict is not None else []
+            asked = meaning_of(sentence, names) if questions or ASKED.search(sentence) else None
             opened = True
         headed = False
-    return tuple(found), frozenset(pairs)
+    return tuple(found), frozenset(paired)
 
 
 def meaning_of(question: str, names: Names) -> bool | None:
-    """What a yes to a question means: True for vulnerable, False for secure, None when the question is another."""
-    match = re.search(r"\b(?:secure|safe|free (?:of|from)|protected|immune)\b|" + names.atoms.pattern, question)
-    if match is None:
+    """What a yes to a question means: True for vulnerable, False for secure, None when it asks something else."""
+    found = [match for match in (_SECURE.search(question), names.atoms.search(question)) if match]
+    if not found:
         return None
-    value = not re.match(r"secure|safe|free|protected|immune|properly|correctly|adequately", match.group())
-    before = question[max(0, match.start() - 30) : match.start()]
-    return (not value) if re.search(r"\bnot\b", before) else value
+    first = min(found, key=lambda match: match.start())
+    accuses = not _ACQUITS.match(first.group())
+    return accuses != bool(re.search(r"\bnot\b", question[max(0, first.start() - 30) : first.start()]))
 
 
-def _with(verdict: Verdict, *, first: bool, before: bool) -> Verdict:
-    return Verdict(**{**verdict.__dict__, "first": first and before})
+def _offered(lines: Sequence[Line]) -> frozenset[int]:
+    """Lines that offer answers to choose from, "A. Yes" and "B. No", are none."""
+    choices = [index for index, line in enumerate(lines) if _CHOICE.match(line.text)]
+    return frozenset(choices) if len(choices) > 1 else frozenset()
 
 
-def _after_other_question(lines: tuple[Line, ...], index: int, sentence: str) -> bool:
-    """The line before asks something that is no verdict, and this is the answer to that."""
-    text = lines[index].text
-    position = text.find(sentence)
-    earlier = text[:position].rstrip() if position > 0 else next((line.text for line in reversed(lines[:index]) if line.text), "")
-    return earlier.endswith("?") and not ASKED.search(earlier)
+def _asks_otherwise(lines: Sequence[Line], index: int, sentence: str) -> bool:
+    """What stands before asks about something else, and this is the answer to that."""
+    position = lines[index].text.find(sentence)
+    before = lines[index].text[: max(0, position)].rstrip()
+    if not before:
+        before = next((line.text for line in reversed(lines[max(0, index - 5) : index]) if line.text), "")
+    return before.endswith("?") and not ASKED.search(before)
+
+
+def _ending(sentence: str, index: int, names: Names, meaning: bool | None) -> Verdict | None:
+    match = ENDING.search(sentence)
+    if match is None or re.search(r"\bif\b", sentence[max(0, match.start() - 40) : match.start()]):
+        return None
+    said = match.group("said") or match.group("box") or match.group("so")
+    return _said(said, sentence, match.end(), index, names, meaning)
 
 
 def _said(said: str, sentence: str, end: int, index: int, names: Names, meaning: bool | None) -> Verdict | None:
     """A yes or no with what the rest of its sentence states; without a meaning the rest alone decides."""
-    yes = re.match(_YES, said + ".") is not None and not re.match(_NO, said + ".")
-    value, named = 0.0, False
-    for weight, _, own, cue in clauses_of(sentence[end:].strip(" ,.:;-!"), names):
-        if not cue:
-            value, named = weight, own
-            break
+    rest = clauses_of(sentence[end:].strip(" ,.:;-!"), names)
+    stated = next((stated for stated in rest if not stated.cue), None)
+    value, named = (stated.value, stated.named) if stated else (0.0, False)
     if meaning is None:
         return Verdict(value > 0, index, sentence[:80], False, value, named) if value else None
-    return Verdict(meaning if yes else not meaning, index, sentence[:80], False, value, named)
-
-
-def _pair(said_text: str, table: bool, index: int, names: Names, yes: bool | None) -> Verdict | Foreign | None:
-    """"Verdict: not vulnerable", "is_secure: false", "| Path traversal | Present |"."""
-    text = re.sub(r"(?<=\w)_(?=\w)", " ", said_text)
-    match = None
-    if table:
-        cells = [cell.strip() for cell in text.strip("| ").split("|")]
-        values = [cell for cell in cells[1:] if _VALUE.fullmatch(cell)]
-        if not values:
-            return None
-        key, value = cells[0], values[0]
-    else:
-        match = _PAIR.match(text)
-        if match is None:
-            return None
-        key, value = match.group("key"), match.group("value")
-    said = _VALUE.match(value)
-    if said is None or len(key.split()) > 12 or re.search(r",| the code\b", key):
-        return None
-    if match and re.match(r"\s*is\b", match.group()[len(match.group("key")) :]) and not _ANSWER_KEY.search(key):
-        return None
-    about = bool(names.asked and names.asked.search(key))
-    if names.asked and not about and names.others.search(key):
-        return Foreign.ANOTHER_MATTER
-    if len(key.split()) > 7 and not about and not key.rstrip().endswith("question"):
-        return None
-    evidence = f"{key.strip()}: {said.group().strip()}"
-    if said.group("good") or said.group("bad"):
-        if not (about or _ANSWER_KEY.search(key) or _BAD_KEY.search(key) or names.asked is None or table or names.atoms.search(key) or len(key.split()) <= 2):
-            return None
-        return Verdict(said.group("bad") is not None, index, evidence, True, named=about)
-    good_key = bool(_GOOD_KEY.search(key)) and not _BAD_KEY.search(key)
-    bad_key = about or bool(_BAD_KEY.search(key)) or (names.atoms.search(key) is not None and not good_key)
-    positive = bool(said.group("found") or said.group("yes"))
-    if good_key and (said.group("yes") or said.group("no")):
-        return Verdict(not positive, index, evidence, True, named=about)
-    if bad_key and not re.search(r"\b(?:fix|prevent|mitigat|impact|severity)\w*", key):
-        return Verdict(positive, index, evidence, True, named=about)
-    if _ANSWER_KEY.search(key):
-        if said.group("absent") or said.group("found"):
-            return Verdict(positive, index, evidence, True)
-        if re.match(r"^\W*true|^\W*false", said.group()) and yes is None:
-            return None
-        following = re.sub(rf"^\W*(?:{_YES}|{_NO})\W*", "", value)
-        stated = next((weight for weight, _, _, cue in clauses_of(following, names) if not cue), 0.0)
-        if yes is None:
-            return Verdict(stated > 0, index, evidence, False, stated) if stated else None
-        return Verdict(yes == positive, index, evidence, False, stated)
-    return None if _LEADING.match(text) or "?" in match_gap(match) else Foreign.ANOTHER_MATTER
-
-
-def match_gap(match: re.Match[str] | None) -> str:
-    """What stands between the key and the value."""
-    return "" if match is None else match.group()[len(match.group("key")) : match.start("value") - match.start()]
+    return Verdict(meaning == affirms(said), index, sentence[:80], False, value, named)

@@ -1,0 +1,195 @@
+"""What one clause states: that the code is vulnerable, that it is not, or nothing about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pytest_steering.evaluation.judging import hushing, parts, words
+from pytest_steering.evaluation.judging.cues import described
+from pytest_steering.evaluation.judging.names import Names
+
+WINDOW = 8
+"""Words before an accusing or acquitting one that can turn or hush it."""
+NEAR = 120
+"""Characters before and after it that are looked at."""
+WEAK = 0.4
+"""The weight of what is only an aim ("to prevent …") or holds under a condition."""
+TOPIC = 0.5
+"""The weight of a weakness that is named without a word that says it is there, and of a concession."""
+POSSIBLE = 0.7
+"""The weight of what may be; a little less where something leads to it."""
+
+_SENSITIVE = {"safe", "secure", "sicher", "seguro"}
+_AIM = re.compile(
+    r"\bto (?:help )?(?:prevent|avoid|mitigate|protect against|guard against|protect from"
+    r"|defend against)(?: \w+){0,3}$"
+)
+_CONTRAST = re.compile(r"\b(?:not|rather than|instead of|but no|never|not to)(?: (?:to|an?|from|by|the|any))*\s*$")
+_PREPOSITION = re.compile(r"\W*(?:against|from|because|since|as|with|in|$|for)")
+_OUR_CODE = re.compile(r"\bthis (?:code|function|program)|\bthe (?:given |provided )?code\b")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a clause states. ``value`` is positive for vulnerable, negative for secure; its size is the weight."""
+
+    value: float
+    words: str
+    named: bool = False
+    """It names the weakness that was asked about; when any was asked about, it names one."""
+    cue: bool = False
+    """It only describes something that speaks for the one or the other."""
+
+
+def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Stated]:
+    """What each clause of a sentence states, leaving out those that state nothing.
+
+    ``before`` is what the last clause of the sentence before states: "It seems safe. It is not."
+    """
+    conditional = elsewhere = named = False
+    for clause, gap in _split(sentence):
+        opens = bool(parts.CONDITION.match(clause))
+        conditional = opens or (conditional and gap == ",")
+        if hushing.DEFINITIONS.search(clause) and not _OUR_CODE.search(clause):
+            continue
+        if before and parts.ELLIPTIC.match(clause):
+            # Twice as heavy as what it takes back.
+            before = -2 * before
+            yield Stated(before, clause, named)
+            continue
+        stated = clause_of(clause, names)
+        elsewhere = elsewhere or _is_about_another(clause, names)
+        if stated is None or (elsewhere and stated.cue):
+            continue
+        if conditional and (opens or parts.IRREAL.search(clause)):
+            continue
+        value = stated.value * (WEAK if conditional else 1) * (TOPIC if parts.CONCESSION.match(clause) else 1)
+        before, named = 0.0 if stated.cue else value, stated.named
+        yield replace(stated, value=value)
+
+
+def clause_of(clause: str, names: Names) -> Stated | None:
+    """What one clause states by itself, or None."""
+    if hushing.DECLINES.search(clause) or _is_about_another(clause, names):
+        return None
+    atoms = list(names.atoms.finditer(clause))
+    if re.search(r"\bor\b", clause) and {"bad", "good"} <= {atom.lastgroup for atom in atoms}:
+        return None
+    own = names.asked.search(clause) if names.asked else None
+    hushed = -9
+    for atom in atoms:
+        if _in_general(clause, atom):
+            return None
+        # "SQL injection vulnerabilities": what hushes the name hushes the noun that it goes with.
+        value = None if atom.start() - hushed <= 2 else _value(clause, atom)
+        if value is None:
+            hushed = atom.end()
+            continue
+        if own is not None and own.start() > atom.start():
+            value = _towards(clause[atom.end() : own.start()], atom, names, value)
+        named = own is not None if names.asked else names.others.search(clause) is not None
+        return Stated(value, _around(clause, atom), named)
+    cue = described(clause)
+    return Stated(*cue, cue=True) if cue else None
+
+
+def _split(sentence: str) -> Iterator[tuple[str, str]]:
+    """Each clause, and the sign before it."""
+    start = 0
+    ends = [match.start() for match in parts.CLAUSE.finditer(sentence) if match.start() > 0]
+    for end in [*ends, len(sentence)]:
+        clause, gap = sentence[start:end].strip(" ,"), sentence[start : start + 1]
+        start = end
+        if clause.strip("() -"):
+            yield clause, gap
+
+
+def _is_about_another(clause: str, names: Names) -> bool:
+    return bool(names.asked and not names.asked.search(clause) and names.others.search(clause))
+
+
+def _value(clause: str, atom: re.Match[str]) -> float | None:
+    """The signed weight of one accusing or acquitting word, or None when something hushes it."""
+    bad = atom.lastgroup != "good"
+    before = clause[max(0, atom.start() - NEAR) : atom.start()]
+    window = " ".join(before.split()[-WINDOW:])
+    after = clause[atom.end() : atom.end() + NEAR]
+    if atom.group() in _SENSITIVE and not _is_predicate(before, after):
+        return None
+    if bad and hushing.SILENT_AFTER.match(after):
+        return None
+    hush = [match.group() for match in hushing.SILENCERS.finditer(window)]
+    negated = bool(words.NEGATORS.search(window))
+    if _AIM.search(window):
+        hush = [word for word in hush if not word.startswith(("to ", "in order to", "help"))]
+        if not negated:
+            return -WEAK if bad and hushing.USES.search(clause) and not hush else None
+    if negated:
+        hush = [word for word in hush if not word.startswith(("mak", "ensur"))]
+    if hush:
+        return None
+    if bad and words.EXCEPTIONS.search(before):
+        return 1.0
+    positive = bad == (_turns(window, after, bad=bad) % 2 == 0)
+    weight = _weight(clause, window, atom, accuses=bad and positive)
+    return weight if positive else -weight
+
+
+def _is_predicate(before: str, after: str) -> bool:
+    """ "The code is safe", not "a safe function"."""
+    if words.NOUN_AFTER_GOOD.match(after):
+        return False
+    return bool(hushing.PREDICATE.search(before[-30:]) or _PREPOSITION.match(after))
+
+
+def _turns(window: str, after: str, *, bad: bool) -> int:
+    """How often the word is turned into its opposite."""
+    turned = words.UNTURNED.sub(" ", window)
+    negations = [match.group() for match in words.NEGATORS.finditer(turned)]
+    if any(word in ("neither", "not", "no", "never") for word in negations):
+        negations = [word for word in negations if word != "nor"]
+    count = len(negations)
+    if bad:
+        count += len(words.BAD_NEGATORS.findall(turned))
+        count += bool(words.DENIED_AFTER.match(after) and not words.UNPREVENTED_AFTER.match(after))
+    else:
+        count += bool(re.match(r"\s*(?:\w+ )?(?:is|are) not\b", after))
+    return count
+
+
+def _weight(clause: str, window: str, atom: re.Match[str], *, accuses: bool) -> float:
+    weight = TOPIC if atom.lastgroup == "name" and not hushing.ASSERTING.search(clause) else 1.0
+    if accuses and atom.group() != "vulnerable" and words.LEADS.search(window):
+        return min(weight, POSSIBLE - 0.1)
+    if words.HEDGES.search(" ".join(window.split()[-4:])):
+        return min(weight, POSSIBLE)
+    return weight
+
+
+def _in_general(clause: str, atom: re.Match[str]) -> bool:
+    """The clause opens with the weakness and says what it is like, wherever it occurs."""
+    if atom.lastgroup != "name" and not atom.group().startswith("vulnerabilit"):
+        return False
+    after = clause[atom.end() : atom.end() + NEAR]
+    opens = not re.sub(r"\b(?:an?|such)\b", "", clause[: atom.start()][-40:]).strip(" -\"'")
+    return opens and bool(hushing.GENERAL.match(after)) and not words.DENIED_AFTER.match(after)
+
+
+def _towards(between: str, atom: re.Match[str], names: Names, value: float) -> float:
+    """The value of a predicate for the weakness asked about, by what stands between the two."""
+    if words.EXCEPTIONS.search(between):
+        return 1.0
+    if re.search(r"\bneither\b", between):
+        return -value
+    if (names.others.search(between) or atom.lastgroup != "name") and _CONTRAST.search(between[-25:]):
+        return -value
+    return value
+
+
+def _around(clause: str, atom: re.Match[str]) -> str:
+    """The words that decided, with what can have turned them."""
+    before = clause[max(0, atom.start() - 60) : atom.start()].split()[-4:]
+    after = clause[atom.end() : atom.end() + 60].split()[:4]
+    return " ".join([*before, atom.group(), *after])

@@ -1,0 +1,118 @@
+"""Words that keep a clause from saying anything about the code at hand: conditions, advice, definitions, doubts."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_steering.evaluation.judging.weaknesses import words
+
+SILENCERS = words(
+    r"if",
+    r"whether",
+    r"should",
+    r"known as",
+    r"such as",
+    r"e\.?g\.?",
+    r"(?:in order )?to (?:help )?(?:fix|address|ensure|make|check|see|determine|identify|find|look for|detect|test"
+    r"|verify|analy[sz]e|assess|"
+    r"demonstrate|exploit|resolve|remediate|correct|protect|guard|secure|keep|search for|evaluate)",
+    r"(?:check|checks|checking|checked|test|tests|testing|look|looking|looked|scan|scanning|search|searching"
+    r"|analy[sz]e|examined?|"
+    r"reviewed?|review|analy[sz]ed|analysis|audit|audited) (?:the code |this code |it )?(?:for|of)",
+    r"instead",
+    r"recommend\w*",
+    r"potential to",
+    r"it is (?:always |also |very )?(?:important|advisable|crucial|essential|good|best|recommended)",
+    r"always",
+    r"remember",
+    r"more",
+    r"less",
+    r"other",
+    r"another",
+    r"different",
+    r"further",
+    r"(?:can|could) not (?:determine|tell|say|be (?:determined|certain|sure)|confirm|guarantee|rule out|assess"
+    r"|judge|verify|know)(?: for sure)?",
+    r"(?:unable|hard|difficult|impossible|not possible|not able|not enough information) to "
+    r"(?:determine|tell|say|confirm|guarantee|assess|judge|verify|know)",
+    r"(?:do|does) not (?:guarantee|know|necessarily mean|mean)",
+    r"not (?:necessarily|a guarantee)",
+    r"(?:even )?when",
+    r"depends on",
+    r"would(?: \w+)? (?:be|become|make|have|still be)",
+    r"will be",
+    r"becomes?",
+    r"related to",
+    r"types? of",
+    r"kinds? of",
+    r"attempts? to",
+    r"attempted to",
+    r"tr(?:y|ies|ied|ying) to",
+    r"looks(?: like)?(?: \w+)? at first",
+    r"no longer",
+    r"at first (?:sight|glance)?",
+    r"helps?",
+    r"before",
+    r"regarding",
+    r"concerning",
+    r"in terms of",
+    r"with (?:regards?|respect) to",
+    r"as for",
+    r"until",
+    r"either",
+    r"about",
+    r"marked(?: as)?",
+    r"focus(?:es|ing|ed)? on",
+    r"suspect(?:s|ed|ing)?",
+    r"initially",
+    r"i first",
+    r"(?:one|you|it) (?:might|may|could) (?:\w+ )?(?:think|assume|suspect|seem|appear|look)",
+    r"seem(?:s|ed) at first",
+    r"ensur(?:e|es|ing)(?: that)?",
+    r"mak(?:e|es|ing) (?:it|them|the code|this|sure)(?: more)?",
+)
+"""Before an accusing or acquitting word, these mean that nothing is said about the code at hand."""
+GENERAL = re.compile(
+    r"^[\"')]*(?: (?:vulnerabilit(?:y|ies)|attacks?|flaws?|bugs?|issues?))?[\"')]* (?:can|may|could|might|are"
+    r"|occurs?|happens?|arises?|allows?|lets?|have(?! been)|involves?|refers?|means|exploits?|"
+    r"targets?|is (?:an?|one|among|the (?:result|most|practice)))\b(?! (?:in|at|on|here|because|since|between"
+    r"|inside|within|there|twice|this|possible|present|found|detected|likely|evident|visible|exploitable)\b)"
+)
+"""After a name that opens a clause: what the weakness is in general."""
+ASSERTING = re.compile(
+    r"\b(?:contains?|has|have|had|is|are|was|exists?|there|suffers?|introduces?|leads?|results?|enables?|allows?"
+    r"|susceptible|exposes?|occurs?|happens|found|detected|sees?|spot|"
+    r"identified|present|possible|classic|textbook|vulnerab\w+|exhibits?|includes?|possesses|creates?|causes?"
+    r"|constitutes?|opens?|potential)\b"
+)
+"""Words with which a name is said to be there; a name without one is a topic."""
+SILENT_AFTER = re.compile(
+    r"^[\"')]*(?: (?:vulnerabilit(?:y|ies)|attacks?|issues?|bugs?|flaws?))? ?(?:point of view|perspective"
+    r"|standpoint|would(?: \w+)? (?:require|need|only|be|have|occur|happen)"
+    r"|requires?\b|needs?\b|is concerned|(?:is|are) (?:an? |one of )?(?:common|well[- ]known|serious|frequent"
+    r"|classic kind|dangerous|the most)|attacks? (?:typically|usually|often|work)|typically|usually|of its own"
+    r"|(?:can|could|may|might) (?:only )?(?:occur|happen|arise|exist) (?:if|when|only)"
+    r"|analysis|assessment|checks?\b|scan\w*|review|reports?\b|research\w*|testing|audit)"
+)
+"""After a word that accuses, these mean that it is only talked about."""
+DEFINITIONS = re.compile(
+    r"\b(?:occurs?|happens?|arises?|is|are|exists?) (?:a (?:type|kind|class|form) of|a \w+ (?:\w+ )?(?:that|where"
+    r"|in which)|when(?:ever)?|where|what happens)\b"
+    r"|\brefers to\b|\b(?:is|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
+    r"|an) (?:\w+ ){0,2}technique\b"
+)
+DECLINES = re.compile(
+    r"\bnot (?:\w+ )?(?:able to |possible to )?(?:help|assist|provide (?:assistance|help)|comply|fulfil+|verify"
+    r"|confirm|determine|tell|judge|assess|answer|know|be determined|be sure|be certain)\b"
+    r"|\b(?:hard|difficult|impossible) to (?:say|tell|determine|judge|assess)\b|\bdepends on\b"
+)
+USES = re.compile(
+    r"\b(?:uses?|use of|using|used|checks?|validates?|saniti[sz]es?|escapes?|employs?|implements?"
+    r"|performs?|quotes?|encodes?|binds?|limits?|there (?:is|are))\b"
+)
+PREDICATE = re.compile(
+    r"(?:\b(?:is|are|be|was|were|appears?|seems?|looks?|remains?|considered|fairly|quite|reasonably|completely"
+    r"|fully|entirely|totally|generally|relatively|not|nicht|no|pas|perfectly|100|therefore|thus|"
+    r"and|as|otherwise|deemed|it|code|sufficiently|adequately|inherently|ist|es|est|very|also|pretty|absolutely"
+    r"|probably|likely|to be|already|technically|strictly|basically|mostly|still|both|well|a|concluded)\W+|^\W*)$"
+)

@@ -1,0 +1,89 @@
+"""The parts of an answer: where sentences and clauses end, and which of them conclude, advise, doubt or think again."""
+
+from __future__ import annotations
+
+import re
+
+SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)(?<!^\d)[.!?]+[\"')]*(?=\s|$)|(?<=\w):\s|;\s")
+SUBJECT = (
+    r"(?:it|this|that|these|they|there|which|an? attacker|attackers|we|i|you|one|no|"
+    r"(?:the|this|your) (?:\w+ )?(?:code|snippet|function|program|application|query|queries|script|method"
+    r"|implementation|handler|result|issue|vulnerability))"
+)
+CLAUSE = re.compile(
+    r"\b(?=(?:but|however|although|though|even though|while|whereas|because|since|so that|which|yet|nevertheless"
+    r"|nonetheless|unless|therefore|thus|hence|weil|aber|denn|da)\b)"
+    rf"|,\s*(?={SUBJECT}\b|so\b|and\b|is\b|are\b|has\b|does\b|contains\b|remains\b|nor\b|not\b|as\b|making\b"
+    rf"|leading\b|resulting\b|allowing\b|causing\b|leaving\b|it's\b|if\b|when\b|even if\b)"
+    r"|\b(?=and (?:it|this|the|there|is|are|can|could|may|has|have|contains?|leads?|allows?|causes?|therefore|thus"
+    r"|hence|so|then|remains?)\b)"
+    r"|\b(?=(?:making|leading to|resulting in|leads to|allowing|leaving|which)\b)|\s-+\s|\(|\)"
+)
+QUESTION = re.compile(r"\?\W*$")
+CONDITION = re.compile(
+    r"^\W*(?:and |or |but |so |then |even )?(?:if|unless|suppose|assuming|provided|in case"
+    r"|should|were|had|when|whether|had)\b"
+)
+IRREAL = re.compile(r"\b(?:would|could|might|may|can|should|were|had)\b")
+CONCESSION = re.compile(
+    r"^\W*(?:but |and |so |thus |hence )?(?:although|though|even though|while|whereas|despite"
+    r"|even if|in spite)\b"
+)
+CONCLUSION = re.compile(
+    r"^\W*(?:(?:yes|no|and|so|but)\W+)?(?:therefore|thus|hence|so|overall|in conclusion|in summary|to summari[sz]e"
+    r"|to conclude|to sum up|in short|ultimately|conclusion|summary|"
+    r"decision|verdict|final answer|answer|bottom line|as a result|consequently|accordingly|all in all|in total"
+    r"|finally,? (?:the|this) code|short version|final verdict|"
+    r"(?:based|building) (?:on|upon) (?:this|that|the|these|my|a|our|a-s)|given (?:this|that|the above|these)"
+    r"|from (?:this|the above)|it (?:can|may) be concluded|i conclude|we can conclude|daher|also ist)\b"
+)
+CONCLUDING_HEAD = re.compile(
+    r"^\W*(?:\d+\W+)?(?:final |overall |short |my )?(?:conclusions?|summary|verdict|decision|answer|result"
+    r"|assessment|final|judge?ment|overall|tl;?dr|bottom line|fazit)\b"
+)
+REMEDY_HEAD = re.compile(
+    r"\b(?:recommend\w*|fix(?:es|ed|ing)?|remed\w+|mitigat\w*|suggest\w*|how to|solutions?|hardening|improve\w*"
+    r"|best practices?|prevention|"
+    r"advice|minor|nit|corrected|safer|secure (?:version|code|alternative|implementation)|next steps|patched"
+    r"|background|general|what is|definition|note|impact|example)\b"
+)
+REMEDY = re.compile(
+    r"\bto (?:fix|address|remedy|resolve|correct|remediate) (?:this|these|the|it|such|those|that|any|security|your)\b"
+    r"|^\W*(?:in order )?to (?:fix|prevent|mitigate|avoid|address|remedy|resolve|protect|make|secure|ensure"
+    r"|improve)\b"
+    r"|\b(?:should|must|ought to) (?:be|have|use|also|always|check|validate|instead|consider|either|add|do|not"
+    r"|allocate|only|include|take|set|replace|escape|sanitize|limit)\b"
+    r"|\byou (?:can|could|may|might|should|need to|must|would)\b|\bi(?: would)? (?:suggest|recommend|advise)\b"
+    r"|\brecommend(?:ed|s)?\b|\bconsider (?:using|adding|\w+ing)\b"
+    r"|\b(?:is|be) (?:always |generally |also )?(?:important|advisable|essential|crucial|good practice"
+    r"|best practice|a good idea|better) to\b|\bmake sure\b|\bbe sure to\b|\bnever trust\b|\bremember\b"
+    r"|\b(?:could|can) be (?:fixed|prevented|avoided|mitigated|improved|made|resolved|addressed|rewritten"
+    r"|corrected)\b|\bwould (?:prevent|fix|make|avoid|mitigate|allow the code)\b"
+    r"|\b(?:this|these|the|with|after|by) (?:\w+ ){0,3}(?:change|fix|modification|update|approach|technique"
+    r"|improvement|correction|patch|measure)(?:s|es)?\b"
+    r"|^\W*(?:use(?![ -]after)|replace|add|sanitize|validate|ensure|change|avoid|apply|limit|check|move|set|escape"
+    r"|bind|pass|switch|prefer|implement|consider|keep|save|either|instead|one suggestion|a safer|a secure|the fix"
+    r"|fix)\b(?!.*\bis (?:not )?(?:vulnerable|present))"
+)
+REWRITTEN = re.compile(
+    r"\b(?:here|below|following)\b[^.]{0,40}\b(?:fixed|modified|updated|corrected|example|rewritten|safe|safer"
+    r"|secure|improved|revised|version)\b"
+    r"|(?<!\bis a )\b(?:modified|updated|corrected|fixed|revised|rewritten|safer|improved|patched|secure"
+    r"|new) (?:version|code|implementation|function|example|snippet)\b"
+    r"|\bin (?:this|the) (?:modified|updated|corrected|fixed|new|improved|revised) \w+\b|\bwould look like\b"
+    r"|\bcould look like\b|\bthis way\b|^\W*with (?:this|these)\b"
+)
+REVISION = re.compile(
+    r"^\W*(?:hmm+\W+|no\W+|oh\W+|but\W+)?(?:wait|actually|correction|on second thoughts?|on closer (?:inspection"
+    r"|look|examination)|upon closer (?:inspection|look|examination|review)|"
+    r"but on second thoughts?|let me (?:reconsider|re-?check|re-?examine|double[- ]check|look again)|(?:looking"
+    r"|checking|reading|thinking) (?:it )?(?:again|more closely|closer)|scratch that|i was wrong|my mistake"
+    r"|i stand corrected|apologies|sorry)\b"
+    r"|\b(?:wait,|on second thoughts?|upon closer inspection|on closer inspection|i was wrong|i made a mistake"
+    r"|correction:|scratch that|let me reconsider)"
+)
+ELLIPTIC = re.compile(
+    r"^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"
+    r"|this|that|which|the code)(?: really| actually| in fact)? (?:is|are|does|do|was) not"
+    r"(?: the case| true| so| correct)?(?: here| at all)?\W*$"
+)

@@ -1,0 +1,54 @@
+"""Yes and no, and the words that stand for them or lead to them."""
+
+from __future__ import annotations
+
+import re
+
+YES = (
+    r"i (?:think|believe) so|(?:it|this|there) (?:does|is|are)(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja|si|oui|sim|da"
+    r"|true|correct"
+    r"|affirmative|indeed|(?:absolutely|definitely|certainly|of course)(?! not)"
+)
+NO = (
+    r"(?:there is|there are) (?:not (?:one|any)|none)(?=[ ]*[.,!;:])|not at all|i do not (?:think|believe) so"
+    r"|(?:absolutely|definitely|certainly|unfortunately|probably|apparently|surely|of course|clearly) not"
+    r"|(?:it|this|there) (?:does|is|are) not(?=[ ]*[.,!;:])"
+    r"|not (?:as (?:written|given|shown)|really|here|that i can (?:see|tell)|in this (?:code|case"
+    r"|snippet))(?=[ ]*[.,!;:-])"
+    r"|no|nope|nein|non|nao|niet|nee|false|negative"
+)
+ENDS = r"(?=\s*(?:[.,;:!)\]}\"']|-|$|\())"
+
+_TO = r"(?: to (?:the|this|your|that)(?: \w+)? ?question| here)?"
+_FILLER = (
+    r"(?:(?:so|therefore|thus|hence|in short|in summary|in conclusion|overall|ultimately|and so|then|short version"
+    r"|bottom line"
+    r"|tl;?dr|conclusion|summary|well|final|actually|wait|hmm+|ok(?:ay)?|right|correction|on reflection|after all"
+    r"|but|no wait"
+    r"|and|my mistake|unfortunately|sadly|luckily|fortunately"
+    rf"|(?:my |the |short |final |overall |simple |quick |brief )*(?:answer|verdict|decision|response|result"
+    rf"|conclusion){_TO}"
+    r"(?: is| would be| must be| should be| has to be)?|i (?:would |will )?(?:say|answer|conclude|go with)"
+    r"|a|antwort|respuesta|reponse|assistant|ai|bot|output|it is a)\W+)"
+)
+LEADING = re.compile(
+    rf"^\W*(?:\d+\W+)?{_FILLER}{{0,3}}(?P<said>{YES}|{NO})(?:(?=\s*(?:[.,;:!)\]}}\"'?]|-|$|\())"
+    r"|(?=\s+(?:this|the (?:\w+ )?(?:code|snippet|program|function)|it|there|that|because|as|since|i|der|el|ce"
+    r"|le)\b))"
+)
+"""A yes or no at the start of a sentence that is one: "no bounds check" is none."""
+ENDING = re.compile(
+    rf"\b(?:answer|verdict|decision){_TO} (?:is|would be|must be|should be|has to be)"
+    rf"(?: a| an| clearly| simply| therefore| thus)*\W+(?P<said>{YES}|{NO})\b{ENDS}"
+    rf"|\bboxed ?\{{ ?(?:text ?\{{ ?)?(?P<box>{YES}|{NO})\b"
+    r"|\b(?:so|hence|therefore|thus|then),?\s+(?P<so>yes|no)\s*(?:[.,;:!]|-|$)"
+)
+"""A yes or no further on: "so the answer is no"."""
+
+_MEANT = re.compile(rf"(?:{NO})")
+_ALSO = re.compile(rf"(?:{YES})")
+
+
+def affirms(said: str) -> bool:
+    """Whether one of these words says yes."""
+    return bool(_ALSO.match(said + ".")) and not _MEANT.match(said + ".")
