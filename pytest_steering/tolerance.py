@@ -55,17 +55,24 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     """Allowed relative error of the dose, measured by projection on ``delta`` of shape ``(hidden_size,)``.
 
     Rounding averages out over the elements that carry the delta, so a dose that is one percent off shows even in
-    bfloat16; in a one-hot vector it averages over nothing. Where the numbers involved (``magnitude``) dwarf the delta,
+    bfloat16; in a one-hot vector it averages over nothing, and in a constant one hardly: to the coarse numbers of a
+    residual stream equal elements are all rounded the same way. Where the numbers involved (``magnitude``) dwarf the delta,
     it is absorbed instead: then one unit in the last place of them.
     """
     eps = torch.finfo(dtype).eps
     squares = float(delta.square().sum())
-    carrying = squares**2 / float(delta.pow(4).sum()) if squares else 1.0
+    carrying = squares**2 / float(_alike(delta).square().sum()) if squares else 1.0
     # Each element's rounding error counts as much as the element does in the projection.
     absorbed = float((ulp(magnitude, dtype) * delta.abs()).sum(-1).amax()) / squares if squares else math.inf
     # The projection itself is computed in double precision.
     averaged = max(_DOSE_EPS * eps / math.sqrt(carrying), 1e-12)
     return averaged if absorbed <= 4 * eps else max(absorbed, averaged)
+
+
+def _alike(delta: Tensor) -> Tensor:
+    """The sum of squares of the elements of each size."""
+    sizes, number = delta.double().abs().unique(return_inverse=True)
+    return torch.zeros_like(sizes).index_add(0, number.flatten(), delta.double().square().flatten())
 
 
 def furthest(left: Tensor, right: Tensor) -> float:

@@ -43,6 +43,13 @@ def test_one_bit_of_the_vector_is_rounding_however_few_elements_carry_it() -> No
     verdicts.arrives(plain + one_bit_more, plain, vector, 1.0, ASKED, where="")
 
 
+def test_equal_elements_are_rounded_alike() -> None:
+    plain, _ = states(torch.bfloat16, width=6144)
+    for size in torch.linspace(0.4, 0.9, 40).tolist():
+        constant = torch.full((6144,), size)
+        verdicts.arrives(plain + constant.to(torch.bfloat16), plain, constant, 1.0, ASKED, where="")
+
+
 def test_what_bfloat16_absorbs_is_no_fault() -> None:
     plain = torch.full((2, 4, 64), 200.0, dtype=torch.bfloat16)
     vector = torch.full((64,), 0.3)
