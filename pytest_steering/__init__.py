@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_steering.architecture import Architecture, detect_architecture
     from pytest_steering.capability import Capability
     from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError, TargetError
+    from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
     from pytest_steering.plan import Positions, SteeringPlan
     from pytest_steering.target import Target, load_target
 
@@ -29,6 +30,8 @@ _HOMES = {
     "SteeringPlan": "plan",
     "Target": "target",
     "TargetError": "errors",
+    "UniversalSteeringConfig": "evaluation.config",
+    "UniversalSteeringExperiment": "evaluation.experiment",
     "detect_architecture": "architecture",
     "load_target": "target",
 }
@@ -45,6 +48,8 @@ __all__ = [
     "SteeringPlan",
     "Target",
     "TargetError",
+    "UniversalSteeringConfig",
+    "UniversalSteeringExperiment",
     "detect_architecture",
     "load_target",
 ]

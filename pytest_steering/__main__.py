@@ -1,4 +1,4 @@
-"""``python -m pytest_steering`` prints what the suite requires, and what it found in every architecture."""
+"""``python -m pytest_steering`` prints what the suite requires and what it found, and runs a steering experiment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_steering.evaluation import command as experiment
 from pytest_steering.kills.matrix import read_kept, read_kills, write_kept
 from pytest_steering.kills.table import table as kill_table
 from pytest_steering.libraries.kept import read_findings
@@ -52,10 +53,17 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
+    experiment.add_arguments(
+        commands.add_parser(
+            "experiment", help="Train steering vectors on a model and measure what they do to its answers"
+        )
+    )
     options = parser.parse_args()
     if options.command == "requirements":
         _say(table())
         return 0
+    if options.command == "experiment":
+        return experiment.run(options, _say)
     try:
         if options.command in _KEPT:
             return _show(_KEPT[options.command], options.reports, write=options.write)

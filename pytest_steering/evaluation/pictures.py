@@ -121,7 +121,7 @@ def layers(summary: Summary) -> Figure:
     together = [layer for layer in found if layer in summary.layers]
     others = [layer for layer in found if layer not in summary.layers]
     for chosen, colour, label in (
-        (together, TARGET, "steered together elsewhere"),
+        (together, TARGET, f"steering layers {_range(together)}"),
         (others, "#999999", "other layers"),
     ):
         if chosen:
@@ -138,7 +138,7 @@ def layers(summary: Summary) -> Figure:
 
 
 def weaknesses(summary: Summary) -> Figure:
-    """The answer's shift per weakness at the tested dose beside random directions, and pair accuracy before and after."""
+    """The answer's shift per weakness at the tested dose beside random directions; pair accuracy before, after."""
     dose = summary.config.test_dose
     groups = [*summary.cwes, summary.pooled]
     figure = _figure(9.4, 1.9 + 0.42 * len(groups))
@@ -226,7 +226,7 @@ def _band(axes: Axes, summary: Summary) -> None:
     )
 
 
-def _handles(*axes: Axes) -> tuple[list[object], list[str]]:
+def _handles(*axes: Axes) -> tuple[list[Any], list[str]]:
     found = [entry for one in axes for entry in zip(*one.get_legend_handles_labels(), strict=True)]
     return [handle for handle, _ in found], [label for _, label in found]
 
