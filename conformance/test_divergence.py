@@ -9,6 +9,7 @@ import torch
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import not_applicable
+from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause
 from pytest_steering.diagnosis.experiments import settle
@@ -187,11 +188,13 @@ def test_dose_response(trial: Trial) -> None:
     ]
     if any(after <= before for before, after in pairwise(levels)):
         curve = ", ".join(f"{dose:+g}: {level:.4g}" for dose, level in zip(doses, levels, strict=True))
-        raise Violation(
-            f"the logit of token {token} does not rise with the dose ({curve})",
-            where=f"layer {layer}",
-            likely=NEVER if len(set(levels)) == 1 else "",
+        violation = Violation(
+            f"the logit of token {token} does not rise with the dose ({curve})", where=f"layer {layer}"
         )
+        if len(set(levels)) == 1:
+            violation.likely = NEVER
+            settle(violation, lambda: wrong_dose(trial, SteeringPlan({layer: direction}, doses[-1]), inputs))
+        raise violation
 
 
 @pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))

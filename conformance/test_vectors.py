@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from pytest_steering import checks, verdicts
+from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import NEVER
+from pytest_steering.diagnosis.experiments import settle
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.trial import Trial
@@ -53,17 +54,15 @@ def test_planted_direction_recovered(trial: Trial, place: str) -> None:
         cosine = float(found @ planted / (found.norm() * planted.norm()).clamp_min(1e-300))
         size = float(found.norm() / planted.norm())
         if cosine < 0.99 or abs(size - 1) > 0.05:
-            raise Violation(
+            violation = Violation(
                 f"cosine {cosine:.3f}, {size:.3f} times its size; wanted cosine > 0.99 and the same size",
                 where=f"layer {layer}",
-                likely=_likely(trial, layer, inputs, states) if size == 0 else "",
             )
-
-
-def _likely(trial: Trial, layer: int, inputs: dict[str, Tensor], states: list[Tensor]) -> str:
-    """Either scale steers to the same states: to the unsteered ones, or to others."""
-    plain = trial.plain(inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
-    return NEVER if torch.equal(states[0], plain) else Cause.SIGN
+            if size == 0:
+                plain = trial.plain(inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
+                violation.likely = NEVER if torch.equal(states[0], plain) else Cause.SIGN
+                settle(violation, lambda: wrong_dose(trial, trial.plan([layer], 0.5), inputs))  # noqa: B023
+            raise violation
 
 
 @pytest.mark.steering_requirement(id="vector-round-trip")

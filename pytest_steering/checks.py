@@ -52,8 +52,8 @@ def looking_closer(trial: Trial) -> Iterator[Callable[[SteeringPlan, Mapping[str
     try:
         yield judge
     except Violation as violation:
-        plan, inputs = last[0]
-        explain(violation, trial, plan, inputs, judged)
+        for plan, inputs in last:
+            explain(violation, trial, plan, inputs, judged)
         raise
 
 
@@ -183,8 +183,9 @@ def _seen(steered: Trace, plain: Trace, plan: SteeringPlan, asked: Tensor) -> li
         where = asked[:, step.start : step.start + step.columns].cpu()
         observed = (step.arrived[layer].double() - before.arrived[layer].double()).cpu()[:, -where.shape[1] :]
         evidence = Evidence(observed, plan.vectors[layer].double().cpu(), plan.scale, where)
-        dose = float(evidence.doses().mean() / plan.scale) if bool(where.any()) else 0.0
-        seen.append(SeenPass(step.start, evidence.moved(), where, dose))
+        doses = evidence.doses() / plan.scale if bool(where.any()) else torch.zeros(1)
+        even = float(doses.amax() - doses.amin()) <= 0.01 * float(doses.abs().amax())
+        seen.append(SeenPass(step.start, evidence.moved(), where, float(doses.mean()), even))
     return seen
 
 

@@ -143,9 +143,12 @@ def test_curves(dose: Callable[[float], float], expected: str) -> None:
     assert said.startswith(expected) if expected else not said
 
 
-def seen(start: int, columns: int, asked: bool, moved: bool | torch.Tensor, dose: float = 1.0) -> SeenPass:
+def seen(
+    start: int, columns: int, asked: bool, moved: bool | torch.Tensor, dose: float = 1.0, *, even: bool = True
+) -> SeenPass:
     where = torch.full((2, columns), asked)
-    return SeenPass(start, moved if isinstance(moved, torch.Tensor) else torch.full((2, columns), moved), where, dose)
+    tokens = moved if isinstance(moved, torch.Tensor) else torch.full((2, columns), moved)
+    return SeenPass(start, tokens, where, dose, even)
 
 
 LAST_OF_THREE = torch.tensor([[False, False, True]] * 2)
@@ -172,6 +175,7 @@ DECODING = [(4, 1), (5, 1), (6, 1)]
         ([seen(0, 4, True, True), seen(4, 1, False, True)], "PROMPT", Cause.ALL_POSITIONS),
         ([seen(0, 3, False, LAST_OF_THREE), seen(3, 1, True, True)], "LAST", Cause.LAST_OF_PASS),
         ([seen(0, 4, True, True), seen(4, 3, True, LAST_OF_THREE)], "ALL", Cause.LAST_CANDIDATE),
+        ([seen(0, 4, True, True), seen(4, 1, True, True, 0.9, even=False)], "ALL", ""),
         ([seen(0, 4, True, True, 2.0), seen(4, 1, True, True, 2.0)], "ALL", ""),
         ([seen(0, 4, True, False), seen(4, 1, True, True), seen(5, 1, True, False)], "ALL", ""),
     ],

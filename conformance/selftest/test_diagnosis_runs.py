@@ -116,5 +116,6 @@ def test_rows_of_beams(steered: list[int], expected: Cause) -> None:
     found = plain.clone()
     found[steered] += delta
     assert likely_beams(found, plain + delta, delta, 2).startswith(expected)
+    assert likely_beams(plain + 1.0001 * delta, plain + delta, delta, 2) == ""
     found[-1] += 0.1
     assert likely_beams(found, plain + delta, delta, 2) == ""

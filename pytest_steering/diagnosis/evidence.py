@@ -187,7 +187,7 @@ def likely_beams(found: Tensor, wanted: Tensor, delta: Tensor, rows: int) -> str
     delta = delta.double().to(found.device)
     off = (found.double() - wanted.double()).flatten(1).abs().amax(1) > 1e-3 * float(delta.abs().amax())
     unsteered = _is_each(found.double() + delta - wanted.double(), delta) & off
-    if not torch.equal(unsteered, off):
+    if not bool(off.any()) or not torch.equal(unsteered, off):
         return ""
     if len(off) > rows and off.tolist() == [row >= rows for row in range(len(off))]:
         return f"{Cause.BEAMS}: {rows} of {len(off)} rows"

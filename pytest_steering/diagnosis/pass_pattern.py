@@ -23,6 +23,8 @@ class SeenPass:
     asked: Tensor
     dose: float
     """That of the tokens to steer, on average, in parts of the plan's; 0 where there are none."""
+    even: bool = True
+    """It is the same at each of them."""
 
     @property
     def columns(self) -> int:
@@ -94,7 +96,12 @@ def _generated(passes: Sequence[SeenPass], prompt: int) -> str:
 
 def _fading(passes: Sequence[SeenPass]) -> str:
     doses = [step.dose for step in passes if bool(step.asked.any())]
-    if len(doses) < 2 or abs(doses[0] - 1) > 0.01 or max(doses) - min(doses) <= 0.01:
+    if (
+        len(doses) < 2
+        or not all(step.even for step in passes)
+        or abs(doses[0] - 1) > 0.01
+        or max(doses) - min(doses) <= 0.01
+    ):
         return ""
     shown = ", ".join(f"{dose:.3g}" for dose in doses[:4]) + (" …" if len(doses) > 4 else "")
     return f"{Cause.FADES}: {shown} times the plan's"
