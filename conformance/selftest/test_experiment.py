@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conformance.selftest.small_study import finished_study, plant_pairs, small_config
+from pytest_steering import SteeringPlan, __main__, load_target
+from pytest_steering.adapters import make_adapter
+from pytest_steering.errors import SteeringError, TargetError
+from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
+from pytest_steering.evaluation.batching import peak_of, plan_batches
+from pytest_steering.evaluation.bench import random_direction, relative
+from pytest_steering.evaluation.choice import forced_choice
+from pytest_steering.evaluation.config import ExperimentError
+from pytest_steering.evaluation.folds import folds_of
+from pytest_steering.evaluation.layout import DataError
+from pytest_steering.evaluation.provenance import weights_hash
+from pytest_steering.evaluation.store import Store
+from pytest_steering.evaluation.styles import STYLES, render
+from pytest_steering.vectors import load_vectors
+from pytest_steering.zoo import tiny_model
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model_name": " "}, "model_name is empty"),
+        ({"max_samples_per_cwe": 0}, "max_samples_per_cwe is 0; it must be at least 1"),
+        ({"folds": 1}, "folds is 1; it must be at least 2"),
+        ({"max_new_tokens": -1}, "max_new_tokens is -1; it must be at least 0"),
+        ({"hidden_dim": 0}, "hidden_dim is 0; leave it out, it is measured"),
+        ({"steering_scale": float("inf")}, "steering_scale is inf; give a finite number other than 0"),
+        ({"doses": (0.1, 0.25)}, "doses are 0.1, 0.25; give 0 and at least two other"),
+        ({"test_dose": 0.3}, "test_dose 0.3 is none of the doses 0.1, 0.25, 0.5, 1; choose one of them"),
+        ({"steering_layers": (2, 2)}, "steering_layers are [2, 2]; give different layer indices"),
+        ({"styles": ()}, "styles are []; give at least one"),
+        ({"cwes": ()}, "cwes are none"),
+        ({"parts": ()}, "parts are none"),
+        ({"alpha": 1.0}, "alpha is 1.0; it must lie between 0 and 1"),
+        ({"scheme": "loo"}, "scheme is 'loo'; choose one of crossed, few-shot"),
+        ({"method": "mean"}, "method is 'mean'; choose one of difference-in-means, pca, logistic-probe"),
+        ({"positions": "first"}, "positions is 'first'; choose one of all, last, prompt, generated"),
+        ({"max_new_tokens": "50"}, "max_new_tokens is '50'; give a whole number"),
+        ({"seed": True}, "seed is True; give a whole number"),
+        ({"styles": "S1"}, "styles is 'S1'; give a tuple, each a text"),
+        ({"scan_layers": 1}, "scan_layers is 1; give True or False"),
+    ],
+)
+def test_config_says_what_cannot_be_meant(change: Mapping[str, Any], sentence: str) -> None:
+    with pytest.raises(ExperimentError) as caught:
+        UniversalSteeringConfig(**({"model_name": "tiny:llama"} | dict(change)))
+    assert str(caught.value).startswith(sentence)
+
+
+def test_config_takes_what_json_gives() -> None:
+    config = UniversalSteeringConfig(model_name="tiny:llama", doses=[0.0, 0.25, 1], cwes=["cwe-89"])  # type: ignore[arg-type]
+    assert config.doses == (0.0, 0.25, 1)
+    assert config.cwes == ("CWE-89",)
+    assert config.active_doses == (0.25, 1)
+
+
+def test_fingerprint_is_of_the_numbers_alone() -> None:
+    config = UniversalSteeringConfig(model_name="a")
+    assert config.fingerprint == UniversalSteeringConfig(model_name="a", output_dir="elsewhere").fingerprint
+    assert config.fingerprint != UniversalSteeringConfig(model_name="a", seed=1).fingerprint
+    assert config.steering_scale == 100
+    assert config.max_new_tokens == 50
+    assert config.random_directions == 19
+
+
+@pytest.mark.parametrize("scheme", ["crossed", "few-shot"])
+def test_no_tested_scenario_builds_its_vector(tmp_path: Path, scheme: str) -> None:
+    data = load_secllmholmes(plant_pairs(tmp_path), parts=["hand-crafted", "few-shot"])
+    folds, _ = folds_of(data, small_config(tmp_path, tmp_path, scheme=scheme, cwes=None, max_samples_per_cwe=5))
+    assert {fold.cwe for fold in folds} == {"CWE-89", "CWE-476"}
+    for fold in folds:
+        assert not {pair.scenario for pair in fold.split.build} & set(fold.scenarios)
+    tested = Counter(scenario for fold in folds for scenario in fold.scenarios)
+    assert set(tested.values()) == {1}
+    assert len(tested) == 6
+
+
+def test_folds_say_what_falls_short(tmp_path: Path) -> None:
+    data = load_secllmholmes(plant_pairs(tmp_path), parts=["hand-crafted", "few-shot"])
+    _, notes = folds_of(data, small_config(tmp_path, tmp_path, max_samples_per_cwe=5))
+    assert "CWE-89: 2 of the 5 pairs asked for build the vector; there are no more" in notes
+    with pytest.raises(DataError, match="there is no CWE-22 in the data"):
+        folds_of(data, small_config(tmp_path, tmp_path, cwes=("CWE-22",)))
+
+
+def test_one_scenario_alone_is_not_crossed(tmp_path: Path) -> None:
+    data = load_secllmholmes(plant_pairs(tmp_path, scenarios=1), parts=["hand-crafted", "few-shot"])
+    with pytest.raises(DataError, match="1 scenarios cannot be divided; take scheme few-shot"):
+        folds_of(data, small_config(tmp_path, tmp_path))
+
+
+def test_doses_are_multiples_of_the_residual_norm() -> None:
+    vectors = {1: torch.tensor([3.0, 4.0]), 2: torch.tensor([0.0, 0.1])}
+    scaled = relative(vectors, {1: 10.0, 2: 7.0}, [1, 2])
+    assert [float(scaled[layer].norm()) for layer in (1, 2)] == pytest.approx([10.0, 7.0])
+    torch.testing.assert_close(scaled[1], torch.tensor([6.0, 8.0]))
+
+
+def test_random_directions_differ_and_repeat() -> None:
+    settings: dict[str, Any] = {"hidden_size": 64, "layers": [1, 3]}
+    first, again = random_direction(0, seed=5, **settings), random_direction(0, seed=5, **settings)
+    others = [random_direction(1, seed=5, **settings), random_direction(0, seed=6, **settings)]
+    assert all(torch.equal(first[layer], again[layer]) for layer in (1, 3))
+    for vector in (first[3], *(other[1] for other in others)):
+        assert abs(float(torch.cosine_similarity(first[1], vector, dim=0))) < 0.5
+    assert abs(float(first[1].mean())) < 1e-6
+
+
+def test_peak_is_what_lives_at_once() -> None:
+    def three() -> torch.Tensor:
+        first = torch.zeros(1000)
+        second = first + 1
+        del first
+        third = second * 2
+        return third.view(10, 100)[1:]
+
+    assert peak_of(three, CPU) == 8000
+    kept = torch.zeros(1000)
+    assert peak_of(lambda: kept.view(-1), CPU) == 0
+
+
+def test_batches_follow_the_memory() -> None:
+    target = load_target("tiny:llama")
+    prompts = ["short", "a longer prompt" * 5]
+
+    def planned(**settings: Any) -> Any:
+        return plan_batches(target.model, target.tokenizer, prompts, device=CPU, **settings)
+
+    plenty = planned(available=10**12)
+    assert (plenty.batch_size, plenty.memory_optimized, plenty.note) == (8, False, "")
+    assert plenty.row_bytes > planned(available=10**12, new_tokens=0).row_bytes * 0.99
+    assert planned(available=10**12, new_tokens=50).row_bytes > plenty.row_bytes * 1.3
+    assert planned(available=plenty.row_bytes * 9).batch_size == 4
+    assert planned(available=plenty.row_bytes * 3).memory_optimized
+    assert planned(available=10**12, memory_optimized=True).batch_size == 1
+    with pytest.raises(TargetError, match="more than half of the"):
+        planned(available=plenty.row_bytes * 3, memory_optimized=False)
+    with pytest.raises(TargetError, match="leave out the longest files"):
+        planned(available=plenty.row_bytes // 2)
+
+
+def test_weights_hash_sees_one_changed_tensor() -> None:
+    model = tiny_model("llama")
+    before = weights_hash(model)
+    assert before == weights_hash(tiny_model("llama"))
+    with torch.no_grad():
+        next(iter(model.parameters())).mul_(1.001)
+    assert before != weights_hash(model)
+
+
+def identity(**changes: Any) -> dict[str, Any]:
+    return {
+        "config": {"steering_scale": 100.0, "doses": (0, 0.1)} | changes,
+        "versions": {"torch": "1"},
+        "plan": {"a": 1},
+    }
+
+
+def test_store_goes_on_with_the_same_experiment_and_refuses_another(tmp_path: Path) -> None:
+    store = Store(tmp_path / "out", identity())
+    store.write("CWE-89/fold-1/doses", {"value": 0.1 + 0.2})
+    again = Store(tmp_path / "out", identity() | {"plan": {"a": 2}})
+    assert again.resumed
+    assert again.identity["plan"] == {"a": 1}
+    assert again.read("CWE-89/fold-1/doses") == {"value": 0.1 + 0.2}
+    with pytest.raises(ExperimentError) as caught:
+        Store(tmp_path / "out", identity(steering_scale=50.0))
+    assert str(caught.value) == (
+        f"{tmp_path / 'out'} holds an experiment with config steering_scale 100.0, and this one has 50.0: their "
+        "numbers do not mix; give another output directory, or run it as it was"
+    )
+    with pytest.raises(ExperimentError, match='versions torch "1", and this one has "2"'):
+        Store(tmp_path / "out", identity() | {"versions": {"torch": "2"}})
+
+
+def test_store_says_what_it_cannot_use(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExperimentError, match="results cannot be written there"):
+        Store(tmp_path / "file", identity())
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(ExperimentError, match=r"no experiment\.json to tell which"):
+        Store(tmp_path, identity())
+    store = Store(tmp_path / "new", identity())
+    store.write("part", {})
+    (tmp_path / "new" / "parts" / "part.json").write_text('{"cut')
+    with pytest.raises(ExperimentError, match="delete it, and it is made again"):
+        store.read("part")
+
+
+def test_a_part_that_fails_to_be_written_is_not_there(tmp_path: Path) -> None:
+    store = Store(tmp_path, identity())
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write("part", {"value": float("nan")})
+    assert not store.has("part")
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == []
+
+
+def test_results_say_all_that_repeats_them() -> None:
+    _, out, finished = finished_study()
+    found = json.loads(finished.results.read_text())
+    assert found["config"]["seed"] == 0
+    assert len(found["config_hash"]) == len(found["data"]["sha256"]) == len(found["model"]["weights"]) == 64
+    assert found["model"]["hidden_size"] == 32
+    assert found["versions"]["torch"] == torch.__version__
+    assert found["layers"] == [1, 2, 3]
+    assert found["zero_is_identity"] is True
+    assert sorted(found["pooled"]["random"]) == ["0.1", "0.25"]
+    assert found["pooled"]["control"]["p"] is None
+    assert found["pooled"]["test"]["p"] is None
+    assert any("underpowered" in sentence for sentence in found["sentences"])
+    architecture = load_target("tiny:llama").architecture
+    vectors = load_vectors(out / "vectors" / "CWE-89-fold-1.safetensors", architecture, same_config=True)
+    assert set(vectors) == {0, 1, 2, 3}
+
+
+def test_scale_100_is_flagged_saturated_and_leaves_the_model_clean() -> None:
+    robustness = finished_study()[2].summary.robustness
+    assert robustness.relative_dose > 1
+    assert robustness.saturated
+    assert robustness.clean_after
+    assert "saturated: the output hardly depends on the prompt" in str(robustness)
+
+
+def test_what_is_measured_is_what_the_model_answers() -> None:
+    """Dose 0.1 of one fold, asked again by hand: steering, norms and answers are wired to the right pairs."""
+    data, out, _ = finished_study()
+    target = load_target("tiny:llama")
+    part = json.loads((out / "parts/CWE-89/fold-1/doses.json").read_text())
+    made = json.loads((out / "parts/CWE-89/fold-1/vectors.json").read_text())
+    vectors = load_vectors(out / "vectors" / "CWE-89-fold-1.safetensors", target.architecture)
+    steering = {layer: vectors[layer] / vectors[layer].norm() * made["norms"][str(layer)] for layer in (1, 2, 3)}
+    cases = {case.name: case for case in load_secllmholmes(data, parts=["hand-crafted", "few-shot"]).cases()}
+    asked = [cases[name] for name in made["test"]]
+    assert all(case.vulnerable for case in asked)
+    with make_adapter("hooks", target.model, target.architecture).steer(SteeringPlan(steering, 0.1)) as call:
+        answers = forced_choice(call, target.tokenizer, [render(STYLES["S1"], case) for case in asked])
+    assert part["0.1"]["answers"]["S1"]["vulnerable"] == pytest.approx(answers.tolist(), abs=1e-5)
+    assert part["0.1"]["answers"] != part["baseline"]["answers"]
+
+
+def test_resumed_results_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the middle of the sixth part and gone on with: finished parts are kept, not made again."""
+    data, whole, _ = finished_study()
+    written: list[str] = []
+    write = Store.write
+
+    def stopping(self: Store, name: str, content: Mapping[str, Any]) -> None:
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        written.append(name)
+        write(self, name, content)
+
+    monkeypatch.setattr(Store, "write", stopping)
+    experiment = UniversalSteeringExperiment(small_config(data, tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run()
+    assert (experiment.finished, experiment.total) == (5, 14)
+    kept = {name: (tmp_path / "parts" / f"{name}.json").read_bytes() for name in written}
+    monkeypatch.setattr(Store, "write", write)
+    UniversalSteeringExperiment(small_config(data, tmp_path)).run()
+    assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert kept == {name: (tmp_path / "parts" / f"{name}.json").read_bytes() for name in written}
+
+
+def test_another_configuration_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    data, whole, _ = finished_study()
+    before = (whole / "results.json").read_bytes()
+    with pytest.raises(ExperimentError, match=r"config steering_scale 100\.0, and this one has 7\.0"):
+        UniversalSteeringExperiment(small_config(data, whole, steering_scale=7.0)).run()
+    other = plant_pairs(tmp_path, scenarios=2)
+    with pytest.raises(ExperimentError, match="with data "):
+        UniversalSteeringExperiment(small_config(other, whole)).run()
+    assert (whole / "results.json").read_bytes() == before
+
+
+def test_hidden_dim_that_is_wrong_is_reported_and_not_used(tmp_path: Path) -> None:
+    data, _, _ = finished_study()
+    settings: dict[str, Any] = {"hidden_dim": 2048, "random_directions": 0, "max_new_tokens": 0, "scan_layers": False}
+    finished = UniversalSteeringExperiment(small_config(data, tmp_path, **settings)).run()
+    assert (
+        "hidden_dim was given as 2048; the residual stream is 32 wide as measured, and that is used"
+        in finished.summary.notes
+    )
+    assert finished.summary.pooled.control is None
+    assert finished.summary.texts == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"styles": ("S9",)}, "there is no style 'S9'"),
+        ({"styles": ("R1",)}, "style R1 asks for reasoning before the answer"),
+        ({"model_name": "config:here"}, "config:here has shapes and no weights"),
+        ({"steering_layers": (9,)}, "there is no decoder layer 9: model.layers has layers 0 to 3"),
+        ({"data": Path("nowhere")}, "nowhere: there is no"),
+    ],
+)
+def test_what_stands_in_the_way_is_a_sentence(tmp_path: Path, change: Mapping[str, Any], sentence: str) -> None:
+    data, _, _ = finished_study()
+    settings: dict[str, Any] = {"data": data, "output": tmp_path / "out", **change}
+    with pytest.raises(SteeringError, match="^" + re.escape(sentence)) as caught:
+        UniversalSteeringExperiment(small_config(**settings)).run()
+    assert "\n" not in str(caught.value)
+
+
+def command(data: Path, out: Path) -> list[str]:
+    settings = "--model tiny:llama --doses 0,0.1,0.25 --random-directions 2 --max-new-tokens 2 --cwes CWE-89"
+    return ["experiment", *settings.split(), "--max-samples-per-cwe", "2", "--data", str(data), "--output", str(out)]
+
+
+def test_command_ends_with_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The finished experiment is read, not run again."""
+    data, whole, _ = finished_study()
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, whole), "--quiet", "--no-pictures"])
+    assert __main__.main() == 0
+    printed, complaints = capsys.readouterr()
+    assert complaints == ""
+    lines = printed.splitlines()
+    assert lines[0] == "tiny:llama, layers [1, 2, 3], dose 0.25 against none"
+    assert [line.split()[0] for line in lines[2:5]] == ["weakness", "CWE-89", "all"]
+    assert "underpowered" in lines[3]
+
+
+def test_command_says_how_much_is_kept_after_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, _, _ = finished_study()
+
+    def interrupted(self: UniversalSteeringExperiment, **_: Any) -> None:
+        self.finished, self.total = 5, 14
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UniversalSteeringExperiment, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, tmp_path)])
+    assert __main__.main() == 130
+    assert capsys.readouterr().err == (
+        f"stopped: 5 of 14 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
+    )
+
+
+def test_command_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", "experiment", "--model", "tiny:llama", "--folds", "0"])
+    assert __main__.main() == 4
+    assert capsys.readouterr().err == "folds is 0; it must be at least 2\n"
+
+
+def started(data: Path, out: Path) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "pytest_steering", *command(data, out), "--quiet", "--no-pictures"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def parts_in(out: Path) -> list[Path]:
+    return sorted((out / "parts").rglob("*.json"))
+
+
+def stopped_after(process: subprocess.Popen[str], out: Path, parts: int, sent: signal.Signals) -> tuple[int, str]:
+    while len(parts_in(out)) < parts and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(sent)
+    _, complaints = process.communicate(timeout=120)
+    return process.returncode, complaints
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [1, 4, 9])
+def test_killed_process_goes_on_to_the_same_results(tmp_path: Path, parts: int) -> None:
+    """SIGKILL in the middle, then the same command: the results of a process that was never killed."""
+    data, whole, _ = finished_study()
+    status, _ = stopped_after(started(data, tmp_path), tmp_path, parts, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    kept = {path: path.read_bytes() for path in parts_in(tmp_path)}
+    assert parts <= len(kept) < 14
+    process = started(data, tmp_path)
+    printed, complaints = process.communicate(timeout=300)
+    assert (process.returncode, complaints) == (0, "")
+    assert "Holm p" in printed
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert len(parts_in(tmp_path)) == 14
+    assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
+    data, _, _ = finished_study()
+    status, complaints = stopped_after(started(data, tmp_path), tmp_path, 3, signal.SIGINT)
+    assert status == 130
+    kept = len(parts_in(tmp_path))
+    assert complaints == (
+        f"stopped: {kept} of 14 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
+    )
+
+
+@pytest.mark.slow
+def test_two_fresh_processes_give_the_same_numbers(tmp_path: Path) -> None:
+    data, whole, _ = finished_study()
+    for name in ("first", "second"):
+        process = started(data, tmp_path / name)
+        assert process.communicate(timeout=300)[1] == ""
+        assert (tmp_path / name / "results.json").read_bytes() == (whole / "results.json").read_bytes()
