@@ -13,6 +13,7 @@ import pytest
 
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judge import Judgement, Polarity, Tier, evaluate_secllmholmes_response, judge
+from pytest_steering.evaluation.judging.normalise import LONGEST
 
 ANSWERS = Path(__file__).parent / "answers"
 HEAD = re.compile(r"=== (vulnerable|secure|unclear) (CWE-\d+) (\S+) (\S+)")
@@ -133,6 +134,8 @@ def test_confidence_is_no_higher_than_the_share_that_is_right() -> None:
     brier = sum((judged.confidence - ok) ** 2 for judged, ok in zip(found, right, strict=True)) / len(found)
     assert brier < 0.05
     assert 0.8 < sum(judged.confidence for judged in found) / len(found) <= sum(right) / len(right)
+    sure = {judged.tier: judged.confidence for judged in found}
+    assert 0 < sure[Tier.MAJORITY] < sure[Tier.STATEMENTS] < sure[Tier.CONCLUSION] < sure[Tier.VERDICT] < 1
     assert {judged.tier for judged in found} == set(Tier) - {Tier.LEGACY}
 
 
@@ -170,7 +173,8 @@ def test_every_name_of_a_weakness_is_understood_in_every_sentence(number: int, l
         (" no\n\nQuestion: Does this code contain an overflow?\nAnswer: yes", "secure"),
         (" yes\n\nint safe(void) { return 0; }", "vulnerable"),
         ("No. Wait, line 3 is not checked, so the code is vulnerable.", "vulnerable"),
-        ("<think>It is secure.</think>\nIt is vulnerable.", "vulnerable"),
+        ("<think>It is secure. It is safe.\nAnswer: no</think>\nIt is vulnerable.", "vulnerable"),
+        ("One might think it's safe. It is not: it is vulnerable.", "vulnerable"),
         ('{"is_secure": false, "fix": "use strlcpy, which is safe"}', "vulnerable"),
     ],
 )
@@ -292,12 +296,17 @@ ENDLESS = (
 def test_a_megabyte_costs_little_more_than_what_is_read_of_it(unit: str) -> None:
     def seconds(length: int) -> float:
         text = "Yes, it is vulnerable. " + unit * (length // len(unit))
-        begun = time.perf_counter()
-        judge(text, "CWE-89")
-        return time.perf_counter() - begun
+        spent = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            judge(text, "CWE-89")
+            spent.append(time.perf_counter() - begun)
+        return min(spent)
 
     judge("warm", "CWE-89")
-    assert seconds(1_000_000) < 12 * seconds(30_000) + 0.2
+    whole = seconds(LONGEST)
+    assert whole < 10 * seconds(LONGEST // 4) + 0.2
+    assert seconds(1_000_000) < 5 * whole + 0.3
 
 
 def test_the_judge_gives_the_same_judgement_again() -> None:

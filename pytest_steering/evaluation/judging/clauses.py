@@ -59,8 +59,10 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
             before = -2 * before
             yield Stated(before, clause, named)
             continue
-        stated = clause_of(clause, names)
-        elsewhere = elsewhere or _is_about_another(clause, names)
+        if names.asked and not names.asked.search(clause) and names.others.search(clause):
+            elsewhere = True
+            continue
+        stated = _stated(clause, names)
         if stated is None or (elsewhere and stated.cue):
             continue
         if conditional and (opens or parts.IRREAL.search(clause)):
@@ -70,9 +72,9 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         yield replace(stated, value=value)
 
 
-def clause_of(clause: str, names: Names) -> Stated | None:
-    """What one clause states by itself, or None."""
-    if hushing.DECLINES.search(clause) or _is_about_another(clause, names):
+def _stated(clause: str, names: Names) -> Stated | None:
+    """What one clause states by itself, or None; it is not about another weakness only."""
+    if hushing.DECLINES.search(clause):
         return None
     atoms = list(names.atoms.finditer(clause))
     if re.search(r"\bor\b", clause) and {"bad", "good"} <= {atom.lastgroup for atom in atoms}:
@@ -104,10 +106,6 @@ def _split(sentence: str) -> Iterator[tuple[str, str]]:
         start = end
         if clause.strip("() -"):
             yield clause, gap
-
-
-def _is_about_another(clause: str, names: Names) -> bool:
-    return bool(names.asked and not names.asked.search(clause) and names.others.search(clause))
 
 
 def _value(clause: str, atom: re.Match[str]) -> float | None:

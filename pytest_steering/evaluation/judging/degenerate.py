@@ -8,6 +8,9 @@ _WORD = re.compile(r"\w+")
 LONGEST_UNIT = 4
 """Words in a unit that repeats: whole sentences are longer, and one that repeats still says what it says."""
 
+LOOPING = 0.4
+"""The share of all words in one loop from which on the text is one."""
+
 
 def before_the_loop(text: str) -> str | None:
     """The text up to where a short unit begins to repeat; all of it when none does, None when little else is there."""
@@ -21,14 +24,12 @@ def before_the_loop(text: str) -> str | None:
     if len(spoken) >= 8 and different <= min(6, max(4, 0.45 * len(spoken))) and not _is_a_sentence(spoken):
         return None
     for period in range(1, LONGEST_UNIT + 1):
-        run = best = end = 0
+        run = 0
         for position in range(period, len(spoken)):
             run = run + 1 if spoken[position] == spoken[position - period] else 0
-            if run > best:
-                best, end = run, position
-        if best >= max(5, 2 * period) and best + period >= 0.4 * len(spoken):
-            start = end - best - period + 1
-            return text[: found[start].start()] if start >= 5 else None
+            if run >= max(5, 2 * period) and run + period >= LOOPING * len(spoken):
+                start = position - run - period + 1
+                return text[: found[start].start()] if start >= 5 else None
     return text
 
 

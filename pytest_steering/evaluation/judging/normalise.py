@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-LONGEST = 60_000
+LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 LONGEST_LINE = 1_500
 """Longer lines are read in pieces, so that what a pattern costs does not grow with the answer."""
