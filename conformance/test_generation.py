@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pytest_steering import checks, tolerance, verdicts
+from pytest_steering import checks, verdicts
 from pytest_steering.applicability import need, not_applicable
+from pytest_steering.arrival import Pass
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import likely_beams
 from pytest_steering.errors import Violation
@@ -18,6 +19,7 @@ from pytest_steering.plan import Positions, SteeringPlan
 from pytest_steering.replay import forced
 from pytest_steering.residual import same_bits
 from pytest_steering.specs import one_line
+from pytest_steering.ties import as_likely, tied
 from pytest_steering.trial import Trial
 
 
@@ -38,7 +40,7 @@ def test_cache_equals_no_cache(trial: Trial) -> None:
     cached = checks.passes(trial, plan, inputs, use_cache=True)
     uncached = checks.passes(trial, plan, inputs, use_cache=False)
     _need_one_answer(trial, inputs, {"use_cache": False})
-    if not torch.equal(cached, uncached) and not _tied(trial, plan, inputs, cached, uncached):
+    if not torch.equal(cached, uncached) and not tied(trial, plan, inputs, cached, uncached):
         verdicts.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
 
 
@@ -76,7 +78,10 @@ def test_beams(trial: Trial) -> None:
     plan = _middle(trial)
     found, wanted = (generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected))
     layer = min(plan.vectors)
+    exact = True
     for number, (step, other) in enumerate(zip(found.passes, wanted.passes, strict=False)):
+        if not _same_fed(step, other):
+            break  # another beam was kept: right only if it is as likely within rounding
         try:
             verdicts.close(
                 step.arrived[layer],
@@ -85,10 +90,18 @@ def test_beams(trial: Trial) -> None:
                 where=f"{checks.named(plan)}, 3 beams",
             )
         except Violation as violation:
+            if number > 1 and not exact:
+                break  # rounding may have kept a beam that has the same last token and other ones before it
             rows, delta = len(trial.prompts.ids(inputs)), trial.deltas(plan)[layer]
             violation.likely = likely_beams(step.arrived[layer], other.arrived[layer], delta, rows)
             raise
-    verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
+        exact = exact and same_bits(step.arrived[layer], other.arrived[layer])
+    if not torch.equal(found.result, wanted.result) and not as_likely(trial, plan, inputs, found.result, wanted.result):
+        verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
+
+
+def _same_fed(one: Pass, other: Pass) -> bool:
+    return one.fed is not None and other.fed is not None and torch.equal(one.fed, other.fed)
 
 
 @pytest.mark.steering_requirement(id="seeded-sampling", needs=("GENERATE",))
@@ -137,7 +150,7 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
     plain = checks.passes(trial, plan, inputs)
     _need_one_answer(trial, inputs, options)
     _need_one_answer(trial, trial.prompts.batch(), {"use_cache": False})
-    if not torch.equal(assisted, plain) and not _tied(trial, plan, inputs, plain, assisted):
+    if not torch.equal(assisted, plain) and not tied(trial, plan, inputs, plain, assisted):
         verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
 
 
@@ -181,16 +194,3 @@ def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:
         trial.generated_plain(inputs, **options)
     except Exception as error:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")
-
-
-def _tied(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], one: Tensor, other: Tensor) -> bool:
-    """The first other token is a tie within rounding between the two, by a second mechanism's logits."""
-    if one.shape != other.shape:
-        raise Violation(f"{tuple(other.shape)} tokens instead of {tuple(one.shape)}", where=checks.named(plan))
-    row, column = (one != other).nonzero()[0].tolist()
-    before = trial.prompts.extended(inputs, one)
-    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=one.shape[1])
-    logits = trial.expected(plan, before, asked).result
-    scores = logits[row, column - 1].double()
-    margin = float((scores[one[row, column]] - scores[other[row, column]]).abs())
-    return margin <= 2 * tolerance.rounding(logits)

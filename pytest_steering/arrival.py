@@ -40,6 +40,8 @@ class Pass:
     arrived: Arrivals = field(default_factory=Arrivals)
     """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it; several residual
     streams stand before the last axis."""
+    fed: Tensor | None = None
+    """The tokens of the pass, as ids or embedded."""
     again: dict[int, list[Tensor]] = field(default_factory=dict)
     """Decoder layer index → the same for every further run of the layer in this pass."""
     added: dict[int, Tensor] = field(default_factory=dict)
@@ -95,17 +97,18 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
     """A ``Pass`` is appended whenever a forward pass begins."""
 
     def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
-        values = [*args, *kwargs.values()]
-        columns = fed_tokens(kwargs, args).shape[1]
-        mask = fed_mask(kwargs)
+        tokens = fed_tokens(kwargs, args)
+        columns = tokens.shape[1]
+        mask, memory = fed_mask(kwargs), remembered(kwargs)
         if mask is not None:
-            passes.append(Pass(max(0, mask.shape[1] - columns), columns))
-            return
-        memory = remembered(kwargs)
-        if memory is None:
+            start = max(0, mask.shape[1] - columns)
+        elif memory is not None:
+            start = memory
+        else:
+            values = [*args, *kwargs.values()]
             cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
-            memory = _cached_columns(cache, passes, columns)
-        passes.append(Pass(memory, columns))
+            start = _cached_columns(cache, passes, columns)
+        passes.append(Pass(start, columns, fed=tokens.detach()))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
         yield

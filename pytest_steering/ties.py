@@ -1,0 +1,51 @@
+"""Other tokens that are no fault: where two are equally likely within rounding, either may be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pytest_steering import checks, tolerance
+from pytest_steering.errors import Violation
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.trial import Trial
+
+
+def tied(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
+    """The first other token is a tie within rounding between the two, by a second mechanism's logits."""
+    _need_one_shape(plan, one, other)
+    row, column = (one != other).nonzero()[0].tolist()
+    logits = _logits(trial, plan, inputs, one)
+    scores = logits[row, column - 1].double()
+    margin = float((scores[one[row, column]] - scores[other[row, column]]).abs())
+    return margin <= 2 * tolerance.rounding(logits)
+
+
+def as_likely(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
+    """Each sequence of ``one`` is as likely as that of ``other`` within rounding, by a second mechanism's logits.
+
+    Beam search looks for the likeliest: one that is less likely was not found for good reasons.
+    """
+    _need_one_shape(plan, one, other)
+    start = trial.prompts.ids(inputs).shape[1]
+    likely, allowed = [], 0.0
+    for sequences in (one, other):
+        logits = _logits(trial, plan, inputs, sequences)
+        chances = torch.log_softmax(logits[:, start - 1 : -1].double(), -1)
+        chosen = sequences[:, start:].to(chances.device)[..., None]
+        likely.append(chances.gather(-1, chosen)[..., 0].sum(-1))
+        allowed = max(allowed, 2 * tolerance.rounding(logits) * chosen.shape[1])
+    return bool((likely[0] >= likely[1] - allowed).all())
+
+
+def _logits(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], sequences: Tensor) -> Tensor:
+    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=sequences.shape[1])
+    logits: Tensor = trial.expected(plan, trial.prompts.extended(inputs, sequences), asked).result
+    return logits
+
+
+def _need_one_shape(plan: SteeringPlan, one: Tensor, other: Tensor) -> None:
+    if one.shape != other.shape:
+        raise Violation(f"{tuple(other.shape)} tokens instead of {tuple(one.shape)}", where=checks.named(plan))
