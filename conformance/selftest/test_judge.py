@@ -167,6 +167,8 @@ def test_every_name_of_a_weakness_is_understood_in_every_sentence(number: int, l
         ("It seems safe, but it isn't.", "vulnerable"),
         ("Although it appears vulnerable, it is not.", "secure"),
         ("It is anything but secure.", "vulnerable"),
+        ("The counter of this block is free of integer overflow.", "secure"),
+        ("The filter blocks any SQL injection.", "secure"),
         ("Is it secure? No.", "vulnerable"),
         ("Bounds checked: no\nAnswer: no", "secure"),
         ("I don\u2019t see any out\u2010of\u2010bounds write.", "secure"),

@@ -104,11 +104,10 @@ BAD_NEGATORS = words(
     r"eliminat(?:e|es|ed|ing|ion of)",
     r"(?:protect|guard|defend|defense|protection|safeguard)(?:s|ed|ing)? (?:\w+ ){0,2}(?:against|from)",
     r"(?:safe|secure|immune|protected|resistant) (?:from|against)|(?:immune|resistant) to",
-    r"block(?:s|ed|ing)?",
+    # As verbs only, right before their object: "the block is free of …" has a noun.
+    r"(?:blocks?|blocking|stops?|counters?)(?=(?: any| all| the| such)?(?: \w+)?$)",
     r"reduc(?:e|es|ed|ing)",
     r"rules? out",
-    r"stops?",
-    r"counters?",
 )
 """Each turns a word that accuses into one that acquits: what is prevented is not there."""
 UNTURNED = re.compile(
