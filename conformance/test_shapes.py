@@ -109,6 +109,8 @@ def _output(
         except Exception:
             if not kind or not outputs or outputs[0][0] == kind:
                 raise
+    if not outputs:
+        raise Violation("the layer does not run when the model is steered", where=f"layer {layer}")
     return outputs[0]
 
 

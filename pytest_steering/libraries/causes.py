@@ -117,15 +117,15 @@ CAUSES: Final = (
     Cause(
         "transformer_lens_position_embedding",
         ("transformer-lens",),
-        "a call of the bridge leaves an attribute on the position embedding, whose output has another shape",
-        reason=r"\.wpe changes|\.embed_positions of the model changes",
+        "a call of the bridge leaves an attribute on the position embedding",
+        reason=r"\.(wpe|embed_positions) of the model changes",
     ),
     Cause(
         "transformer_lens_replaced_modules",
         ("transformer-lens",),
-        "the bridge replaces the caller's own modules for good; where it computes the final norm itself (GPT-2, "
-        "GPTBigCode, BLOOM), nothing that reaches that norm can be watched any more",
-        reason=r"^KeyError: \d+|the second time",
+        "beside the requirements: the bridge replaces the caller's own modules for good; the model is judged with the new "
+        "ones",
+        beside=True,
     ),
     Cause(
         "transformer_lens_installs_packages",
@@ -148,17 +148,10 @@ CAUSES: Final = (
         reason="infinite or NaN values arrive",
     ),
     Cause(
-        "suite_late_hooks",
-        ("pyvene-keeping-hooks",),
-        "a fault of the suite: a hook that is registered during the call is not seen at a layer whose output has no "
-        "single reader",
-        models="xlnet",
-    ),
-    Cause(
         "pyvene_removes_hooks",
         ("pyvene",),
         "every call removes all hooks of the model, whoever registered them, so nothing can be watched",
-        reason="IndexError: list index|does not run when|runs 0 times|the hooks of|runs passes|vector never arrives",
+        reason="IndexError: list index|no forward pass|does not run when|runs 0 times|the hooks of|runs passes|vector never arrives",
     ),
 )
 
