@@ -82,6 +82,14 @@ def test_scale_1_carries_one_mean_to_the_other_along_the_vector(method: str, see
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_the_pairs_fix_the_sign_whatever_the_method_returns(method: str) -> None:
+    for seed in range(12):
+        _, positive, negative = sides(3, seed=seed)
+        vector = train_direction(method, positive, negative).double()
+        assert float(vector @ (positive - negative).mean(0)) > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_one_pair_gives_its_difference(method: str) -> None:
     _, positive, negative = sides(1)
     torch.testing.assert_close(train_direction(method, positive, negative), (positive - negative)[0].float())
@@ -222,6 +230,18 @@ def test_the_mean_over_marked_tokens_leaves_padding_out(bigcode: Target, side: s
     read = read_states(bigcode.model, bigcode.architecture, inputs, [1], place=marks)[1]
     expected = torch.stack([states[1:].mean(0) for states in alone(bigcode, 1)]).double()
     torch.testing.assert_close(read, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_of_like_length_run_together_without_columns_of_padding_alone(bigcode: Target, side: str) -> None:
+    shapes = []
+
+    def call(**inputs: Tensor) -> Any:
+        shapes.append((tuple(inputs["input_ids"].shape), int(inputs["attention_mask"].sum())))
+        return bigcode.model(**inputs)
+
+    read_states(call, bigcode.architecture, padded(bigcode.architecture, side, 3, 41), [1], batch_size=2)
+    assert shapes == [((2, 7), 12), ((2, 4), 6)]
 
 
 def test_position_ids_and_the_like_move_with_their_tokens(bigcode: Target) -> None:
