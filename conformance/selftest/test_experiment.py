@@ -237,7 +237,7 @@ def test_scale_100_is_flagged_saturated_and_leaves_the_model_clean() -> None:
     assert robustness.relative_dose > 1
     assert robustness.saturated
     assert robustness.clean_after
-    assert "saturated: the output hardly depends on the prompt" in str(robustness)
+    assert re.search(r": saturated, \d+% of the input dependence is left; the model is bit-equal", str(robustness))
 
 
 def test_what_is_measured_is_what_the_model_answers() -> None:

@@ -213,9 +213,11 @@ def test_random_control_ranks_by_size() -> None:
     beaten = random_control(-4.4, effects)
     assert beaten.p == pytest.approx(0.05)
     assert beaten.beaten
+    assert str(beaten).endswith("rank p = 0.05, the least that so many can give")
     within = random_control(0.65, effects)
     assert within.p == pytest.approx(2 / 20)
     assert not within.beaten
+    assert str(within).endswith("rank p = 0.1")
     assert random_control(0.6, [0.6] * 19).p == 1
     few = random_control(4.4, effects[:18])
     assert (few.p, few.needed, few.beaten) == (None, 19, False)

@@ -35,7 +35,7 @@ class Robustness:
         if self.refused or self.input_dependence is None or self.unsteered is None:
             return f"{start}: refused, {self.refused}; {after}"
         share = self.input_dependence / self.unsteered if self.unsteered else 0.0
-        flag = "saturated: the output hardly depends on the prompt" if self.saturated else "not saturated"
+        flag = "saturated" if self.saturated else "not saturated"
         return f"{start}: {flag}, {share:.0%} of the input dependence is left; {after}"
 
 
@@ -98,7 +98,9 @@ class Summary:
             found.append(f"control at dose {self.config.test_dose:g}: {self.pooled.control}")
         saturated = [f"{at.dose:g}" for at in self.pooled.doses if at.saturated]
         if saturated:
-            found.append(f"saturated at dose {', '.join(saturated)}: the output hardly depends on the prompt there")
+            found.append(
+                f"saturated at dose {', '.join(saturated)}: less than half of the input dependence is left there"
+            )
         found += [str(self.robustness), *map(str, self.texts)]
         if not self.zero_is_identity:
             found.append("DOSE 0 CHANGES THE OUTPUT: the adapter does more than add the vector")

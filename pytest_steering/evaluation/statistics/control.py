@@ -38,7 +38,8 @@ class RandomControl:
         spread = f"(standard deviation {self.spread:.2g}, largest {self.largest:.2g})"
         if self.p is None:
             return f"{against} {spread}: underpowered, {self.needed} directions are needed for p ≤ {self.alpha:.2g}"
-        return f"{against} {spread}: rank p = {self.p:.2g}"
+        least = ", the least that so many can give" if self.p <= 1 / (self.directions + 1) else ""
+        return f"{against} {spread}: rank p = {self.p:.2g}{least}"
 
 
 def random_control(target: float, effects: Sequence[float] | Array, *, alpha: float = 0.05) -> RandomControl:
