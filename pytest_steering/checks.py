@@ -14,7 +14,7 @@ from pytest_steering.applicability import not_applicable
 from pytest_steering.arrival import Trace
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import Evidence
-from pytest_steering.diagnosis.experiments import explain, fresh_conforms, settle, unsteered_changed
+from pytest_steering.diagnosis.experiments import explain, fresh_conforms, never_arrives, settle, unsteered_changed
 from pytest_steering.diagnosis.pass_pattern import SeenPass, likely_passes
 from pytest_steering.errors import Violation
 from pytest_steering.plan import Positions, SteeringPlan
@@ -171,6 +171,7 @@ def _explain_passes(
         violation,
         lambda: unsteered_changed(trial, inputs),
         lambda: fresh_conforms(violation, trial, lambda other: _passes(other, plan, inputs, options, closer=False)),
+        lambda: never_arrives(trial, plan, inputs) if any(step.silent for step in seen) else "",
         lambda: likely_passes(seen, plan.positions, prompt),
     )
 

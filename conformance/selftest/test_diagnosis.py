@@ -72,6 +72,7 @@ def test_places(moved: torch.Tensor, expected: str) -> None:
 
 
 def test_two_rows_do_not_tell_which_of_more_are_left_out() -> None:
+    assert likely_rows(torch.tensor([False, False, False]), torch.tensor([True, True, True])) == ""
     assert likely_rows(torch.tensor([True, False]), torch.tensor([True, True])).startswith(Cause.SOME_ROWS)
 
 
@@ -177,7 +178,13 @@ DECODING = [(4, 1), (5, 1), (6, 1)]
         ([seen(0, 4, True, True), seen(4, 3, True, LAST_OF_THREE)], "ALL", Cause.LAST_CANDIDATE),
         ([seen(0, 4, True, True), seen(4, 1, True, True, 0.9, even=False)], "ALL", ""),
         ([seen(0, 4, True, True, 2.0), seen(4, 1, True, True, 2.0)], "ALL", ""),
-        ([seen(0, 4, True, False), seen(4, 1, True, True), seen(5, 1, True, False)], "ALL", ""),
+        (
+            [seen(0, 4, True, False), seen(4, 1, True, True), seen(5, 1, True, False)],
+            "ALL",
+            "nothing arrives in passes [0, 2] of 3",
+        ),
+        ([seen(0, 4, False, False), seen(4, 1, True, True), seen(5, 1, True, False)], "GENERATED", Cause.GIVES_UP),
+        ([seen(0, 3, True, True), seen(3, 1, True, False), seen(4, 1, False, False)], "PROMPT", Cause.PROMPT_ONLY),
     ],
 )
 def test_passes(passes: list[SeenPass], positions: str, expected: str) -> None:

@@ -94,6 +94,8 @@ def likely_tokens(moved: Tensor, evidence: Evidence) -> str:
 def likely_rows(moved: Tensor, asked: Tensor) -> str:
     """The bug class of a batch of which some rows are not steered; two masks of shape ``(rows,)``."""
     silent = (asked & ~moved).nonzero().flatten().tolist()
+    if not bool(moved.any()):
+        return ""
     if len(moved) == 2 and silent == [1]:
         # The last row, every other row, all but row 0: two rows do not tell.
         return f"{Cause.SOME_ROWS}: row 1 of 2, as by output[0] on a layer that returns a tensor"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pytest_steering.diagnosis.amounts import wrong_dose, wrong_vectors
 from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.diagnosis.evidence import NEVER
 from pytest_steering.diagnosis.place import wrong_place
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
@@ -76,6 +77,13 @@ def unsteered_changed(trial: Trial, inputs: Inputs) -> str:
     if same_bits(before, now) or any(trial.floor(layer) for layer in trial.every_layer):
         return ""
     return f"{Cause.LEFT}: the unsteered model computes other logits than before"
+
+
+def never_arrives(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+    """A plain forward pass with the plan's vectors is not steered either, at any token."""
+    everywhere, layer = SteeringPlan(plan.vectors, plan.scale), min(plan.vectors)
+    steered, plain = trial.steered(everywhere, inputs), trial.plain(inputs)
+    return NEVER if same_bits(steered.arrived(layer), plain.arrived(layer)) else ""
 
 
 def fresh_conforms(violation: Violation, trial: Trial, again: Callable[[Trial], object]) -> str:

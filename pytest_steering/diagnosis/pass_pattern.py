@@ -54,9 +54,11 @@ def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int)
     if count and all(step.silent for step in steered[count:]):
         if count == 1 and steered[0].start == 0:
             return Cause.PROMPT_ONLY
-        if count > 1 and positions is Positions.ALL:
+        if count > 1 or positions is Positions.GENERATED:
             return f"{Cause.GIVES_UP}: {count} of {len(steered)} passes are steered"
-    if positions is Positions.PROMPT and _only(passes, lambda step: step.columns == 1 and step.silent):
+    if positions is Positions.PROMPT and _only(
+        passes, lambda step: step.start == 0 and step.columns == 1 and step.silent
+    ):
         return f"{Cause.ONE_TOKEN}: it is not steered as a part of the prompt"
     if positions is Positions.GENERATED and (said := _generated(passes, prompt)):
         return said
@@ -66,7 +68,8 @@ def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int)
         return f"{Cause.LAST_OF_PASS}: the last token of a chunk of the prompt is steered"
     if _only(passes, lambda step: step.start > 0 and step.columns > 1 and _last(step)) and prompt > 1:
         return Cause.LAST_CANDIDATE
-    return ""
+    silent = [number for number, step in enumerate(passes) if step.silent]
+    return f"nothing arrives in passes {silent} of {len(passes)}" if 0 < len(silent) < len(steered) else ""
 
 
 def _only(passes: Sequence[SeenPass], fits: Callable[[SeenPass], bool]) -> bool:
