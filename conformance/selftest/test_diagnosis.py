@@ -81,6 +81,11 @@ def test_padding() -> None:
     assert cause(delta(), ~padding, padding) == "padding is steered (the attention mask is ignored)"
 
 
+def test_the_last_column_of_a_padded_batch_is_no_row() -> None:
+    padding = only(slice(1, 3), slice(-1, None))
+    assert cause(delta(only(slice(0, 1), slice(-1, None))), ~padding, padding) == Cause.LAST_POSITION
+
+
 def test_positions() -> None:
     where = only(columns=slice(2, 4))
     assert cause(delta(only(columns=slice(3, 5))), where) == "the positions are off by one (one too late)"
@@ -184,6 +189,7 @@ DECODING = [(4, 1), (5, 1), (6, 1)]
             "nothing arrives in passes [0, 2] of 3",
         ),
         ([seen(0, 4, False, False), seen(4, 1, True, True), seen(5, 1, True, False)], "GENERATED", Cause.GIVES_UP),
+        ([seen(0, 4, False, False), seen(4, 1, True, False)], "GENERATED", "nothing arrives in passes [1] of 2"),
         ([seen(0, 3, True, True), seen(3, 1, True, False), seen(4, 1, False, False)], "PROMPT", Cause.PROMPT_ONLY),
     ],
 )

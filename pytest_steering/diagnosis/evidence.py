@@ -76,7 +76,8 @@ def likely_tokens(moved: Tensor, evidence: Evidence) -> str:
         return Cause.OWN
     if evidence.padding is not None and bool((extra & evidence.padding).any()):
         return f"{Cause.PADDING} (the attention mask is ignored)"
-    if bool(missed.any()) and not torch.equal(moved.any(1), where.any(1)):
+    rows = moved.any(1)
+    if bool(missed.any()) and not torch.equal(rows, where.any(1)) and torch.equal(moved[rows], where[rows]):
         return likely_rows(moved.any(1), where.any(1))
     if not bool(extra.any()):
         return _missed_columns(missed, moved, where)

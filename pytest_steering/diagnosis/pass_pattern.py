@@ -45,7 +45,7 @@ class SeenPass:
 def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int) -> str:
     """The bug class of a generation that is steered otherwise than asked, or an empty string.
 
-    ``prompt`` is how many columns the prompt has.
+    A plain forward pass is known to be steered where no pass of this is. ``prompt`` is how many columns the prompt has.
     """
     if all(step.right for step in passes):
         return _fading(passes)
@@ -69,7 +69,7 @@ def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int)
     if _only(passes, lambda step: step.start > 0 and step.columns > 1 and _last(step)) and prompt > 1:
         return Cause.LAST_CANDIDATE
     silent = [number for number, step in enumerate(passes) if step.silent]
-    return f"nothing arrives in passes {silent} of {len(passes)}" if 0 < len(silent) < len(steered) else ""
+    return f"nothing arrives in passes {silent} of {len(passes)}" if silent else ""
 
 
 def _only(passes: Sequence[SeenPass], fits: Callable[[SeenPass], bool]) -> bool:
