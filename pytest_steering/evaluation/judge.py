@@ -31,6 +31,9 @@ _REFUSAL = re.compile(
     r"|\bi am (?:only |just )?(?:a|an) (?:\w+ )?(?:language model|ai)\b|\bas an? (?:ai|language model"
     r"|large language model)\b|\bcan not (?:determine|tell|say|assist|help)\b|\bnot enough (?:information|context)\b"
     r"|\bunable to (?:determine|help|assist|answer)\b|\b(?:hard|difficult|impossible) to (?:tell|say|determine)\b"
+    r"|\bi would (?:have|need) to (?:see|know)\b|\bno (?:definite|firm|clear|certain) (?:statement|answer|verdict"
+    r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give|be (?:answered"
+    r"|decided|determined|judged))\b|\b(?:it|that|this|the answer) (?:depends|hinges) on\b|\bcomes down to whether\b"
     r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
 )
 

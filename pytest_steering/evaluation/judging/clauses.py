@@ -41,6 +41,10 @@ class Stated:
     """It names the weakness that was asked about; when any was asked about, it names one."""
     cue: bool = False
     """It only describes something that speaks for the one or the other."""
+    claimed: bool = False
+    """Somebody else says it: a comment, a scanner."""
+    turned: bool = False
+    """It follows a contrast or a consequence in its sentence: "but …", "…, though", "hence …"."""
 
 
 def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Stated]:
@@ -48,8 +52,13 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
 
     ``before`` is what the last clause of the sentence before states: "It seems safe. It is not."
     """
-    conditional = elsewhere = named = False
+    conditional = elsewhere = named = claimed = False
+    refuted = hushing.CLAIMED.search(sentence) and hushing.REFUTED.search(sentence)
+    turned = bool(parts.POSTPOSED.search(sentence))
     for clause, gap in _split(sentence):
+        concedes = bool(parts.CONCESSION.match(clause)) and not parts.POSTPOSED.match(clause)
+        turned = turned or (not concedes and bool(parts.TURN.search(clause)))
+        claimed = bool(hushing.CLAIMED.search(clause)) or (claimed and not parts.CONTRAST.match(clause))
         opens = bool(parts.CONDITION.match(clause))
         conditional = opens or (conditional and gap == ",")
         if hushing.DEFINITIONS.search(clause) and not _OUR_CODE.search(clause):
@@ -57,7 +66,7 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         if before and parts.ELLIPTIC.match(clause):
             # Twice as heavy as what it takes back.
             before = -2 * before
-            yield Stated(before, clause, named)
+            yield Stated(before, clause, named, turned=True)
             continue
         if names.asked and not names.asked.search(clause) and names.others.search(clause):
             elsewhere = True
@@ -67,9 +76,12 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
             continue
         if conditional and (opens or parts.IRREAL.search(clause)):
             continue
-        value = stated.value * (WEAK if conditional else 1) * (TOPIC if parts.CONCESSION.match(clause) else 1)
-        before, named = 0.0 if stated.cue else value, stated.named
-        yield replace(stated, value=value)
+        value = stated.value * (WEAK if conditional else 1) * (TOPIC if concedes else 1)
+        if claimed and refuted:
+            claimed, value = False, -value
+        before, named = 0.0 if stated.cue and not claimed else value, stated.named
+        yield replace(stated, value=value, turned=turned, claimed=claimed)
+        turned = turned or concedes
 
 
 def _stated(clause: str, names: Names) -> Stated | None:
@@ -91,9 +103,13 @@ def _stated(clause: str, names: Names) -> Stated | None:
             continue
         if own is not None and own.start() > atom.start():
             value = _towards(clause[atom.end() : own.start()], atom, names, value)
+        if atom.lastgroup == "name" and clause.endswith(":") and clause.strip("\"' :") == atom.group():
+            # A heading in the line, "XSS: …": what follows says what is meant.
+            return Stated(TOPIC, clause, cue=True)
         named = own is not None if names.asked else names.others.search(clause) is not None
         return Stated(value, _around(clause, atom), named)
-    cue = described(clause)
+    # What happens to be a word of the weakness's name describes nothing.
+    cue = described(names.asked.sub("that", clause) if own else clause, names.number)
     return Stated(*cue, cue=True) if cue else None
 
 

@@ -1,68 +1,138 @@
-"""What is described rather than judged: a check that is missing, a parameter that is bound."""
+"""What is described rather than judged: a check that is missing, a parameter that is bound, a pointer that is stale."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from pytest_steering.evaluation.judging import words
+from pytest_steering.evaluation.judging.mechanisms import ACTOR, BAD, GOOD, phrases, told
 
-CUES_BAD = re.compile(
-    r"\bwithout (?:being |any |a |proper |first |prior |adequate |sufficient |further |properly "
-    r"|appropriate )*(?:check|valid|sanit|escap|bound|verif|encod|quot|test|limit|length)\w*"
-    r"|\bno (?:bounds?|null|length|size|range|input|sanity|overflow)[ -](?:check|valid|sanit)\w*"
-    r"|\bno (?:check|validation|sanitization|sanitisation|escaping|bounds checking|verification)\b"
-    r"|\bnot (?:being |been |be |properly |correctly |adequately |sufficiently |ever |even )*(?:check|valid|sanit"
-    r"|escap|bound|verif|encod|quot|parameteri|compar|limit|restrict|null-terminat|test)\w*"
-    r"|\bfails? to (?:check|valid|sanit|escap|bound|verif|encod|guard|limit|restrict|handle)\w*"
-    r"|\bunchecked\b|\bunvalidated\b|\bunsani\w+|\bunescaped\b|\bunbounded\b|\bungepruft\b"
-    r"|\b(?:past|beyond|outside|off) (?:of )?(?:the |its )?(?:end|bounds?|boundar\w+|allocated|buffer|array"
-    r"|intended)\b|\bone past\b|\boff[ -]by[ -]one\b|\boverruns?\b|\boverrun\b"
-    r"|\bafter (?:it |they |being |having |the \w+ )*(?:is|are|was|were|has been|have been|been|being)? ?freed\b"
-    r"|\balready (?:been )?freed\b|\bfreed (?:memory|pointer|buffer)\b"
-    r"|\b(?:attacker|adversary|(?:malicious |remote )?user)s? (?:can|could|may|might|would be able to|is able to"
-    r"|will be able to|to (?:read|write|run|execute|inject|access|overwrite))\b"
-    r"|\ballow\w* (?:an |any )?(?:attacker|malicious|remote|user)s?\b|\blets (?:an|a) (?:attacker|user)\b"
-    r"|\bconcatenat\w+|\bstring (?:formatting|interpolation)\b|\binterpolat\w+|\bf-string\b"
-    r"|\b(?:one|two|three|several) (?:\w+ )?findings?\b|\bafter\b.{0,30}\b(?:released|deleted|deallocated"
-    r"|invalidated|erased)\b|\b(?:insufficient|inadequate|ineffective)\b"
-    r"|\bbut (?:it |this |that )?fails\b|\bnot (?:enough|sufficient|adequate)\b|\b(?:can|could"
-    r"|may) (?:easily )?be (?:bypassed|circumvented)\b|\bopens? the door\b"
-    r"|\b(?:may|might|can|could) (?:be|return|become) null\b|\bwraps? (?:around )?\b|\boverflows\b"
-    r"|\bdangerous code\b|\barbitrary (?:files?|code|commands?|sql|scripts?|javascript)\b"
-    r"|\bdirectly (?:into|in|to|from)\b|\bsmash\w*\b|\bcorrupts?\b"
+WEIGHT = 0.5
+"""Of each cue."""
+_CHECKED = (
+    r"(?:check|valid|sanit|escap|verif|encod|quot|parameteri|compar|restrict|null-terminat|test|inspect"
+    r"|filter|guard|examin|look(?:ed)? at|consider|confirm|enforc)\w*"
 )
-CUES_GOOD = re.compile(
-    r"\bparameteri[sz]ed\b|\bprepared statements?\b|\bplaceholders?\b|\bbound (?:as|by|to)\b"
-    r"|\b(?:is|are|being|be|gets?) (?:always |first |also |then |properly |correctly |all |explicitly )*(?:checked"
-    r"|validated|sani[a-z]+|escaped|verified|bounded|quoted|encoded|clamped|guarded)\b"
-    r"|\b(?:checks|verif(?:y|ies)|validates?|ensures?|compares?|guards?|escapes?|sanitizes?) (?:for|that|whether"
-    r"|if|the|each|every|all|both)\b"
-    r"|\bnot find (?:a|any) way\b|\bset to null\b|\bwithin (?:its |the |their |the array |the buffer )?(?:bounds?"
-    r"|limits|buffer)\b|\bstays? (?:within|inside)\b"
-    r"|\bnever (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
-    r"|dereferenc\w*)\b"
-    r"|\bnothing (?:is|gets) (?:ever )?(?:written|read|used)\b|\bno (?:risk|danger|threat|concern|issues?"
-    r"|problems?|way|possibility|path|shell|user input)\b|\bcan not (?:be|overflow|exceed|wrap|happen|occur|reach"
-    r"|escape|inject)\b|\bautoescap\w+"
-    r"|\b(?:effective|sufficient|refuses?|rejects?|rejected|refused|denied|canonicali[sz]\w+|allow[- ]?list\w*"
-    r"|white[- ]?list\w*)\b"
+_BAD = (
+    r"without (?:being |any |a |proper |first |prior |adequate |sufficient |further |properly |appropriate |ever |even )*"
+    rf"(?:{_CHECKED}|looking|regard|protection)",
+    r"no (?:bounds?|null|length|size|range|input|sanity|overflow|upper|type|access)[ -](?:check|valid|sanit)\w*",
+    r"no (?:check|checks|validation|saniti[sz]ation|escaping|encoding|filtering|verification|regard|protection|guard)",
+    rf"not (?:being |been |be |properly |correctly |adequately |sufficiently |ever |even |really |actually )*{_CHECKED}",
+    r"fails? to (?:check|valid|sanit|escap|bound|verif|encod|guard|limit|restrict|handle)\w*",
+    r"(?:un(?:checked|validated|sani\w+|escaped|bounded|filtered|verified|guarded|protected|tested|trusted)|ungepruft)",
+    rf"never (?:being |been |be )?{_CHECKED}|(?:performs?|does|has|have|applies|receives) no {_CHECKED}",
+    r"(?:checks?|tests?|validation|guards?|limits?|verification|escaping|sanit\w+|filter\w*|assert\w*|protection|"
+    r"immunity|defen[cs]e|safety|guarantee) .. (?:missing|absent|too late|gone|incomplete|useless|skipped|lost|void"
+    r"|defeated|undone|bypassed|vanish(?:es)?|disappears?|compiled out|removed|optimi[sz]ed away|ineffective)",
+    r"(?:missing|lacks?|lacking|forgets?|forgot|omits?|skips?) (?:\S+ )?(?:checks?|tests?|validation|guards?|escaping"
+    r"|verification|bounds|saniti[sz]ation|encoding)",
+    r"(?:nothing|nobody|no one|neither|none) (?:\S+ ){0,3}(?:stops?|prevents?|keeps?|hinders?|checks?|compares?|limits?"
+    r"|rejects?|filters?|guards?|verifies|validates?|ensures?|restricts?|tests?|does that|escapes?|sanitizes?)",
+    rf"{ACTOR} (?:can|could|may|might|would be able to|is able to|will be able to)(?! not| never| only| no longer)",
+    rf"{ACTOR} to (?:read|write|run|execute|inject|access|overwrite)",
+    rf"(?:allow|let|enabl)\w* (?:an? |any |the )?(?:\S+ )?{ACTOR}|(?:gives?|grants?|hands?|offers?) (?:an? |any |the )?"
+    rf"(?:\S+ )?{ACTOR}",
+    r"one can (?:log|read|write|run|execute|inject|overwrite|steal|forge|take|become|get|reach|delete|change|obtain)",
+    r"(?:log|logs|logged|logging|sign|signs) in as|impersonat\w+|hijack\w*|steals?|stolen|forg(?:e|es|ed)|takes? over"
+    r"|exfiltrat\w+|guessable|man in the middle",
+    r"(?:does|do|will|runs?|executes?|makes? .. do) (?:exactly )?(?:whatever|anything)|whatever (?:\S+ ){1,6}(?:is|gets"
+    r"|be) (?:executed|run|evaluated|interpreted|opened|served)",
+    r"(?:one|two|three|several) (?:\w+ )?findings?|(?:insufficient|inadequate|ineffective)",
+    r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this| them)?",
+    r"not prevent|(?:can|could|may) (?:easily |trivially |also |still )?be (?:bypassed|circumvented|evaded|fooled"
+    r"|tricked|avoided|worked around|subverted|forged|abused|defeated)|bypass(?:ed|es|able)?|circumvent\w*",
+    r"opens? the door|dangerous code|arbitrary (?:files?|code|commands?|sql|scripts?|javascript|python|objects?|memory)",
+    r"directly (?:into|in|to|from)|straight (?:into|to|from)|too late|as bad as",
+    r"(?:unchanged|unmodified|verbatim|raw|as is|as it is|as-is|untouched|unfiltered|exactly as)",
+    r"still (?:works?|gets? through|pass(?:es)?|slips? through|goes through|reach(?:es)?|lands?|ends? up|applies"
+    r"|expands?|possible|get through|work|reach)",
 )
+_GOOD = (
+    r"(?:is|are|being|be|gets?|was|were) (?:always |first |also |then |properly |correctly |all |explicitly |carefully "
+    r"|immediately )*(?:checked|validated|sani[a-z]+|escaped|verified|bounded|quoted|encoded|clamped|guarded|filtered"
+    r"|rejected|refused|dropped|discarded|ignored|turned (?:off|down)|thrown away)",
+    r"(?:checks|verif(?:y|ies)|validates?|ensures?|compares?|guards?|escapes?|sanitizes?|rejects?|refuses?|drops?"
+    r"|discards?|confines?|clamps?) (?:for|that|whether|if|the|each|every|all|both|any|anything|code|everything)",
+    r"not find (?:a|any) way|set to null|within (?:its |the |their |the array |the buffer )?(?:bounds?|limits|buffer)",
+    r"stays? (?:within|inside|below|under)|confined",
+    r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
+    r"|dereferenc\w*|leaves?|sees?|executed|runs?|supplies)",
+    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|left|overrun|outside)",
+    r"no (?:risk|danger|threat|concern|issues?|problems?|way|possibility|path|user input|chance|opportunity)",
+    r"can not (?:\w+ )?(?:be|overflow|exceed|wrap|happen|occur|reach|escape|inject|get|leave|vanish|go|influence"
+    r"|control|end|close|contain|carry|change|alter|break|run)|(?:it|this|that|they|there) can not(?= ?[.,;!]|$)",
+    rf"(?:{ACTOR}|one) (?:can|could|does|do|will) (?:not|never|no)|(?:nobody|no one) (?:can|could)",
+    r"not under .. control|not (?:\S+ ){0,3}(?:controlled|supplied)",
+    r"autoescap\w+|effective|sufficient|canonicali[sz]\w+|allow[- ]?list\w*|white[- ]?list\w*|denied",
+    r"(?:fixed|constant|closed|hard-?coded|static|finite|predefined) (?:set|table|list|string|values?|names?|path|map)"
+    r"|(?:a|the|are|is|only) constants?|string literals?|a literal|compile[- ]time",
+    r"(?:picked|chosen|taken|looked up|selected|comes) from (?:a |the )?(?:constant|fixed|dictionary|table|list|set|enum)",
+    r"(?:gets?|ends? in|becomes?|result\w* in|answered (?:with|by)|responds? with|yields?|raises?|leads? to|throws?) "
+    r"(?:an? |the )?(?:\S+ )?(?:40\d|exception|error|einval|enomem|valueerror|keyerror|refusal|rejection)",
+    r"(?:returns?|leaves|exits?|bails? out|gives up|stops) (?:\S+ )?(?:early|before|immediately|at once|as soon as)",
+    r"early (?:return|exit)|unreachable|dead code|never executed|not compiled|never runs",
+    r"impossible|not possible|not feasible|infeasible|ruled out|out of the question|no longer possible|harmless",
+)
+_UNREAL = re.compile(
+    r"\b(?:in theory|theoretically|in principle|hypothetical\w*|would (?:only|have to|need|require)|were to|at first"
+    r"|(?:one|you|it|that|this|people|some) (?:may|might|could|can) (?:object|argue|think|fear|worry|suspect|look|seem)"
+    r"|i (?:was|am) (?:going|about|ready|tempted)|it looked|i (?:took|thought|assumed|nearly|almost))\b"
+)
+"""What is only thought of, or was."""
+_LITOTES = re.compile(r"^not (?!.*\bonly\b)")
+_STOPPED = re.compile(r"\b(?:refus|reject|den(?:y|ie)|block|catch|forbid|discard|drop|stop|prohibit|bar)\w*\b")
+"""What is refused does not happen."""
+_ASKED = re.compile(r"\b(?:whether|check (?:if|for)|should|make sure|ensure|want)\b")
+_CONDITIONAL = re.compile(r"\b(?:if|should|would|could|unless|ought)\b")
 
 
-def described(clause: str) -> tuple[float, str] | None:
-    """The signed weight and the words of what a clause describes, or None."""
-    bad, good = CUES_BAD.search(clause), CUES_GOOD.search(clause)
-    if bad:
-        window = _before(clause, bad)
-        turns = len(words.NEGATORS.findall(window)) + len(words.BAD_NEGATORS.findall(window))
-        return (0.5 if turns % 2 == 0 else -0.5), bad.group()
-    if good:
-        window = _before(clause, good)
-        if words.NEGATORS.search(window):
-            return 0.5, good.group()
-        return None if re.search(r"\b(?:if|should|would|could)\b", window) else (-0.5, good.group())
-    return None
+@lru_cache(maxsize=64)
+def _patterns(number: int | str | None) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    return phrases([*_BAD, *told(number, BAD)]), phrases([*_GOOD, *told(number, GOOD)])
+
+
+def described(clause: str, number: int | str | None) -> tuple[float, str] | None:
+    """The signed weight and the words of what a clause describes, or None.
+
+    ``number`` is that of the weakness asked about: what shows another one shows nothing. A clause with both kinds says
+    what speaks against the code.
+    """
+    if _UNREAL.search(clause):
+        return None
+    accuses, acquits = _patterns(number)
+    found: list[tuple[bool, str]] = []
+    taken = []
+    for match in accuses.finditer(clause):
+        taken.append(match.span())
+        before = _before(clause, match)
+        if _ASKED.search(before):
+            continue
+        stops = len(words.BAD_NEGATORS.findall(before)) or bool(_STOPPED.search(before))
+        found.append(((_negations(clause, match) + stops) % 2 == 0, match.group()))
+    for match in acquits.finditer(clause):
+        if any(start < match.end() and match.start() < end for start, end in taken):
+            continue
+        turned = _negations(clause, match) % 2
+        if turned or not _CONDITIONAL.search(_before(clause, match)):
+            found.append((bool(turned), match.group()))
+    if not found:
+        return None
+    accusing = [text for bad, text in found if bad]
+    return (WEIGHT, accusing[0]) if accusing else (-WEIGHT, found[0][1])
+
+
+def _negations(clause: str, match: re.Match[str]) -> int:
+    before = words.UNTURNED.sub(" ", _before(clause, match))
+    count = len(words.NEGATORS.findall(before))
+    reaches = len(clause[: match.start()].split()) > NEAR
+    return count + bool(reaches and _LITOTES.match(clause))
+
+
+NEAR = 5
+"""Words before a cue that can turn it."""
 
 
 def _before(clause: str, match: re.Match[str]) -> str:
-    return " ".join(clause[max(0, match.start() - 60) : match.start()].split()[-5:])
+    return " ".join(clause[max(0, match.start() - 60) : match.start()].split()[-NEAR:])

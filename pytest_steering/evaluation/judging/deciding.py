@@ -28,16 +28,44 @@ class Decision:
 def decide(said: Sequence[Verdict], readings: Sequence[Reading], names: Names) -> Decision | None:
     """The decision by what judges, or None when nothing does."""
     stated = [reading for reading in readings if not reading.stated.cue]
-    return _by_verdict(said, stated) or _by_conclusion(stated) or _by_statements(stated, names)
+    cues = [reading for reading in readings if reading.stated.cue]
+    return (
+        _by_verdict(said, stated, cues)
+        or _by_conclusion(stated)
+        or _overruled(stated, cues)
+        or _by_statements(stated, names)
+    )
 
 
 def by_cues(readings: Sequence[Reading]) -> Decision | None:
-    """The decision by what is only described, or None when that is balanced or nothing."""
+    """The decision by what is only described, or None when that is balanced or nothing.
+
+    Where some speaks for and some against, the last that concludes, or follows a contrast, has the last word.
+    """
     cues = [reading for reading in readings if reading.stated.cue]
+    cues = [reading for reading in cues if reading.revising] or cues
+    if len({reading.accuses for reading in cues}) > 1:
+        turned = [r for r in cues if r.concluding] or [r for r in cues if r.stated.turned]
+        cues = turned[-1:] or cues
+        if turned:
+            return _majority(cues, Tier.CUES)
     return _majority(cues, Tier.CUES) if abs(_sum(cues)) >= SUBORDINATE else None
 
 
-def _by_verdict(said: Sequence[Verdict], stated: Sequence[Reading]) -> Decision | None:
+def _overruled(stated: Sequence[Reading], cues: Sequence[Reading]) -> Decision | None:
+    """What is described after a second thought or in a later contrast, against statements that name no weakness."""
+    if not stated or any(reading.revising for reading in stated):
+        return None
+    last = stated[-1]
+    again = [reading for reading in cues if reading.revising]
+    if not again and not last.accuses and not any(reading.stated.named for reading in stated):
+        again = [r for r in cues if r.sentence > last.sentence and r.stated.turned]
+    if not again or again[-1].accuses == last.accuses or len({r.accuses for r in stated}) > 1:
+        return None
+    return Decision(again[-1].accuses, Tier.MAJORITY, (last.stated.words, again[-1].stated.words))
+
+
+def _by_verdict(said: Sequence[Verdict], stated: Sequence[Reading], cues: Sequence[Reading]) -> Decision | None:
     """The last explicit verdict, unless its own sentence or a later conclusion says otherwise."""
     if not said:
         return None
@@ -57,6 +85,9 @@ def _by_verdict(said: Sequence[Verdict], stated: Sequence[Reading]) -> Decision 
         and (reading.stated.named or not about)
         and abs(reading.stated.value) > SUBORDINATE
     ]
+    if not against:
+        # A second thought that only describes: "No. Wait, the index is never compared with the length."
+        against = [r for r in cues if r.revising and (r.line, r.nth) > (last.line, last.nth)]
     if against and against[-1].accuses != vulnerable:
         return Decision(not vulnerable, Tier.DISPUTED, (last.words, against[-1].stated.words))
     disputed = any(verdict.vulnerable not in (None, vulnerable) for verdict in said)
@@ -94,11 +125,15 @@ def _by_statements(stated: Sequence[Reading], names: Names) -> Decision | None:
 
 
 def _majority(counted: Sequence[Reading], tier: Tier) -> Decision:
-    """The sign of the sum; the first of them when it is zero."""
+    """The sign of the sum; where it is zero, the last that follows a contrast, else the first."""
     total = _sum(counted)
-    vulnerable = total > 0 if abs(total) > 1e-9 else counted[0].accuses
+    vulnerable = total > 0 if abs(total) > 1e-9 else _tied(counted).accuses
     words = tuple(reading.stated.words for reading in counted if reading.accuses == vulnerable)
     return Decision(vulnerable, tier, words[:SHOWN])
+
+
+def _tied(counted: Sequence[Reading]) -> Reading:
+    return ([reading for reading in counted if reading.stated.turned] or list(counted[:1]))[-1]
 
 
 def _sum(readings: Sequence[Reading]) -> float:

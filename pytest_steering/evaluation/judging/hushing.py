@@ -43,6 +43,10 @@ SILENCERS = words(
     r"will be",
     r"becomes?",
     r"related to",
+    r"(?:often|usually|typically|commonly|frequently|generally|sometimes)(?: \w+)?(?: with| to| by| as| in)?",
+    r"associated with",
+    r"(?:listed|catalog(?:ed|ued)|known|classified|tracked|registered) as",
+    r"reminiscent of",
     r"types? of",
     r"kinds? of",
     r"attempts? to",
@@ -98,9 +102,28 @@ SILENT_AFTER = re.compile(
 DEFINITIONS = re.compile(
     r"\b(?:occurs?|happens?|arises?|is|are|exists?) (?:a (?:type|kind|class|form) of|a \w+ (?:\w+ )?(?:that|where"
     r"|in which)|when(?:ever)?|where|what happens)\b"
-    r"|\brefers to\b|\b(?:is|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
+    r"|\brefers to\b|^\W*(?:an? |the )?[\w -]{2,60} (?:means|describes|denotes) (?:that|a|an|the)\b|\b(?:is|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
     r"|an) (?:\w+ ){0,2}technique\b"
 )
+CLAIMED = re.compile(
+    r"\b(?:comments?|doc-?strings?|documentation|docs|readme|todo|fixme|commit message|authors?|developers?|programmers?"
+    r"|scanners?|linters?|colleagues?|changelog|ticket|analy[sz]ers?|manual|reviewers?|bug report|man page)\b"
+    r"(?! (?:is|are|was|were|has|have) not)(?:[^.]{0,40}\b(?:claim|sa[iy]|state|suggest|assert|promis|insist|believ|think"
+    r"|thought|note|read|report|warn|pretend|assur|flag|call|mention|tell|declar|assum|intend)\w*\b|, \")"
+    r"|\baccording to (?:the|a|its) \w+|\bthe claim\b|\b(?:supposedly|allegedly|purportedly|ostensibly)\b"
+    r"|\bit is (?:claimed|said|alleged|asserted)\b"
+)
+"""What follows is somebody else's word, up to a contrast."""
+REFUTED = re.compile(
+    r"\b(?:does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just |plainly )?(?:wrong|false|untrue|incorrect|outdated"
+    r"|obsolete|mistaken|misleading|inaccurate|a lie|out of date|not true|not correct|not so|no longer true))\b"
+)
+REFERS = re.compile(
+    r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b|\blines? \d|\bthe (?:given |provided )?(?:code|function|snippet"
+    r"|handler|method|endpoint|query|loop|call|value|input|pointer|buffer|script|template)\b|(?<!arbitrary )"
+    r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )\bcode\b"
+)
+"""The sentence is about the code at hand."""
 DECLINES = re.compile(
     r"\bnot (?:\w+ )?(?:able to |possible to )?(?:help|assist|provide (?:assistance|help)|comply|fulfil+|verify"
     r"|confirm|determine|tell|judge|assess|answer|know|be determined|be sure|be certain)\b"

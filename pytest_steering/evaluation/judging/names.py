@@ -22,6 +22,8 @@ class Names:
     others: re.Pattern[str]
     atoms: re.Pattern[str]
     """Groups ``name`` (a weakness that counts), ``bad`` and ``good``."""
+    number: int | str | None = None
+    """Which weakness was asked about."""
 
 
 def number_of(cwe: str | int | None) -> int | str | None:
@@ -61,4 +63,5 @@ def names(asked: int | str | None) -> Names:
         atoms=re.compile(
             f"(?P<name>{words(*own).pattern})|(?P<bad>{words(*GENERIC_BAD).pattern})|(?P<good>{words(*GENERIC_GOOD).pattern})"
         ),
+        number=asked,
     )

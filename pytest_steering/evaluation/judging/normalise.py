@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+
+from pytest_steering.evaluation.judging.spelling import spelled
 
 LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 LONGEST_LINE = 1_500
 """Longer lines are read in pieces, so that what a pattern costs does not grow with the answer."""
 
-_CHARACTERS = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4\uff07", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2212", "-"),
-        **dict.fromkeys("\u2013\u2014\u2015", " - "),
-        **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad\ufe0f", ""),
-        "•": "-",
-        "\t": " ",
-        "ß": "ss",
-        "\r": "\n",
-    }
-)
-_SPELLINGS = (
-    (re.compile(r"\bcan't\b|\bcannot\b"), "can not"),
-    (re.compile(r"\bwon't\b"), "will not"),
-    (re.compile(r"n't\b"), " not"),
-    (re.compile(r"\b(it|that|there|here|what|this|code|snippet|program|function)'s\b"), r"\1 is"),
-    (re.compile(r"\bi'm\b"), "i am"),
-    (re.compile(r"\b(i|you|we|they)'(?:ve)\b"), r"\1 have"),
-    (re.compile(r"\b(i|you|we|they)'(?:d)\b"), r"\1 would"),
-    (re.compile(r"\b(i|you|we|they)'(?:ll)\b"), r"\1 will"),
-    (re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
-    (re.compile(r"\bvulnerab[il]\w{0,4}t\w{0,3}s\b"), "vulnerabilities"),
-    (re.compile(r"\bvulnerab[il]\w{0,4}t(?:y|iy|e|ity|yi)?\b"), "vulnerability"),
-    (re.compile(r" ?\((?:cwe[- ]?\d+|xss|sqli?|uaf|npd|oob|rce|bof)\)"), ""),
-    (
-        re.compile(
-            r", (?:on the other hand|of course|in fact|in turn|by contrast|in contrast|as such"
-            r"|for its part),"
-        ),
-        "",
-    ),
-    (re.compile(r"\bnull-terminated\b"), "terminated"),
-    (
-        re.compile(
-            r"\b(?:unable|failed|fail|not able|not been able|not manage) to (?:identify|find|see|detect|spot"
-            r"|locate|discover)\b"
-        ),
-        "not find",
-    ),
-    (
-        re.compile(
-            r"\banything but\b|\b(?:very |still )?far from (?:being )?|\bnowhere near\b"
-            r"|\bby no means\b"
-        ),
-        "not ",
-    ),
-)
 _ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>", "</s>", "<eos>", "<|end_of_text|>", "<file_sep>")
 _TURNS = re.compile(
     r"^\W*(?:(?:question|q|user|human|input|instruction|prompt|problem|example)(?: ?\d+)?\W{0,3}:|\[inst\]"
@@ -104,16 +56,6 @@ class Line:
     listed: bool = False
     code: bool = False
     table: bool = False
-
-
-def spelled(text: str) -> str:
-    """The text in lower case without accents, typographic signs or short forms ("can't" is "can not")."""
-    # The typographic signs first: decomposing turns some of them into others.
-    plain = unicodedata.normalize("NFKD", text.translate(_CHARACTERS)).translate(_CHARACTERS)
-    plain = "".join(sign for sign in plain if not unicodedata.combining(sign)).lower()
-    for pattern, replacement in _SPELLINGS:
-        plain = pattern.sub(replacement, plain)
-    return plain
 
 
 def shortened(response: str) -> str:
@@ -282,8 +224,7 @@ def _goes_on(held: Line, line: Line, begins_low: bool) -> bool:
 
 def _before_the_next_question(lines: list[Line]) -> Iterator[Line]:
     """The answer ends where its writer, a model that continues text, asks the next question."""
-    said = False
-    bare = False
+    said = bare = curt = False
     for number, line in enumerate(lines):
         if not line.text and not line.code:
             continue
@@ -291,12 +232,14 @@ def _before_the_next_question(lines: list[Line]) -> Iterator[Line]:
             _TURNS.match(line.text) or (bare and (line.code or _NEXT.match(line.text) or ASKED.search(line.text)))
         ):
             return
-        if said and number and ASKED.search(line.text) and "answer yes or no" in line.text:
+        if said and number and ASKED.search(line.text) and ("answer yes or no" in line.text or curt):
             return
         if bare and not line.code and not re.match(r"\W*(?:yes|no)\b", line.text):
             bare = False
         if not said and re.fullmatch(r"\W*(?:answer|a)?\W*(?:yes|no)\W*", line.text):
             bare = True
+        if not said and re.fullmatch(r"\W*(?:yes|no)\b.{0,40}", line.text):
+            curt = True
         if line.text and not ASKED.search(line.text) and not _TURNS.match(line.text):
             said = True
         yield line

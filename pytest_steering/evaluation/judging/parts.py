@@ -29,6 +29,15 @@ CONCESSION = re.compile(
     r"^\W*(?:but |and |so |thus |hence )?(?:although|though|even though|while|whereas|despite"
     r"|even if|in spite)\b"
 )
+POSTPOSED = re.compile(r"(?:^|[ ,])(?:though|however|nonetheless|nevertheless|all the same|still) ?[,.;]")
+"""A contrast that stands inside or behind what it contrasts, or before a comma."""
+CONTRAST = re.compile(r"^\W*(?:and |so )?(?:but|however|though|yet|although|whereas|while|which|so|hence|therefore)\b")
+TURN = re.compile(
+    r"\b(?:but|however|though|yet|nevertheless|nonetheless|hence|so|therefore|thus|consequently|as a result|accordingly"
+    r"|in (?:fact|practice|reality|truth|this program|this case)|actually|unfortunately|sadly|luckily|fortunately"
+    r"|which means|that means|this means|meaning)\b"
+)
+"""What follows one of these is what the writer holds, as against what stands before it."""
 CONCLUSION = re.compile(
     r"^\W*(?:(?:yes|no|and|so|but)\W+)?(?:therefore|thus|hence|so|overall|in conclusion|in summary|to summari[sz]e"
     r"|to conclude|to sum up|in short|ultimately|conclusion|summary|"
@@ -45,7 +54,7 @@ REMEDY_HEAD = re.compile(
     r"\b(?:recommend\w*|fix(?:es|ed|ing)?|remed\w+|mitigat\w*|suggest\w*|how to|solutions?|hardening|improve\w*"
     r"|best practices?|prevention|"
     r"advice|minor|nit|corrected|safer|secure (?:version|code|alternative|implementation)|next steps|patched"
-    r"|background|general|what is|definition|note|impact|example)\b"
+    r"|background|general|what is|definition|note|(?<!security )impact|example)\b"
 )
 REMEDY = re.compile(
     r"\bto (?:fix|address|remedy|resolve|correct|remediate) (?:this|these|the|it|such|those|that|any|security|your)\b"
@@ -74,16 +83,27 @@ REWRITTEN = re.compile(
     r"|\bcould look like\b|\bthis way\b|^\W*with (?:this|these)\b"
 )
 REVISION = re.compile(
-    r"^\W*(?:hmm+\W+|no\W+|oh\W+|but\W+)?(?:wait|actually|correction|on second thoughts?|on closer (?:inspection"
+    r"^\W*(?:hmm+\W+|no\W+|oh\W+|but\W+|and\W+|oops\W+)?(?:wait|actually|hold on|hang on|not so fast|oops|never ?mind"
+    r"|(?:edit|update|correction|erratum|addendum|revision|amendment|ps|p\.s\.)\d?(?= ?[:.,(-]| )|correction|on second thoughts?|on closer (?:inspection"
     r"|look|examination)|upon closer (?:inspection|look|examination|review)|"
     r"but on second thoughts?|let me (?:reconsider|re-?check|re-?examine|double[- ]check|look again)|(?:looking"
-    r"|checking|reading|thinking) (?:it )?(?:again|more closely|closer)|scratch that|i was wrong|my mistake"
+    r"|checking|reading|thinking) (?:it )?(?:again|more closely|closer)|(?:scratch|scrap|strike|forget) that|i was wrong|my mistake|on (?:reflection|re-?reading|another look)"
     r"|i stand corrected|apologies|sorry)\b"
     r"|\b(?:wait,|on second thoughts?|upon closer inspection|on closer inspection|i was wrong|i made a mistake"
     r"|correction:|scratch that|let me reconsider)"
+    r"|\bi (?:take|took) (?:that|it|this) back\b|\bi (?:retract|withdraw|revise|misread|misjudged|(?:had )?overlooked"
+    r"|(?:had )?missed|spoke too soon|was mistaken|was too quick)\b|\bi (?:have|must|need|want) (?:to )?(?:retract"
+    r"|withdraw|revise|correct|amend|change)\b|\b(?:that|this) (?:was|is) (?:my mistake|premature)\b|\bshould have"
+    r" (?:said|answered|written)\b|\bchang(?:e|es|ing|ed) my (?:answer|verdict|mind)\b|\bmy (?:answer|verdict)"
+    r" (?:changes|becomes)\b|\b(?:second|closer|another|third) (?:reading|look|glance)\b|\brevised (?:answer|verdict)\b"
 )
 ELLIPTIC = re.compile(
     r"^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"
     r"|this|that|which|the code)(?: really| actually| in fact)? (?:is|are|does|do|was) not"
-    r"(?: the case| true| so| correct)?(?: here| at all)?\W*$"
+    r"(?: the case| true| so| correct| hold(?: up)?| right| accurate)?(?: here| at all| any ?more)?\W*$"
+    r"|^\W*(?:(?:but|however|yet|and|so|though|in fact|in reality|actually|unfortunately)\W+)*(?:it|this|that|which|the"
+    r" (?:claim|comment|assumption|remark))(?: really| actually)? (?:is|was)(?: simply| just| plainly| long)? (?:wrong|false"
+    r"|untrue|incorrect|outdated|obsolete|mistaken|misleading|inaccurate|a lie|out of date|no longer (?:true|so|the case"
+    r"|correct))\W*$|^\W*(?:but |and |yet )?(?:neither|none)(?: of (?:it|them|this|that))? (?:does (?:that|so|it)|is true"
+    r"|holds)\W*$|^\W*(?:but )?not so\W*$"
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pytest_steering.evaluation.judging import parts
+from pytest_steering.evaluation.judging import hushing, parts
 from pytest_steering.evaluation.judging.clauses import Stated, clauses_of
 from pytest_steering.evaluation.judging.names import Names
 from pytest_steering.evaluation.judging.normalise import ASKED, Line
@@ -41,7 +41,8 @@ class Reading:
 def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozenset()) -> tuple[Reading, ...]:
     """Every statement of the lines but those in ``skip``."""
     found: list[Reading] = []
-    advising = rewritten = concluding = False
+    advising = rewritten = concluding = defining = False
+    said_before: tuple[int, float] = (0, 0.0)
     revised: int | None = None
     number = 0
     for index, line in enumerate(lines):
@@ -71,21 +72,28 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
             if ((rewritten or advising) and not ends) or parts.REMEDY.search(sentence):
                 continue
             part = bool(_PART.search(sentence))
-            for stated in clauses_of(sentence, names, _just_before(found, number)):
-                found.append(Reading(stated, index, nth, number, ends, part))
+            refers = bool(hushing.REFERS.search(sentence))
+            defining = not refers and (
+                defining or bool(hushing.DEFINITIONS.search(sentence) and _names(sentence, names))
+            )
+            before = said_before[1] if said_before[0] == number - 1 else 0.0
+            for stated in clauses_of(sentence, names, before):
+                if not stated.cue or stated.claimed:
+                    said_before = (number, stated.value)
+                if not stated.claimed and not (defining and stated.cue):
+                    found.append(Reading(stated, index, nth, number, ends, part))
     return tuple(_revised(found, revised))
 
 
-def _just_before(found: list[Reading], number: int) -> float:
-    """What the sentence before states last."""
-    if found and found[-1].sentence == number - 1 and not found[-1].stated.cue:
-        return found[-1].stated.value
-    return 0.0
+def _names(sentence: str, names: Names) -> bool:
+    """It names a weakness near its beginning."""
+    opening = sentence[:60]
+    return bool((names.asked and names.asked.search(opening)) or names.others.search(opening))
 
 
 def _revised(found: list[Reading], since: int | None) -> list[Reading]:
     """The same, with those marked that follow a second thought, unless nothing that decides does."""
-    if since is None or not any(reading.sentence >= since and not reading.stated.cue for reading in found):
+    if since is None or not any(reading.sentence >= since for reading in found):
         return found
     return [replace(reading, revising=reading.sentence >= since) for reading in found]
 

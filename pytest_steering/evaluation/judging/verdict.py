@@ -22,6 +22,10 @@ _HEAD = re.compile(
     r"^\W*(?:\d+\W+)?(?:final |short |overall |my |the )*(?:answer|verdict|decision|conclusion|result|fazit"
     r"|antwort)s?\W*$"
 )
+_CORRECTED = re.compile(
+    r"\b(?:should have (?:said|answered|been|read|called it)|chang\w+ (?:my|the) (?:answer|verdict) to|make that)\W+"
+    rf"(?:(?P<good>{STATE_GOOD})|(?P<bad>{STATE_BAD}))(?![\w-])"
+)
 _CHOICE = re.compile(r"^\W*(?:[a-d]|\d)[.)] ?(?:yes|no)\W*$")
 _SECURE = re.compile(r"\b(?:secure|safe|free (?:of|from)|protected|immune)\b")
 _ACQUITS = re.compile(r"secure|safe|free|protected|immune|properly|correctly|adequately")
@@ -71,6 +75,8 @@ def verdicts(lines: tuple[Line, ...], names: Names, *, yes: bool | None) -> tupl
                 verdict = (
                     _said(leading.group("said"), sentence, leading.end(), index, names, meaning) if answers else None
                 )
+            elif corrected := _CORRECTED.search(sentence):
+                verdict = Verdict(corrected.group("bad") is not None, index, corrected.group(), True)
             else:
                 verdict = _ending(sentence, index, names, meaning)
             found += [replace(verdict, nth=nth)] if verdict is not None else []
@@ -109,7 +115,7 @@ def _ending(sentence: str, index: int, names: Names, meaning: bool | None) -> Ve
     match = ENDING.search(sentence)
     if match is None or re.search(r"\bif\b", sentence[max(0, match.start() - 40) : match.start()]):
         return None
-    said = match.group("said") or match.group("box") or match.group("so")
+    said = next(word for word in match.groups() if word)
     return _said(said, sentence, match.end(), index, names, meaning)
 
 

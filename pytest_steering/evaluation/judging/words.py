@@ -22,6 +22,17 @@ GENERIC_BAD = (
     r"open to (?:attacks?|abuse|exploitation)",
     r"at risk (?:of|from)",
     r"improperly (?:validated|sanitized|sanitised|escaped|handled|checked|neutralized)",
+    r"(?:should|must|can|may|ought to) not (?:be (?:\w+ )?(?:deployed|merged|shipped|released|approved|exposed|put)"
+    r"|go (?:live|in|out|into|to))|(?:should|must) not be (?:used|run)",
+    r"(?:would|can|could|must|should|do|will) not (?:let|allow|have|want|see) (?:this|it|that) (?:to )?(?:go|ship|in|into"
+    r"|out|through|live|released|merged|deployed)",
+    r"(?:would|must|will|should) (?:hold|block|reject|stop|decline|veto|send) (?:this|it|the (?:change|merge|patch|code"
+    r"|release|pull request))(?: back)?",
+    r"(?:can|could|may) (?:easily |trivially )?be (?:abused|misused|attacked|hacked|weaponi[sz]ed|compromised)",
+    r"(?:abus|attack|hack)able|security impact|security[- ]relevant (?:bug|defect|error)",
+    r"(?:critical|severe|serious|high[- ]severity|genuine|exploitable) (?:\w+ )?(?:bug|issue|flaw|problem|hole|finding"
+    r"|defect|mistake)s?",
+    r"(?:is|are|looks?|remains?|seems?) (?:\w+ )?(?:dangerous|broken|problematic|risky|flawed|hazardous)",
     # German, Spanish and French, without accents.
     r"anfallig",
     r"verwundbar",
@@ -47,8 +58,25 @@ GENERIC_GOOD = (
     r"sicher",
     r"seguro",
     r"securise",
-    r"(?:looks?|is|are|seems?|appears?) (?:fine|good|ok|okay|correct|clean)",
-    r"lgtm",
+    r"(?:looks?|is|are|seems?|appears?) (?:all |quite |perfectly |pretty )?(?:fine|good|ok|okay|correct|clean|solid"
+    r"|sound|watertight|airtight|bulletproof|harmless|all ?right)",
+    r"(?:is|are|looks?) right(?= ?[.,;!]| here|$)",
+    r"lgtm|all (?:is )?(?:good|clear|well|fine|clean)|good to go|thumbs up|clean bill of health|(?:green|all) lights?"
+    r"|false (?:alarm|positive)s?|unfounded",
+    r"in (?:good|great|excellent|perfect|fine) (?:shape|order|condition)",
+    r"nothing (?:\w+ ){0,2}(?:to (?:report|flag|fix|see here|complain about|object to|worry about|find|exploit|attack)"
+    r"|wrong|amiss|suspicious|alarming|of concern|problematic|dangerous|exploitable|concerning|jumped out|jumps out"
+    r"|stood out|stands out|caught my eye|turned up|came up)",
+    r"no (?:\w+ )?(?:findings?|issues?|problems?|concerns?|red flags?|complaints?|objections?|defects?|flaws?|holes?)"
+    r"(?! (?:with|of|in) (?:the )?(?:compil|perform|format|style))",
+    r"no (?:cause|reason|grounds|need) (?:for|to) (?:alarm|concern|worry|objection|complaint|complain)",
+    r"not (?:find|see|spot|detect|notice|discover|have|identify|observe|encounter) (?:any |a |an )?(?:\w+ )?(?:issues?"
+    r"|problems?|flaws?|bugs?|concerns?|objections?|faults?|findings?|defects?|red flags?|holes?|anything (?:wrong"
+    r"|amiss|suspicious|problematic|alarming))",
+    r"(?:sign|signed|signing) (?:this |it )?off|(?:i|we) (?:would |can |will |do )?(?:not )?(?:approve|merge|ship)(?! until)",
+    r"ready (?:to|for|to be) (?:ship|merge|deploy|go|production|release|merged|deployed|shipped|deployment)",
+    r"approved(?= from| by me| ?[.!,]|$)|(?:came|come|comes) (?:up|away) empty",
+    r"pass(?:es|ed)? (?:the |my |this )?(?:review|audit|inspection)",
     r"no (?:such )?(?:instances?|occurrences?|cases?|signs?) (?:was |were |are |is |could be |can be )?(?:found"
     r"|detected|seen|identified|present)",
 )
@@ -56,7 +84,7 @@ NOUN_AFTER_GOOD = re.compile(
     r"\s+(?:(?:and|or) (?:more )?\w+ )?(?:\w+ )?(?:versions?|alternatives?|functions?|coding|practices?|ways?"
     r"|approach(?:es)?|methods?|apis?|"
     r"librar(?:y|ies)|copy|string(?:s)?|equivalents?|options?|random|context|channel|cookies?|wrappers?|variants?|"
-    r"manner|values?|programming|by default|to (?:use|assume|say)|(?:file )?handling|development|design|type|range"
+    r"manner|values?|programming|by default|to (?:assume|say)|(?:file )?handling|development|design|type|range"
     r"|limits?)\b"
 )
 """After "safe" or "secure" these make it a name for something else than the code that was asked about."""
@@ -129,6 +157,7 @@ DENIED_AFTER = re.compile(
     r"|absent|impossible|unlikely|eliminated|"
     r"addressed|excluded|false (?:positive|alarm)|ruled out|blocked|out of the question|not))"
     r"|(?:not|never) (?:present|found|detected|possible|applicable|identified|vulnerable|exploitable)"
+    r"|(?:it|this|the) (?:code |function |snippet |program )?(?:does|did|has|is) not\b"
     r"|never (?:occurs?|happens?|arises?)|absent|none\b|protection|prevention|(?:practically |virtually "
     r"|effectively )?(?:impossible|infeasible|unlikely|irrelevant|harmless|moot)\b"
     r"|(?:nicht|kein)\b)"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 YES = (
-    r"i (?:think|believe) so|(?:it|this|there) (?:does|is|are)(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja|si|oui|sim|da"
+    r"i (?:think|believe) so|(?:it|this|there|the (?:code|function|snippet|program)) (?:(?:most|very|quite) )?(?:certainly |definitely |indeed "
+    r"|clearly |really |absolutely |undoubtedly )?(?:does|is|are)(?: indeed)?(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja|si|oui|sim|da"
     r"|true|correct"
     r"|affirmative|indeed|(?:absolutely|definitely|certainly|of course)(?! not)"
 )
 NO = (
     r"(?:there is|there are) (?:not (?:one|any)|none)(?=[ ]*[.,!;:])|not at all|i do not (?:think|believe) so"
     r"|(?:absolutely|definitely|certainly|unfortunately|probably|apparently|surely|of course|clearly) not"
-    r"|(?:it|this|there) (?:does|is|are) not(?=[ ]*[.,!;:])"
+    r"|(?:it|this|there) (?:most )?(?:certainly |definitely |really )?(?:does|is|are) not(?=[ ]*[.,!;:])"
     r"|not (?:as (?:written|given|shown)|really|here|that i can (?:see|tell)|in this (?:code|case"
     r"|snippet))(?=[ ]*[.,!;:-])"
     r"|no|nope|nein|non|nao|niet|nee|false|negative"
@@ -41,6 +42,12 @@ ENDING = re.compile(
     rf"\b(?:answer|verdict|decision){_TO} (?:is|would be|must be|should be|has to be)"
     rf"(?: a| an| clearly| simply| therefore| thus)*\W+(?P<said>{YES}|{NO})\b{ENDS}"
     rf"|\bboxed ?\{{ ?(?:text ?\{{ ?)?(?P<box>{YES}|{NO})\b"
+    rf"|\b(?:chang\w+|becom\w+|turns?|switch\w*|revis\w+|correct\w*|amend\w*|chang\w+ (?:my|the|this|that)"
+    rf" (?:answer|verdict)|make (?:that|it|this))(?: my answer| the answer| that| it| this)?(?: to| into| from \w+ to)?"
+    rf" (?:an? )?(?:clear |definite )?\"?(?P<now>{YES}|{NO})\b{ENDS}"
+    rf"|\b(?:should have (?:said|answered|been|read)|(?:it|this|that) is an?|(?:go|stick|going) with)(?: an?)?"
+    rf"(?: clear| definite| firm| plain)? \"?(?P<meant>yes|no)\b{ENDS}"
+    r"|\b(?:answer|verdict)\W{1,3}(?P<again>yes|no)(?=\s+(?:answer|verdict)\b)"
     r"|\b(?:so|hence|therefore|thus|then),?\s+(?P<so>yes|no)\s*(?:[.,;:!]|-|$)"
 )
 """A yes or no further on: "so the answer is no"."""
