@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from conformance.selftest.secllmholmes import plant_clone
 from conformance.selftest.small_study import finished_study, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters import make_adapter
@@ -92,6 +93,19 @@ def test_no_tested_scenario_builds_its_vector(tmp_path: Path, scheme: str) -> No
     tested = Counter(scenario for fold in folds for scenario in fold.scenarios)
     assert set(tested.values()) == {1}
     assert len(tested) == 6
+
+
+def test_augmentations_go_where_their_original_goes(tmp_path: Path) -> None:
+    """Each of three scenarios has eight versions, which differ in their code and are one cluster."""
+    parts = ("hand-crafted", "trivial")
+    data = load_secllmholmes(plant_clone(tmp_path), parts=[*parts, "few-shot"])
+    folds, _ = folds_of(data, small_config(tmp_path, tmp_path, parts=parts, max_samples_per_cwe=99, folds=3))
+    assert [len(set(fold.scenarios)) for fold in folds] == [1, 1, 1]
+    assert sum(len(fold.scenarios) for fold in folds) == 24
+    for fold in folds:
+        built = [pair.scenario for pair in fold.split.build]
+        assert not set(built) & set(fold.scenarios)
+        assert len(set(built[:2])) == 2
 
 
 def test_folds_say_what_falls_short(tmp_path: Path) -> None:
