@@ -90,7 +90,7 @@ def _generated(passes: Sequence[SeenPass], prompt: int) -> str:
         for column in (step.moved != step.asked).any(0).nonzero().flatten().tolist()
     }
     missed = any(bool((step.asked & ~step.moved).any()) for step in passes)
-    if missed and wrong == {prompt}:
+    if missed and wrong == {prompt} and any(bool((step.asked & step.moved).any()) for step in passes):
         return f"{Cause.BORDER}: position {prompt}, off by one at the border"
     if not missed and all(bool(step.moved.all()) for step in passes):
         return Cause.GENERATED_AS_ALL
