@@ -18,7 +18,8 @@ from pytest_steering.evaluation.judging.calibration import Tier, confidence
 from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
 from pytest_steering.evaluation.judging.names import Names, names, number_of
-from pytest_steering.evaluation.judging.normalise import lines_of, shortened, spelled
+from pytest_steering.evaluation.judging.normalise import lines_of, shortened
+from pytest_steering.evaluation.judging.spelling import spelled
 from pytest_steering.evaluation.judging.statements import read
 from pytest_steering.evaluation.judging.verdict import meaning_of, verdicts
 from pytest_steering.evaluation.styles import Polarity
@@ -32,7 +33,8 @@ _REFUSAL = re.compile(
     r"|large language model)\b|\bcan not (?:determine|tell|say|assist|help)\b|\bnot enough (?:information|context)\b"
     r"|\bunable to (?:determine|help|assist|answer)\b|\b(?:hard|difficult|impossible) to (?:tell|say|determine)\b"
     r"|\bi would (?:have|need) to (?:see|know)\b|\bno (?:definite|firm|clear|certain) (?:statement|answer|verdict"
-    r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give|be (?:answered"
+    r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give"
+    r"|be (?:answered"
     r"|decided|determined|judged))\b|\b(?:it|that|this|the answer) (?:depends|hinges) on\b|\bcomes down to whether\b"
     r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
 )

@@ -60,7 +60,7 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         turned = turned or (not concedes and bool(parts.TURN.search(clause)))
         claimed = bool(hushing.CLAIMED.search(clause)) or (claimed and not parts.CONTRAST.match(clause))
         opens = bool(parts.CONDITION.match(clause))
-        conditional = opens or (conditional and gap == ",")
+        conditional = (opens and not parts.EVEN_IF.match(clause)) or (conditional and gap == ",")
         if hushing.DEFINITIONS.search(clause) and not _OUR_CODE.search(clause):
             continue
         if before and parts.ELLIPTIC.match(clause):
@@ -76,7 +76,8 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
             continue
         if conditional and (opens or parts.IRREAL.search(clause)):
             continue
-        value = stated.value * (WEAK if conditional else 1) * (TOPIC if concedes else 1)
+        weak = concedes and stated.words not in clause.partition(",")[2]
+        value = stated.value * (WEAK if conditional else 1) * (TOPIC if weak else 1)
         if claimed and refuted:
             claimed, value = False, -value
         before, named = 0.0 if stated.cue and not claimed else value, stated.named

@@ -15,11 +15,13 @@ _CHECKED = (
     r"|filter|guard|examin|look(?:ed)? at|consider|confirm|enforc)\w*"
 )
 _BAD = (
-    r"without (?:being |any |a |proper |first |prior |adequate |sufficient |further |properly |appropriate |ever |even )*"
+    r"without (?:being |any |a |proper |first |prior |adequate |sufficient |further |properly |appropriate |ever "
+    r"|even )*"
     rf"(?:{_CHECKED}|looking|regard|protection)",
     r"no (?:bounds?|null|length|size|range|input|sanity|overflow|upper|type|access)[ -](?:check|valid|sanit)\w*",
     r"no (?:check|checks|validation|saniti[sz]ation|escaping|encoding|filtering|verification|regard|protection|guard)",
-    rf"not (?:being |been |be |properly |correctly |adequately |sufficiently |ever |even |really |actually )*{_CHECKED}",
+    rf"not (?:being |been |be |properly |correctly |adequately |sufficiently |ever |even |really "
+    rf"|actually )*{_CHECKED}",
     r"fails? to (?:check|valid|sanit|escap|bound|verif|encod|guard|limit|restrict|handle)\w*",
     r"(?:un(?:checked|validated|sani\w+|escaped|bounded|filtered|verified|guarded|protected|tested|trusted)|ungepruft)",
     rf"never (?:being |been |be )?{_CHECKED}|(?:performs?|does|has|have|applies|receives) no {_CHECKED}",
@@ -28,7 +30,8 @@ _BAD = (
     r"|defeated|undone|bypassed|vanish(?:es)?|disappears?|compiled out|removed|optimi[sz]ed away|ineffective)",
     r"(?:missing|lacks?|lacking|forgets?|forgot|omits?|skips?) (?:\S+ )?(?:checks?|tests?|validation|guards?|escaping"
     r"|verification|bounds|saniti[sz]ation|encoding)",
-    r"(?:nothing|nobody|no one|neither|none) (?:\S+ ){0,3}(?:stops?|prevents?|keeps?|hinders?|checks?|compares?|limits?"
+    r"(?:nothing|nobody|no one|neither|none) (?!to )(?:\S+ ){0,3}(?:stops?|prevents?|keeps?|hinders?|checks?"
+    r"|compares?|limits?"
     r"|rejects?|filters?|guards?|verifies|validates?|ensures?|restricts?|tests?|does that|escapes?|sanitizes?)",
     rf"{ACTOR} (?:can|could|may|might|would be able to|is able to|will be able to)(?! not| never| only| no longer)",
     rf"{ACTOR} to (?:read|write|run|execute|inject|access|overwrite)",
@@ -37,14 +40,18 @@ _BAD = (
     r"one can (?:log|read|write|run|execute|inject|overwrite|steal|forge|take|become|get|reach|delete|change|obtain)",
     r"(?:log|logs|logged|logging|sign|signs) in as|impersonat\w+|hijack\w*|steals?|stolen|forg(?:e|es|ed)|takes? over"
     r"|exfiltrat\w+|guessable|man in the middle",
-    r"(?:does|do|will|runs?|executes?|makes? .. do) (?:exactly )?(?:whatever|anything)|whatever (?:\S+ ){1,6}(?:is|gets"
+    r"(?:does|do|will|runs?|executes?|makes? .. do) (?:exactly )?(?:whatever|anything)"
+    r"|whatever (?:[^\s,]+ ){1,6}(?:is|gets"
     r"|be) (?:executed|run|evaluated|interpreted|opened|served)",
     r"(?:one|two|three|several) (?:\w+ )?findings?|(?:insufficient|inadequate|ineffective)",
-    r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this| them)?",
+    r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this"
+    r"| them)?",
     r"not prevent|(?:can|could|may) (?:easily |trivially |also |still )?be (?:bypassed|circumvented|evaded|fooled"
     r"|tricked|avoided|worked around|subverted|forged|abused|defeated)|bypass(?:ed|es|able)?|circumvent\w*",
-    r"opens? the door|dangerous code|arbitrary (?:files?|code|commands?|sql|scripts?|javascript|python|objects?|memory)",
-    r"directly (?:into|in|to|from)|straight (?:into|to|from)|too late|as bad as",
+    r"opens? the door|dangerous code|arbitrary (?:files?|code|commands?|sql|scripts?|javascript|python|objects?"
+    r"|memory)",
+    r"(?<!sits )(?<!lies )(?<!stays )(?<!remains )(?<!is )directly (?:into|in|to|from)|straight (?:into|to|from)"
+    r"|too late|as bad as",
     r"(?:unchanged|unmodified|verbatim|raw|as is|as it is|as-is|untouched|unfiltered|exactly as)",
     r"still (?:works?|gets? through|pass(?:es)?|slips? through|goes through|reach(?:es)?|lands?|ends? up|applies"
     r"|expands?|possible|get through|work|reach)",
@@ -68,7 +75,8 @@ _GOOD = (
     r"autoescap\w+|effective|sufficient|canonicali[sz]\w+|allow[- ]?list\w*|white[- ]?list\w*|denied",
     r"(?:fixed|constant|closed|hard-?coded|static|finite|predefined) (?:set|table|list|string|values?|names?|path|map)"
     r"|(?:a|the|are|is|only) constants?|string literals?|a literal|compile[- ]time",
-    r"(?:picked|chosen|taken|looked up|selected|comes) from (?:a |the )?(?:constant|fixed|dictionary|table|list|set|enum)",
+    r"(?:picked|chosen|taken|looked up|selected|comes) from (?:a |the )?(?:constant|fixed|dictionary|table|list"
+    r"|set|enum)",
     r"(?:gets?|ends? in|becomes?|result\w* in|answered (?:with|by)|responds? with|yields?|raises?|leads? to|throws?) "
     r"(?:an? |the )?(?:\S+ )?(?:40\d|exception|error|einval|enomem|valueerror|keyerror|refusal|rejection)",
     r"(?:returns?|leaves|exits?|bails? out|gives up|stops) (?:\S+ )?(?:early|before|immediately|at once|as soon as)",
@@ -82,9 +90,15 @@ _UNREAL = re.compile(
 )
 """What is only thought of, or was."""
 _LITOTES = re.compile(r"^not (?!.*\bonly\b)")
-_STOPPED = re.compile(r"\b(?:refus|reject|den(?:y|ie)|block|catch|forbid|discard|drop|stop|prohibit|bar)\w*\b")
+_STOPPED = re.compile(
+    r"\b(?:refus|reject|den(?:y|ie)|blocked|blocking|catch|forbid|discard|drop|stop|prohibit|bar)\w*\b"
+)
 """What is refused does not happen."""
 _ASKED = re.compile(r"\b(?:whether|check (?:if|for)|should|make sure|ensure|want)\b")
+_RELATIVE = re.compile(
+    r"\b(?:that|which|anything|who|everything|what) (?:(?:is|are|does|do|has|have) )?not(?: \S+|\W*$)"
+)
+"""What is not so is set apart here, "a value that is not numeric": that turns nothing."""
 _CONDITIONAL = re.compile(r"\b(?:if|should|would|could|unless|ought)\b")
 
 
@@ -135,4 +149,7 @@ NEAR = 5
 
 
 def _before(clause: str, match: re.Match[str]) -> str:
-    return " ".join(clause[max(0, match.start() - 60) : match.start()].split()[-NEAR:])
+    """What can turn it: no more than the part of a list that it stands in, and no name such as "that block"."""
+    part = re.split(r", | and ", clause[max(0, match.start() - 60) : match.start()])[-1]
+    part = _RELATIVE.sub(" ", part)
+    return " ".join(re.sub(r"\b(?:the|that|this|an?|each|memory|same|its) blocks?\b", " ", part).split()[-NEAR:])

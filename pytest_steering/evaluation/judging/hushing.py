@@ -70,6 +70,9 @@ SILENCERS = words(
     r"suspect(?:s|ed|ing)?",
     r"initially",
     r"i first",
+    r"i (?:was|am) (?:going|about|ready|tempted|inclined) to",
+    r"i (?:nearly|almost|originally|initially|mistook|took)",
+    r"it (?:looked|seemed|appeared)",
     r"(?:one|you|it) (?:might|may|could) (?:\w+ )?(?:think|assume|suspect|seem|appear|look)",
     r"seem(?:s|ed) at first",
     r"ensur(?:e|es|ing)(?: that)?",
@@ -102,32 +105,47 @@ SILENT_AFTER = re.compile(
 DEFINITIONS = re.compile(
     r"\b(?:occurs?|happens?|arises?|is|are|exists?) (?:a (?:type|kind|class|form) of|a \w+ (?:\w+ )?(?:that|where"
     r"|in which)|when(?:ever)?|where|what happens)\b"
-    r"|\brefers to\b|^\W*(?:an? |the )?[\w -]{2,60} (?:means|describes|denotes) (?:that|a|an|the)\b|\b(?:is|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
+    r"|\brefers to (?:an? |the )?(?:\w+ )?(?:\w+ing|situations?|practices?|techniques?|"
+    r"vulnerabilit\w+|weakness\w*|cases?|conditions?|types?|class|kinds?|acts?|bugs?|flaws?|attacks?|errors?)\b"
+    r"|^\W*(?:an? |the )?[\w -]{2,60} (?:means|describes|denotes) (?:that|a|an|the)\b|\b(?:is"
+    r"|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
     r"|an) (?:\w+ ){0,2}technique\b"
 )
 CLAIMED = re.compile(
-    r"\b(?:comments?|doc-?strings?|documentation|docs|readme|todo|fixme|commit message|authors?|developers?|programmers?"
+    r"\b(?:comments?|doc-?strings?|documentation|docs|readme|todo|fixme|commit message|authors?|developers?"
+    r"|programmers?"
     r"|scanners?|linters?|colleagues?|changelog|ticket|analy[sz]ers?|manual|reviewers?|bug report|man page)\b"
-    r"(?! (?:is|are|was|were|has|have) not)(?:[^.]{0,40}\b(?:claim|sa[iy]|state|suggest|assert|promis|insist|believ|think"
+    r"(?! (?:is|are|was|were|has|have) not)(?:[^.]{0,40}\b(?:claim|sa[iy]|state|suggest|assert|promis|insist"
+    r"|believ|think"
     r"|thought|note|read|report|warn|pretend|assur|flag|call|mention|tell|declar|assum|intend)\w*\b|, \")"
     r"|\baccording to (?:the|a|its) \w+|\bthe claim\b|\b(?:supposedly|allegedly|purportedly|ostensibly)\b"
     r"|\bit is (?:claimed|said|alleged|asserted)\b"
 )
 """What follows is somebody else's word, up to a contrast."""
 REFUTED = re.compile(
-    r"\b(?:does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just |plainly )?(?:wrong|false|untrue|incorrect|outdated"
+    r"\b(?:does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just |plainly )?(?:wrong|false|untrue"
+    r"|incorrect|outdated"
     r"|obsolete|mistaken|misleading|inaccurate|a lie|out of date|not true|not correct|not so|no longer true))\b"
 )
 REFERS = re.compile(
-    r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b|\blines? \d|\bthe (?:given |provided )?(?:code|function|snippet"
+    r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b|\blines? \d|\bthe (?:given "
+    r"|provided )?(?:code|function|snippet"
     r"|handler|method|endpoint|query|loop|call|value|input|pointer|buffer|script|template)\b|(?<!arbitrary )"
     r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )\bcode\b"
 )
 """The sentence is about the code at hand."""
+POINTS = re.compile(
+    r"\bthis (?:code|function|snippet|program|case|script)\b|\bhere\b|\blines? \d|\bcode (?:is|calls|and)\b"
+)
+"""It points at the code, even where it explains."""
+_TELL = (
+    r"(?:help|assist|provide (?:assistance|help)|comply|fulfil+|verify|confirm|determine|tell|judge|assess|answer|know)"
+)
 DECLINES = re.compile(
-    r"\bnot (?:\w+ )?(?:able to |possible to )?(?:help|assist|provide (?:assistance|help)|comply|fulfil+|verify"
-    r"|confirm|determine|tell|judge|assess|answer|know|be determined|be sure|be certain)\b"
-    r"|\b(?:hard|difficult|impossible) to (?:say|tell|determine|judge|assess)\b|\bdepends on\b"
+    rf"\b(?:i|we|one|you) (?:\w+ )?(?:can|could|am|are|do|will|would) not (?:\w+ )?(?:able to |possible to )?{_TELL}\b"
+    rf"|\b(?:can|could) not (?:\w+ )?{_TELL}\b|\bnot (?:\w+ )?(?:able|possible) to {_TELL}\b"
+    r"|\bnot (?:\w+ )?be (?:determined|sure|certain)\b|\b(?:hard|difficult|impossible) to (?:say|tell|determine|judge"
+    r"|assess)\b|\bdepends on\b"
 )
 USES = re.compile(
     r"\b(?:uses?|use of|using|used|checks?|validates?|saniti[sz]es?|escapes?|employs?|implements?"

@@ -12,7 +12,10 @@ ACTOR = (
     r"(?:attackers?|adversar(?:y|ies)|intruders?|(?:malicious |remote |any |web )?(?:users?|visitors?|clients?|callers?"
     r"|senders?|insiders?|strangers?|someone|anyone|anybody))"
 )
-ROOT = r"(?:folder|director(?:y|ies)|root|base|tree|sandbox|jail|dest\w*|webroot|docroot|hierarchy|uploads?|storage|prefix)"
+ROOT = (
+    r"(?:folder|director(?:y|ies)|root|base|tree|sandbox|jail|dest\w*|webroot|docroot|hierarchy|uploads?|storage"
+    r"|prefix)"
+)
 GONE = r"(?:freed|released|deleted|deallocated|destroyed|given back|reclaimed|disposed|closed|erased|destructed|gone)"
 NOTHING = r"(?:null|nullptr|none|nil|a null pointer)"
 CRASH = (
@@ -23,15 +26,22 @@ CRASH = (
 INJECTED = r"(?:appended|added|spliced|pasted|put|inserted|concatenated|interpolated|substituted|formatted|mixed|built"
 INJECTED += r"|embedded|glued|injected|placed|dropped|stitched|baked|woven|merged|copied|forwarded|passed|handed|fed)"
 
+_UNLIMITED = (
+    r"(?:without (?:any |a |the )?|no |not |never )(?:be |being |been |properly )*(?:limit|bound|length|size"
+    r"|upper)(?:ed|s)?"
+    r"(?: check\w*| limit| bound)?|unbounded|fails? to (?:limit|bound)"
+)
 BAD: dict[int, tuple[str, ...]] = {
     22: (
-        rf"(?:leav|escap|climb|break|get|walk|step|mov|reach|travers|navigat|wander)\w*(?: out| up| free)? ..(?:of |from "
+        rf"(?:leav|escap|climb|break|get|walk|step|mov|reach|travers|navigat|wander)\w*(?: out| up"
+        rf"| free)? ..(?:of |from "
         rf"|above |beyond )?(?:the |its |that |this )?(?:\S+ )?{ROOT}",
         rf"(?:outside|above) (?:of )?(?:the |its |that |this )?(?:\S+ )?(?:{ROOT}|code)",
         rf"up(?:wards?)? (?:in |through )?the (?:\S+ )?{ROOT}",
         r"(?:hands? out|gives? away|serves?|returns?|delivers?|discloses?|reads?|downloads?|sends?|opens?|leaks?"
         r"|overwrites?|deletes?|fetch(?:es)?|retrieves?|exposes?) (?:back )?(?:any|every|arbitrary|whatever|all|other"
-        r"|the (?:password|secret|private|source|system)) (?:\S+ )?(?:files?|paths?|keys?|hashes|code|comes|documents?)?",
+        r"|the (?:password|secret|private|source|system)) (?:\S+ )?(?:files?|paths?|keys?|hashes|code|comes"
+        r"|documents?)?",
         r"(?:any|every|arbitrary) (?:\S+ )?files? .. (?:readable|read|served|disk|server|system|process|opened)",
         r"(?:password|shadow) (?:file|hashes|database)|(?:private|ssh|secret|api) keys?|authorized.keys|etc/(?:passwd"
         r"|shadow)",
@@ -41,9 +51,11 @@ BAD: dict[int, tuple[str, ...]] = {
         rf"(?:{INJECTED}|reaches|goes|lands|ends up|is part of|becomes) ..(?:into |to |in |on |between )?(?:an? |the "
         r"|its )?(?:\S+ )?(?:shell|command(?: line)?|system code)",
         r"(?:a|the) shell .. (?:interprets?|expands?|sees|runs|executes|parses|evaluates)|via a shell|through a shell",
-        r"(?:semicolons?|backticks?|pipes?|ampersands?|newlines?|metacharacters?|substitutions?) .. (?:starts?|ends?|run"
+        r"(?:semicolons?|backticks?|pipes?|ampersands?|newlines?|metacharacters?|substitutions?) .. (?:starts?"
+        r"|ends?|run"
         r"|runs|executed?|works?|terminates?|through|separates?|surviv\w+|untouched|chains?|allowed)",
-        r"(?:second|further|another|additional|extra|injected|any|arbitrary|two|their own|his own) (?:\S+ )?(?:commands?"
+        r"(?:second|further|another|additional|extra|injected|any|arbitrary|two|their own"
+        r"|his own) (?:\S+ )?(?:commands?"
         r"|programs?)",
         r"(?:command|program|code)s? of (?:his|her|their|the \S+|one's) (?:own|choice|choosing|liking)",
         r"(?:reverse|remote) shell|shell access|gets? a shell|code execution|rm -rf",
@@ -52,7 +64,8 @@ BAD: dict[int, tuple[str, ...]] = {
     79: (
         r"scripts? .. (?:executed|runs?|execute|fires?|run)|(?:runs?|executes?|fires?|executing) (?:\S+ )?(?:scripts?"
         r"|javascript)",
-        r"(?:their|his|her|attacker's|malicious|arbitrary|crafted|injected|own) (?:markup|html|javascript|scripts?|tags?)"
+        r"(?:their|his|her|attacker's|malicious|arbitrary|crafted|injected|own) (?:markup|html|javascript"
+        r"|scripts?|tags?)"
         r"(?! (?:can|does|do|is|are) not)",
         r"(?:steal|hijack|grab|read)\w* .. (?:cookies?|sessions?|tokens?)|crafted links?",
         r"(?:clos|break|terminat|end|leav|escap)\w+ (?:out )?(?:of )?(?:the |an? )?(?:\S+ )?(?:attribute|tag|quotes?"
@@ -63,25 +76,27 @@ BAD: dict[int, tuple[str, ...]] = {
         r"(?:reflected|echoed|printed|rendered) (?:back )?(?:raw|verbatim|unescaped|unencoded|as html)",
     ),
     89: (
-        rf"(?:{INJECTED}|reaches|goes|lands|ends up|is part|becomes part) ..(?:into |in |to |inside |between |of |with )"
+        rf"(?:{INJECTED}|reaches|goes|lands|ends up|is part|becomes part) ..(?:into |in |to |inside |between |of "
+        rf"|with )"
         r"(?:an? |the |its |two )?(?:\S+ )?(?:statement|query|queries|where|clause|sql|select|apostrophes|quotes)",
         r"(?:quotes?|apostrophes?) .. (?:closes?|ends?|terminates?|breaks?|changes?|alters?)",
         r"(?:end|clos|break|terminat|leav|escap)\w* (?:out )?(?:of )?(?:the |a )?(?:\S+ )?(?:string|literal|quot\w+"
         r"|statement)",
         r"(?:return|read|dump|delet|drop|fetch|list|show|reveal|pull|extract|wip)\w* (?:\S+ ){0,2}(?:every|all|whole"
         r"|entire|any|other) (?:\S+ )?(?:rows?|tables?|records?|users?|accounts?|database|data)",
-        r"(?:appended|concatenated|spliced|added|pasted|glued|interpolated) (?:in)?to code|injectable|always true|stacked quer\w+|union select|or 1=1|log in (?:as|without)|(?:chang|alter|rewrit)\w+ "
+        r"(?:appended|concatenated|spliced|added|pasted|glued|interpolated) (?:in)?to code|injectable|always true"
+        r"|stacked quer\w+|union select|or 1=1|log in (?:as|without)|(?:chang|alter|rewrit)\w+ "
         r"(?:the )?(?:\S+ )?(?:query|statement|meaning)",
         r"part of the (?:\S+ )?(?:statement|query|sql)",
     ),
     190: (
-        r"(?:without (?:any |a |the )?|no |not |never )(?:be |being |been |properly )*(?:limit|bound|length|size|upper)(?:ed|s)?"
-        r"(?: check\w*| limit| bound)?|unbounded|fails? to (?:limit|bound)",
+        _UNLIMITED,
         r"wrap(?:s|ped|ping)?(?: around)?|(?:rolls?|flips?|runs?) over|overflow(?:s|ed|ing)?|turns? negative",
         r"not fit(?: in\w*)?|(?:becomes?|is|turns?|goes) (?:\S+ )?(?:negative|tiny|too small)|negative balance",
         r"too (?:small|short)|far more than|undersized|(?:exceeds?|beyond) (?:the )?(?:range|maximum|int.max|uint.max"
         r"|what)|loses? (?:its|the) (?:high|upper|top)|(?:high|upper|top) bits",
-        r"(?:multipli|add|subtract|sum|computed|shift)\w* .. (?:without|unchecked|blindly|no check)|undefined behaviou?r",
+        r"(?:multipli|add|subtract|sum|computed|shift)\w* .. (?:without|unchecked|blindly|no check)"
+        r"|undefined behaviou?r",
         r"smaller than (?:needed|required|expected|intended|what)|modulo 2",
     ),
     416: (
@@ -92,8 +107,9 @@ BAD: dict[int, tuple[str, ...]] = {
         r"(?:no longer|not) (?:belongs?|exists?|valid|alive|owned?)(?: \S+){0,3}|not exist any ?more|(?:long|already) "
         rf"{GONE}",
         r"still (?:holds?|points?|refers?|registered|references?|keeps?|uses?|reads?|writes?|hold|contains? the old)",
-        r"(?:old|stale) (?:address|pointer)|out of scope|lifetime .. (?:ended|over)|outlives? .. (?:object|memory"
-        r"|buffer|block|it)",
+        r"(?:old|stale) (?:address|pointer)|out of scope|lifetime .. (?:ended|over)|(?:pointer|reference|iterator"
+        r"|alias|cache|callback)"
+        r" outlives?",
         rf"(?:free|release|delete)[sd]? .. (?:and |then )?(?:uses?|used|reads?|accesse[sd]|touche[sd]|writes?|"
         rf"dereference[sd]?)|(?:reads?|uses?|writes?|prints?|touches) .. (?:just|already|that was|has been) {GONE}",
     ),
@@ -108,15 +124,17 @@ BAD: dict[int, tuple[str, ...]] = {
         rf"(?:maybe|possibly|perhaps) {NOTHING}",
     ),
     787: (
-        r"(?:without (?:any |a |the )?|no |not |never )(?:be |being |been |properly )*(?:limit|bound|length|size|upper)(?:ed|s)?"
-        r"(?: check\w*| limit| bound)?|unbounded|fails? to (?:limit|bound)",
+        _UNLIMITED,
         r"(?:overwrit|clobber|trampl|smash|corrupt|stomp)\w*(?: .. (?:address|pointer|variables?|stack|heap|memory|data"
         r"|metadata|frame|bytes|fields?))?",
-        r"(?:runs?|writes?|written|copies|copied|stores?|stored|goes|walks?|lands?|spills?|reads?|overflows?|continues) .."
-        r"(?:past|beyond|behind|outside|off|over|after) (?:of )?(?:the |its |it\b|that )?(?:\S+ )?(?:end|array|buffer|code"
+        r"(?:runs?|writes?|written|copies|copied|stores?|stored|goes|walks?|lands?|spills?|reads?|overflows?"
+        r"|continues) .."
+        r"(?:past|beyond|behind|outside|off|over|after) (?:of )?(?:the |its |it\b|that )?(?:\S+ )?(?:end|array"
+        r"|buffer|code"
         r"|block|allocat\w+|room|slot|last|limit|bounds?|boundary|object|destination|\d+)?",
         r"(?:return address|frame pointer|neighbou?ring|adjacent (?:memory|data|variables?|fields?|heap|objects?))",
-        r"(?:slot|byte|element|entry|cell|position|memory) (?:behind|after|past|beyond)|one (?:byte|element|slot|entry)?"
+        r"(?:slot|byte|element|entry|cell|position|memory) (?:behind|after|past|beyond)|one (?:byte|element|slot"
+        r"|entry)?"
         r" ?(?:too far|too many|past|beyond)",
         r"(?:no|without (?:a |any )?|not) (?:limit|bound|regard|upper bound|limited)\b|regardless of (?:the )?(?:size"
         r"|length)|(?:however|no matter how) (?:long|large|big|many)|unlimited|as bad as",
@@ -129,7 +147,8 @@ BAD: dict[int, tuple[str, ...]] = {
 
 _INPUT = r"(?:converted|cast|parsed|coerced|turned) .. (?:int|integer|number|uuid)|numeric|digits?"
 _FITS = (
-    r"(?:always |still |easily |bound to |certain to |guaranteed to )?(?:fits?|(?:always|still) has (?:room|space|a place)|has its place|(?:enough|plenty of) (?:room|space))|(?:large|big|long|wide"
+    r"(?:always |still |easily |bound to |certain to |guaranteed to )?(?:fits?|(?:always|still) has (?:room|space"
+    r"|a place)|has its place|(?:enough|plenty of) (?:room|space))|(?:large|big|long|wide"
     r"|roomy) enough|room to spare|at most|no more than|(?:capped|clamped|limited|bounded|masked|clipped|saturat\w+)"
     r"|(?:well|far|safely) (?:below|within|under)|never exceeds?|nowhere near"
 )
@@ -140,14 +159,17 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|prefix)",
         r"(?:strip|remov|reject|discard|drop|refus)\w* .. (?:slash|director|path|component|separator|segment|dot)\w*",
         r"(?:slash|separator|dot segment|dot|component)\w* .. (?:reject|remov|strip|refus|not get|not pass|discard)\w*",
-        rf"(?:sits?|lies?|stays?|remains?|ends up|lands?|is|be) (?:\S+ )?(?:in|inside|below|under|within|beneath) (?:the "
+        rf"(?:sits?|lies?|stays?|remains?|ends up|lands?|is|be) (?:\S+ )?(?:in|inside|below|under|within"
+        rf"|beneath) (?:the "
         rf"|its |this )?(?:\S+ )?{ROOT}",
         rf"(?:confined|restricted|limited|locked) (?:to|in|inside)|only files? (?:in|from|below|under|inside)|{_INPUT}",
         r"never supplies|(?:random|generated|fixed|constant) (?:\S+ )?(?:names?|paths?)|path .. constant",
     ),
     77: (
-        r"no shell|without (?:a |any |the )?shell|not (?:\S+ ){0,3}(?:a |the |any )?shell|shell .. (?:not involved|never)",
-        r"argument (?:vector|list|array)|list of arguments|(?:as|in) (?:a|an argument) list|list argument|array of"
+        r"no shell|without (?:a |any |the )?shell|not (?:\S+ ){0,3}(?:a |the |any )?shell"
+        r"|shell .. (?:not involved|never)",
+        r"argument (?:vector|list|array)|(?:as|in|with) (?:a |the )?list of arguments|(?:as|in|with) (?:a"
+        r"|an argument) list|list argument|array of"
         r" (?:arguments|strings)|argv|(?:one|single|separate) (?:word|arguments?)",
         r"(?:just|plain|ordinary|literal|mere) (?:characters|text|data)|shlex|escaped|"
         r"(?:no (?:special )?meaning|mean nothing)|constant|hard-?coded|" + _INPUT,
@@ -159,23 +181,27 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|shows? up|inserted|appears?) (?:\S+ )?(?:escaped|encoded)|escapes (?:it|them)",
         r"not (?:interpret|pars|execut|run|render|treat)\w*|runs? nothing|never (?:interpret|pars|execut|runs?)\w*"
         r"|nobody (?:\w+ ){0,2}off|can not (?:contain|carry|include|hold) (?:\S+ )?(?:markup|html|tags?|scripts?)",
-        _INPUT,
+        r"(?:displays?|shows?|prints?) (?:it|them|the \S+) (?:as|literally|verbatim as)|" + _INPUT,
     ),
     89: (
         r"placeholders?|parameteri[sz]\w+|prepared|binds?|bound (?:as|by|to|param\w*)|bind (?:variables?|param\w*)",
-        r"as (?:a |an |pure |its |plain )?(?:value|data|argument|literal|parameter)s?|separate(?:ly)?(?: from)?|(?:second"
+        r"as (?:a |an |pure |its |plain )?(?:value|data|argument|literal|parameter)s?|separate(?:ly)?(?: from)?"
+        r"|(?:second"
         r"|separate) argument|apart(?: from)?|orm|query builder",
         r"(?:quotes?|apostrophes?) .. (?:can not|harmless|escaped|doubled|no effect)|constant|fixed (?:set|list|string)"
         r"|" + _INPUT,
     ),
     190: (
         _FITS,
-        r"(?:larger|bigger|greater|higher|other|excess\w*|too large|such) (?:\S+ ){0,3}(?:return|reject|refus|early|fail"
+        r"(?:larger|bigger|greater|higher|other|excess\w*|too large|such) (?:\S+ ){0,3}(?:return|reject|refus"
+        r"|early|fail"
         r"|cause an early)\w*|64[ -]bits?|wider|promoted|checked (?:arithmetic|addition|multipl\w+)|nothing (?:gets|is)"
-        r" lost|refused|rejected|(?:arbitrary|unlimited)[ -]precision|bignum|centuries|can not (?:wrap|overflow|exceed)",
+        r" lost|refused|rejected|(?:arbitrary|unlimited)[ -]precision|bignum|centuries|can not (?:wrap|overflow"
+        r"|exceed)",
     ),
     416: (
-        r"(?:reset|set|overwritten|replaced|cleared|assigned|nulled) .. (?:null|nullptr|zero|none)|nulled|(?:keeps?|kept"
+        r"(?:reset|set|overwritten|replaced|cleared|assigned|nulled) .. (?:null|nullptr|zero|none)|nulled"
+        r"|(?:keeps?|kept"
         r"|stays?|remains?|is) (?:\S+ ){0,2}alive|holds? (?:a|its own) reference|reference count\w*|refcount\w*",
         r"outlives? (?:every|all|any|each|the)|last (?:statement|use|line|thing|action|access)|no other (?:variable"
         r"|pointer|reference|alias|copy)|returns? (?:right|immediately|directly) (?:after|away)",
@@ -187,7 +213,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"(?:fresh|new) (?:allocation|object|block|memory)|before (?:anyone|anything) can",
     ),
     476: (
-        r"(?:tested|checked|compared|guarded|preceded|followed|inspected|verified|examined) (?:\S+ ){0,3}(?:before|first"
+        r"(?:tested|checked|compared|guarded|preceded|followed|inspected|verified"
+        r"|examined) (?:\S+ ){0,3}(?:before|first"
         r"|against|by|for|prior)|known to be (?:valid|non)|tests? (?:it|each|every|the|both|for)",
         rf"never (?:\S+ )?(?:returns?|hands? out|yields?|gives?|be|is) (?:\S+ )?{NOTHING}|(?:is|be) (?:never|not) "
         rf"{NOTHING}|can not be {NOTHING}|non-?{NOTHING}|always (?:valid|set|initiali\w+|points?|exists?)",
@@ -199,7 +226,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         _FITS,
         r"cut (?:off|short)|truncat\w+|shortened|modulo|dropped|discarded|nothing .. (?:overrun|overwritten|past)"
         r"|space for the terminator|(?:grows?|grown|resized|enlarged|reallocated)(?: .. (?:before|when|needed|first))?",
-        r"(?:compared|checked|tested|verified) .. (?:length|size|capacity|room|space|limit|bounds?)|bounds?[ -]check\w*|"
+        r"(?:compared|checked|tested|verified) .. (?:length|size|capacity|room|space|limit|bounds?)"
+        r"|bounds?[ -]check\w*|"
         r"(?:exact|correct|right|matching) (?:size|length)|(?:inside|within|in) (?:the )?(?:range|bounds)",
     ),
 }

@@ -61,7 +61,8 @@ def names(asked: int | str | None) -> Names:
         asked=None if asked is None else words(*own),
         others=foreign,
         atoms=re.compile(
-            f"(?P<name>{words(*own).pattern})|(?P<bad>{words(*GENERIC_BAD).pattern})|(?P<good>{words(*GENERIC_GOOD).pattern})"
+            f"(?P<name>{words(*own).pattern})|(?P<bad>{words(*GENERIC_BAD).pattern})"
+            f"|(?P<good>{words(*GENERIC_GOOD).pattern})"
         ),
         number=asked,
     )

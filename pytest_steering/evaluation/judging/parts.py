@@ -24,6 +24,8 @@ CONDITION = re.compile(
     r"^\W*(?:and |or |but |so |then |even )?(?:if|unless|suppose|assuming|provided|in case"
     r"|should|were|had|when|whether|had)\b"
 )
+EVEN_IF = re.compile(r"^\W*(?:and |but |so )?even (?:if|when)\b")
+"""What follows such a clause holds anyway."""
 IRREAL = re.compile(r"\b(?:would|could|might|may|can|should|were|had)\b")
 CONCESSION = re.compile(
     r"^\W*(?:but |and |so |thus |hence )?(?:although|though|even though|while|whereas|despite"
@@ -84,10 +86,12 @@ REWRITTEN = re.compile(
 )
 REVISION = re.compile(
     r"^\W*(?:hmm+\W+|no\W+|oh\W+|but\W+|and\W+|oops\W+)?(?:wait|actually|hold on|hang on|not so fast|oops|never ?mind"
-    r"|(?:edit|update|correction|erratum|addendum|revision|amendment|ps|p\.s\.)\d?(?= ?[:.,(-]| )|correction|on second thoughts?|on closer (?:inspection"
+    r"|(?:edit|update|correction|erratum|addendum|revision|amendment|ps|p\.s\.)\d?(?= ?[:.,(-]| )|correction"
+    r"|on second thoughts?|on closer (?:inspection"
     r"|look|examination)|upon closer (?:inspection|look|examination|review)|"
     r"but on second thoughts?|let me (?:reconsider|re-?check|re-?examine|double[- ]check|look again)|(?:looking"
-    r"|checking|reading|thinking) (?:it )?(?:again|more closely|closer)|(?:scratch|scrap|strike|forget) that|i was wrong|my mistake|on (?:reflection|re-?reading|another look)"
+    r"|checking|reading|thinking) (?:it )?(?:again|more closely|closer)|(?:scratch|scrap|strike|forget) that"
+    r"|i was wrong|my mistake|on (?:reflection|re-?reading|another look)"
     r"|i stand corrected|apologies|sorry)\b"
     r"|\b(?:wait,|on second thoughts?|upon closer inspection|on closer inspection|i was wrong|i made a mistake"
     r"|correction:|scratch that|let me reconsider)"
@@ -102,8 +106,11 @@ ELLIPTIC = re.compile(
     r"|this|that|which|the code)(?: really| actually| in fact)? (?:is|are|does|do|was) not"
     r"(?: the case| true| so| correct| hold(?: up)?| right| accurate)?(?: here| at all| any ?more)?\W*$"
     r"|^\W*(?:(?:but|however|yet|and|so|though|in fact|in reality|actually|unfortunately)\W+)*(?:it|this|that|which|the"
-    r" (?:claim|comment|assumption|remark))(?: really| actually)? (?:is|was)(?: simply| just| plainly| long)? (?:wrong|false"
-    r"|untrue|incorrect|outdated|obsolete|mistaken|misleading|inaccurate|a lie|out of date|no longer (?:true|so|the case"
-    r"|correct))\W*$|^\W*(?:but |and |yet )?(?:neither|none)(?: of (?:it|them|this|that))? (?:does (?:that|so|it)|is true"
+    r" (?:claim|comment|assumption|remark))(?: really| actually)? (?:is|was)(?: simply| just| plainly"
+    r"| long)? (?:wrong|false"
+    r"|untrue|incorrect|outdated|obsolete|mistaken|misleading|inaccurate|a lie|out of date|no longer (?:true|so"
+    r"|the case"
+    r"|correct))\W*$|^\W*(?:but |and |yet )?(?:neither|none)(?: of (?:it|them|this|that))? (?:does (?:that|so|it)"
+    r"|is true"
     r"|holds)\W*$|^\W*(?:but )?not so\W*$"
 )

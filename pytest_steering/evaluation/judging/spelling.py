@@ -24,7 +24,8 @@ _SPELLINGS = (
     (re.compile(r"n't\b"), " not"),
     (
         re.compile(
-            r"\b(it|that|there|here|what|this|who|nothing|everything|something|nobody|code|snippet|program|function)'s\b"
+            r"\b(it|that|there|here|what|this|who|nothing|everything|something|nobody|code|snippet|program"
+            r"|function)'s\b"
         ),
         r"\1 is",
     ),
@@ -61,15 +62,18 @@ _SPELLINGS = (
     # What nobody can say is not so: the negation that follows is turned, and stands alone before what it turns.
     (
         re.compile(
-            r"\b(?:(?:i|we|you|one|anyone) (?:can|could) not|(?:nobody|no one) (?:can|could)) (?:say|claim|argue|maintain|pretend|state"
+            r"\b(?:(?:i|we|you|one|anyone) (?:can|could) not|(?:nobody|no one) (?:can|could)) (?:say|claim|argue"
+            r"|maintain|pretend|state"
             r"|conclude) that (?=[^.;:?]{0,80}\b(?:not|no)\b(?! context| information))"
         ),
         "not ",
     ),
     (
         re.compile(
-            r"\bit (?:would be|is) (?:wrong|a mistake|false|incorrect|misleading|untrue|a lie|a stretch) to (?:say|claim"
-            r"|think|conclude|assume|believe|state|call)(?: that)?\b|\bit is not (?:the case|true|correct|so|right) that\b"
+            r"\bit (?:would be|is) (?:wrong|a mistake|false|incorrect|misleading|untrue|a lie"
+            r"|a stretch) to (?:say|claim"
+            r"|think|conclude|assume|believe|state|call)(?: that)?\b|\bit is not (?:the case|true|correct|so"
+            r"|right) that\b"
             r"|\b(?:i|we) do not (?:think|believe) (?:that )?(?:anyone|anybody|one|you|somebody) (?:can|could) (?:claim"
             r"|say|argue|state)(?: that)?\b"
         ),

@@ -73,9 +73,8 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
                 continue
             part = bool(_PART.search(sentence))
             refers = bool(hushing.REFERS.search(sentence))
-            defining = not refers and (
-                defining or bool(hushing.DEFINITIONS.search(sentence) and _names(sentence, names))
-            )
+            defines = bool(hushing.DEFINITIONS.search(sentence)) and _names(sentence, names)
+            defining = (defines and not hushing.POINTS.search(sentence)) or (defining and not refers)
             before = said_before[1] if said_before[0] == number - 1 else 0.0
             for stated in clauses_of(sentence, names, before):
                 if not stated.cue or stated.claimed:

@@ -24,7 +24,8 @@ GENERIC_BAD = (
     r"improperly (?:validated|sanitized|sanitised|escaped|handled|checked|neutralized)",
     r"(?:should|must|can|may|ought to) not (?:be (?:\w+ )?(?:deployed|merged|shipped|released|approved|exposed|put)"
     r"|go (?:live|in|out|into|to))|(?:should|must) not be (?:used|run)",
-    r"(?:would|can|could|must|should|do|will) not (?:let|allow|have|want|see) (?:this|it|that) (?:to )?(?:go|ship|in|into"
+    r"(?:would|can|could|must|should|do|will) not (?:let|allow|have|want|see) (?:this|it|that) (?:to )?(?:go|ship"
+    r"|in|into"
     r"|out|through|live|released|merged|deployed)",
     r"(?:would|must|will|should) (?:hold|block|reject|stop|decline|veto|send) (?:this|it|the (?:change|merge|patch|code"
     r"|release|pull request))(?: back)?",
@@ -73,7 +74,8 @@ GENERIC_GOOD = (
     r"not (?:find|see|spot|detect|notice|discover|have|identify|observe|encounter) (?:any |a |an )?(?:\w+ )?(?:issues?"
     r"|problems?|flaws?|bugs?|concerns?|objections?|faults?|findings?|defects?|red flags?|holes?|anything (?:wrong"
     r"|amiss|suspicious|problematic|alarming))",
-    r"(?:sign|signed|signing) (?:this |it )?off|(?:i|we) (?:would |can |will |do )?(?:not )?(?:approve|merge|ship)(?! until)",
+    r"(?:sign|signed|signing) (?:this |it )?off|(?:i|we) (?:would |can |will |do )?(?:not )?(?:approve|merge"
+    r"|ship)(?! until)",
     r"ready (?:to|for|to be) (?:ship|merge|deploy|go|production|release|merged|deployed|shipped|deployment)",
     r"approved(?= from| by me| ?[.!,]|$)|(?:came|come|comes) (?:up|away) empty",
     r"pass(?:es|ed)? (?:the |my |this )?(?:review|audit|inspection)",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 YES = (
-    r"i (?:think|believe) so|(?:it|this|there|the (?:code|function|snippet|program)) (?:(?:most|very|quite) )?(?:certainly |definitely |indeed "
-    r"|clearly |really |absolutely |undoubtedly )?(?:does|is|are)(?: indeed)?(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja|si|oui|sim|da"
+    r"i (?:think|believe) so|(?:it|this|there|the (?:code|function|snippet|program)) (?:(?:most|very"
+    r"|quite) )?(?:certainly |definitely |indeed "
+    r"|clearly |really |absolutely |undoubtedly )?(?:does|is|are)(?: indeed)?(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja"
+    r"|si|oui|sim|da"
     r"|true|correct"
     r"|affirmative|indeed|(?:absolutely|definitely|certainly|of course)(?! not)"
 )
