@@ -93,3 +93,16 @@ def test_bad_input(
 def test_reports_without_known_bad_adapters_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SurveyError, match="there is no known-bad adapter in it"):
         read_kills([report(tmp_path / "a.json", "float32", hooks=[])])
+
+
+def test_the_readme_has_the_counts_that_are_kept() -> None:
+    said = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = said.partition("<!-- kills -->\n")[2].partition("\n<!-- /kills -->")[0]
+    assert shown == table(read_kept()).splitlines()[0]
+
+
+def test_what_is_kept_is_of_today_s_adapters() -> None:
+    kept = read_kept()
+    assert set(kept["adapters"]) <= set(bugs())
+    assert len(kept["adapters"]) >= len(ALL) - 2, "run the kill matrix again and keep it"
+    assert all(set(columns) == set(kept["columns"]) for columns in kept["adapters"].values())
