@@ -17,6 +17,7 @@ from pytest_steering.evaluation.judging import legacy
 from pytest_steering.evaluation.judging.calibration import Tier, confidence
 from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
+from pytest_steering.evaluation.judging.mechanisms import elsewhere
 from pytest_steering.evaluation.judging.names import Names, names, number_of
 from pytest_steering.evaluation.judging.normalise import lines_of, shortened
 from pytest_steering.evaluation.judging.spelling import spelled
@@ -36,6 +37,7 @@ _REFUSAL = re.compile(
     r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give"
     r"|be (?:answered"
     r"|decided|determined|judged))\b|\b(?:it|that|this|the answer) (?:depends|hinges) on\b|\bcomes down to whether\b"
+    r"|\bi do not know\b"
     r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
 )
 
@@ -105,7 +107,7 @@ def judge(
         refusal = _REFUSAL.search(spelled(text[:2000]))
         if refusal:
             return _unclear(Tier.REFUSAL, refusal.group())
-        decision = by_cues(readings)
+        decision = None if elsewhere(spelled(text), about.number) else by_cues(readings)
     return _judged(decision) if decision else _unclear(Tier.UNDECIDED)
 
 

@@ -74,10 +74,11 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         stated = _stated(clause, names)
         if stated is None or (elsewhere and stated.cue):
             continue
-        if conditional and (opens or parts.IRREAL.search(clause)):
+        told = stated.cue and not parts.SUPPOSED.search(clause)
+        if conditional and not (told and (not opens or stated.value < 0)) and (opens or parts.IRREAL.search(clause)):
             continue
         weak = concedes and stated.words not in clause.partition(",")[2]
-        value = stated.value * (WEAK if conditional else 1) * (TOPIC if weak else 1)
+        value = stated.value * (WEAK if conditional and not told else 1) * (TOPIC if weak else 1)
         if claimed and refuted:
             claimed, value = False, -value
         before, named = 0.0 if stated.cue and not claimed else value, stated.named

@@ -44,6 +44,8 @@ _BAD = (
     r"|whatever (?:[^\s,]+ ){1,6}(?:is|gets"
     r"|be) (?:executed|run|evaluated|interpreted|opened|served)",
     r"(?:one|two|three|several) (?:\w+ )?findings?|(?:insufficient|inadequate|ineffective)",
+    r"(?:easily|trivially|simply|quickly) (?:evaded|bypassed|fooled|defeated|circumvented|avoided|guessed|tricked)",
+    r"(?:filter|check|list|pattern|regex|it|escaping) (?:\S+ )?(?:misses|overlooks|forgets|ignores|knows nothing)",
     r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this"
     r"| them)?",
     r"not prevent|(?:can|could|may) (?:easily |trivially |also |still )?be (?:bypassed|circumvented|evaded|fooled"
@@ -62,6 +64,12 @@ _GOOD = (
     r"|rejected|refused|dropped|discarded|ignored|turned (?:off|down)|thrown away)",
     r"(?:checks|verif(?:y|ies)|validates?|ensures?|compares?|guards?|escapes?|sanitizes?|rejects?|refuses?|drops?"
     r"|discards?|confines?|clamps?) (?:for|that|whether|if|the|each|every|all|both|any|anything|code|everything)",
+    r"(?:has to|have to|must|can only|may only|needs to) (?:be (?:one of|an? |among|in )|match|start|consist"
+    r"|contain only"
+    r"|pass)|matched against|anything else (?:ends|is|gets|raises|results|falls|leads)|(?:default|fallback) is (?:used"
+    r"|substituted|taken)|replaced (?:by|with) (?:the |an? )?(?:static|default|empty|constant|safe|fixed)",
+    r"(?:prints?|logs?|reports?|shows?|sets?|sends?) .. (?:error|message) and (?:returns?|exits?|leaves|stops|aborts?)"
+    r"|gives? up (?:if|when|unless|in that case)",
     r"not find (?:a|any) way|set to null|within (?:its |the |their |the array |the buffer )?(?:bounds?|limits|buffer)",
     r"stays? (?:within|inside|below|under)|confined",
     r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
@@ -84,7 +92,8 @@ _GOOD = (
     r"impossible|not possible|not feasible|infeasible|ruled out|out of the question|no longer possible|harmless",
 )
 _UNREAL = re.compile(
-    r"\b(?:in theory|theoretically|in principle|hypothetical\w*|would (?:only|have to|need|require)|were to|at first"
+    r"\b(?:in theory|theoretically|in principle|hypothetical\w*|would (?:only|have to|need|require)|(?:would"
+    r"|could|might) (?:\S+ ){1,6}if|were to|at first"
     r"|(?:one|you|it|that|this|people|some) (?:may|might|could|can) (?:object|argue|think|fear|worry|suspect|look|seem)"
     r"|i (?:was|am) (?:going|about|ready|tempted)|it looked|i (?:took|thought|assumed|nearly|almost))\b"
 )
@@ -95,6 +104,8 @@ _STOPPED = re.compile(
 )
 """What is refused does not happen."""
 _ASKED = re.compile(r"\b(?:whether|check (?:if|for)|should|make sure|ensure|want)\b")
+_CASE = re.compile(r"\w (?:if|when|unless|in case|whenever|as soon as)\b(?: \S+){0,8} ?$")
+"""A case that is named after what is done about it: "it gives up if the product wraps"."""
 _RELATIVE = re.compile(
     r"\b(?:that|which|anything|who|everything|what) (?:(?:is|are|does|do|has|have) )?not(?: \S+|\W*$)"
 )
@@ -121,7 +132,7 @@ def described(clause: str, number: int | str | None) -> tuple[float, str] | None
     for match in accuses.finditer(clause):
         taken.append(match.span())
         before = _before(clause, match)
-        if _ASKED.search(before):
+        if _ASKED.search(before) or _CASE.search(clause[: match.start()]):
             continue
         stops = len(words.BAD_NEGATORS.findall(before)) or bool(_STOPPED.search(before))
         found.append(((_negations(clause, match) + stops) % 2 == 0, match.group()))
@@ -151,5 +162,6 @@ NEAR = 5
 def _before(clause: str, match: re.Match[str]) -> str:
     """What can turn it: no more than the part of a list that it stands in, and no name such as "that block"."""
     part = re.split(r", | and ", clause[max(0, match.start() - 60) : match.start()])[-1]
-    part = _RELATIVE.sub(" ", part)
+    # "A message lacking the key brings it down": what is lacked stands right behind.
+    part = re.sub(r"\black(?:s|ing|ed)? (?=\S)", " ", _RELATIVE.sub(" ", part))
     return " ".join(re.sub(r"\b(?:the|that|this|an?|each|memory|same|its) blocks?\b", " ", part).split()[-NEAR:])

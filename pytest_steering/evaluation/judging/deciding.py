@@ -49,6 +49,9 @@ def by_cues(readings: Sequence[Reading]) -> Decision | None:
         cues = turned[-1:] or cues
         if turned:
             return _majority(cues, Tier.CUES)
+    if cues and abs(_sum(cues)) < SUBORDINATE <= abs(cues[-1].stated.value):
+        # As much for as against: a description ends with what follows from it.
+        cues = cues[-1:]
     return _majority(cues, Tier.CUES) if abs(_sum(cues)) >= SUBORDINATE else None
 
 

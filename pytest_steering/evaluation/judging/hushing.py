@@ -70,6 +70,7 @@ SILENCERS = words(
     r"suspect(?:s|ed|ing)?",
     r"initially",
     r"i first",
+    r"my first (?:impression|thought|reaction|instinct|reading|guess)",
     r"i (?:was|am) (?:going|about|ready|tempted|inclined) to",
     r"i (?:nearly|almost|originally|initially|mistook|took)",
     r"it (?:looked|seemed|appeared)",
@@ -131,7 +132,7 @@ REFERS = re.compile(
     r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b|\blines? \d|\bthe (?:given "
     r"|provided )?(?:code|function|snippet"
     r"|handler|method|endpoint|query|loop|call|value|input|pointer|buffer|script|template)\b|(?<!arbitrary )"
-    r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )\bcode\b"
+    r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )(?<!run )(?<!own )\bcode\b"
 )
 """The sentence is about the code at hand."""
 POINTS = re.compile(

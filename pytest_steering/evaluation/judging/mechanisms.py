@@ -20,7 +20,7 @@ GONE = r"(?:freed|released|deleted|deallocated|destroyed|given back|reclaimed|di
 NOTHING = r"(?:null|nullptr|none|nil|a null pointer)"
 CRASH = (
     r"(?:crash(?:es|ed|ing)?|segfaults?|segmentation faults?|sigsegv|core dumps?|access violation|dies|falls over"
-    r"|bring(?:s|ing)? .. down|tak(?:es|ing) down .. (?:service|server|process|daemon)|blows? up)"
+    r"|bring(?:s|ing)? .. down|tak(?:es|ing) (?:\S+ ){0,3}down|faults?|blows? up)"
 )
 
 INJECTED = r"(?:appended|added|spliced|pasted|put|inserted|concatenated|interpolated|substituted|formatted|mixed|built"
@@ -31,8 +31,12 @@ _UNLIMITED = (
     r"|upper)(?:ed|s)?"
     r"(?: check\w*| limit| bound)?|unbounded|fails? to (?:limit|bound)"
 )
+_FORMATTED = r"concatenat\w+|string (?:formatting|interpolation|concatenation)|interpolat\w+|f-strings?|format\(\)"
 BAD: dict[int, tuple[str, ...]] = {
     22: (
+        r"(?:works|acts|operates) on (?:any|every|arbitrary) (?:\S+ )?files?|concatenat\w+",
+        r"(?:downloads?|reads?|wipes?|deletes?|gets?|obtains?|returns?|removes?|unlinks?|replaces?|fetch\w*|see) .. "
+        r"(?:credentials?|passwords?|secrets?|source code|tokens?|start page|configuration|home page)",
         rf"(?:leav|escap|climb|break|get|walk|step|mov|reach|travers|navigat|wander)\w*(?: out| up"
         rf"| free)? ..(?:of |from "
         rf"|above |beyond )?(?:the |its |that |this )?(?:\S+ )?{ROOT}",
@@ -48,6 +52,9 @@ BAD: dict[int, tuple[str, ...]] = {
         r"dot[ -]dot .. (?:pass|work|surviv|remain|reach|get)\w*",
     ),
     77: (
+        _FORMATTED,
+        r"(?:start|run|launch|invoke|execut)\w* (?:arbitrary |any |other |more |further )?(?:programs?"
+        r"|commands?)(?! with)",
         rf"(?:{INJECTED}|reaches|goes|lands|ends up|is part of|becomes) ..(?:into |to |in |on |between )?(?:an? |the "
         r"|its )?(?:\S+ )?(?:shell|command(?: line)?|system code)",
         r"(?:a|the) shell .. (?:interprets?|expands?|sees|runs|executes|parses|evaluates)|via a shell|through a shell",
@@ -62,6 +69,8 @@ BAD: dict[int, tuple[str, ...]] = {
         r"(?:execut\w+|runs?|run) .. (?:on|by) the (?:server|host|machine|build|shell)",
     ),
     79: (
+        _FORMATTED,
+        r"(?:everyone|anyone|everybody|visitors?|readers?|browsers?|victims?) .. (?:runs?|executes?) (?:it|them|that)",
         r"scripts? .. (?:executed|runs?|execute|fires?|run)|(?:runs?|executes?|fires?|executing) (?:\S+ )?(?:scripts?"
         r"|javascript)",
         r"(?:their|his|her|attacker's|malicious|arbitrary|crafted|injected|own) (?:markup|html|javascript"
@@ -76,6 +85,9 @@ BAD: dict[int, tuple[str, ...]] = {
         r"(?:reflected|echoed|printed|rendered) (?:back )?(?:raw|verbatim|unescaped|unencoded|as html)",
     ),
     89: (
+        _FORMATTED,
+        r"(?:fills?|filled|puts?|put|builds?|built|inserts?|pastes?|adds?) .. (?:into|in|to) .. (?:query|statement|sql"
+        r"|where)|logs? (?:one|him|her|them|you|anyone|anybody) in",
         rf"(?:{INJECTED}|reaches|goes|lands|ends up|is part|becomes part) ..(?:into |in |to |inside |between |of "
         rf"|with )"
         r"(?:an? |the |its |two )?(?:\S+ )?(?:statement|query|queries|where|clause|sql|select|apostrophes|quotes)",
@@ -90,6 +102,8 @@ BAD: dict[int, tuple[str, ...]] = {
         r"part of the (?:\S+ )?(?:statement|query|sql)",
     ),
     190: (
+        r"can not (?:represent|hold|store|contain)|not representable|garbage|gigantic|(?:becomes?|is) (?:huge|enormous)"
+        r"|(?:much|far|way) (?:too )?(?:smaller|small|less|fewer)",
         _UNLIMITED,
         r"wrap(?:s|ped|ping)?(?: around)?|(?:rolls?|flips?|runs?) over|overflow(?:s|ed|ing)?|turns? negative",
         r"not fit(?: in\w*)?|(?:becomes?|is|turns?|goes) (?:\S+ )?(?:negative|tiny|too small)|negative balance",
@@ -100,6 +114,9 @@ BAD: dict[int, tuple[str, ...]] = {
         r"smaller than (?:needed|required|expected|intended|what)|modulo 2",
     ),
     416: (
+        r"took its place|(?:been )?reused|(?:accessed|used|read|written|touched) .. (?:afterwards|later)",
+        r"(?:moved|reallocated|resized|cleared|popped) (?:\S+ ){0,6}(?:still|old) (?:\S+ )?(?:pointers?|address"
+        r"|iterator)",
         rf"(?:after|once|when|although) (?:\S+ ){{0,5}}(?:is |was |were |are |been )?{GONE}\b(?! .. (?:set|reset))",
         r"(?:freed|released|deleted|deallocated|stale|dangling|destroyed|dead|dying|invalidated) (?:memory|pointers?"
         r"|blocks?|objects?|buffers?|nodes?|address(?:es)?|storage|references?|iterators?|chunks?|entr\w+|struct\w*)",
@@ -119,11 +136,13 @@ BAD: dict[int, tuple[str, ...]] = {
         r"(?:used|dereferenced|read|written|followed|accessed|called|passed|handed|goes|taken) .. (?:immediately"
         r"|straight(?: away| on)?|right away|at once|unconditionally|blindly|anyway|regardless|without looking)",
         r"(?:immediately|straight away|unconditionally|blindly|right away) (?:used|dereferenced|read|written|followed)",
-        r"goes straight on|untested|unguarded|one line too late|(?:read|used|dereferenced) by then",
+        r"(?:read|used|followed|dereferenced|accessed|called|reached) even (?:when|if|though)|goes straight on"
+        r"|untested|unguarded|one line too late|(?:read|used|dereferenced) by then",
         rf"(?:crash|deref|follow|through|gets|receives?|passes|hits|uses) (?:\S+ )?(?:an? )?{NOTHING}",
         rf"(?:maybe|possibly|perhaps) {NOTHING}",
     ),
     787: (
+        r"overflow\w*|overrun\w*|in front of the|negative (?:index|offset|position|value)s?|gets? past",
         _UNLIMITED,
         r"(?:overwrit|clobber|trampl|smash|corrupt|stomp)\w*(?: .. (?:address|pointer|variables?|stack|heap|memory|data"
         r"|metadata|frame|bytes|fields?))?",
@@ -166,6 +185,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"never supplies|(?:random|generated|fixed|constant) (?:\S+ )?(?:names?|paths?)|path .. constant",
     ),
     77: (
+        r"(?:receives?|gets?|given|passed|takes?|with|uses?) (?:an? )?(?:argument )?(?:list|array|vector)|shell .. "
+        r"(?:default|off|disabled|false|unset)|no character",
         r"no shell|without (?:a |any |the )?shell|not (?:\S+ ){0,3}(?:a |the |any )?shell"
         r"|shell .. (?:not involved|never)",
         r"argument (?:vector|list|array)|(?:as|in|with) (?:a |the )?list of arguments|(?:as|in|with) (?:a"
@@ -192,6 +213,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|" + _INPUT,
     ),
     190: (
+        r"widened|(?:computed|done|performed|calculated|added|multiplied|kept) (?:in|as|with) (?:64|a (?:wider"
+        r"|larger))",
         _FITS,
         r"(?:larger|bigger|greater|higher|other|excess\w*|too large|such) (?:\S+ ){0,3}(?:return|reject|refus"
         r"|early|fail"
@@ -200,6 +223,9 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|exceed)",
     ),
     416: (
+        r"(?:not|never) (?:\S+ )?\S+ed again|ownership|moved (?:into|out)|(?:nobody|no one|nothing) .. left"
+        r"|joined before"
+        r"|(?:copy|copies|copied) (?:is |are |was )?(?:made|taken|kept|first|before)",
         r"(?:reset|set|overwritten|replaced|cleared|assigned|nulled) .. (?:null|nullptr|zero|none)|nulled"
         r"|(?:keeps?|kept"
         r"|stays?|remains?|is) (?:\S+ ){0,2}alive|holds? (?:a|its own) reference|reference count\w*|refcount\w*",
@@ -213,6 +239,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"(?:fresh|new) (?:allocation|object|block|memory)|before (?:anyone|anything) can",
     ),
     476: (
+        r"always (?:has|have|gets?|returns?|holds?) (?:an?|some) \S+|only (?:runs?|reached|executed) (?:if|when|with)"
+        r"|open file only",
         r"(?:tested|checked|compared|guarded|preceded|followed|inspected|verified"
         r"|examined) (?:\S+ ){0,3}(?:before|first"
         r"|against|by|for|prior)|known to be (?:valid|non)|tests? (?:it|each|every|the|both|for)",
@@ -223,6 +251,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|skipp\w+ (?:\S+ ){0,3}(?:when|if)",
     ),
     787: (
+        r"whichever comes first|(?:and|but) no further|(?:length|size) .. plus one|ends (?:at|after) .. (?:characters"
+        r"|bytes|terminator|entries)|smaller of|minimum of|whichever is (?:less|smaller)",
         _FITS,
         r"cut (?:off|short)|truncat\w+|shortened|modulo|dropped|discarded|nothing .. (?:overrun|overwritten|past)"
         r"|space for the terminator|(?:grows?|grown|resized|enlarged|reallocated)(?: .. (?:before|when|needed|first))?",
@@ -248,3 +278,26 @@ def told(number: int | str | None, kinds: dict[int, tuple[str, ...]]) -> tuple[s
     if number is None:
         return tuple(phrase for own in kinds.values() for phrase in own)
     return kinds.get(number, ()) if isinstance(number, int) else ()
+
+
+SCENES: dict[int, re.Pattern[str]] = {
+    22: re.compile(r"\b(?:files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?)\b"),
+    77: re.compile(r"\b(?:shell|commands?|programs?|bash|semicolons?|backticks?|arguments?|spaces?)\b"),
+    79: re.compile(r"\b(?:browsers?|scripts?|javascript|html|page|markup|cookies?|tags?|template)\b"),
+    89: re.compile(r"\b(?:sql|quer(?:y|ies)|statements?|tables?|rows?|database|quotes?|union|select|where)\b"),
+    190: re.compile(
+        r"\b(?:wraps?|multipl\w+|product|sum|integers?|bits|arithmetic|result|comput\w+|count|add\w*|fits?|int"
+        r"|largest|exceeds?)\b"
+    ),
+    416: re.compile(r"\b(?:freed?|releas\w*|delet\w*|dangling|destroy\w*|stale|lifetime|eras\w*|invalid\w*)\b"),
+    476: re.compile(r"\b(?:null|none|missing|absent|checks?|checked|tested|crash\w*|fails?|objects?)\b"),
+    787: re.compile(r"\b(?:buffer|array|index|length|bytes?|bounds?|room|stack|heap|variables?|elements?)\b"),
+}
+"""What the talk is of where it is about one weakness."""
+
+
+def elsewhere(text: str, number: int | str | None) -> bool:
+    """Whether a description is about another weakness: two words of that one are in it, and none of this."""
+    if not isinstance(number, int) or number not in SCENES or SCENES[number].search(text):
+        return False
+    return any(len(set(scene.findall(text))) > 1 for scene in SCENES.values())

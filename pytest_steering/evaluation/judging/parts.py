@@ -24,6 +24,8 @@ CONDITION = re.compile(
     r"^\W*(?:and |or |but |so |then |even )?(?:if|unless|suppose|assuming|provided|in case"
     r"|should|were|had|when|whether|had)\b"
 )
+SUPPOSED = re.compile(r"\b(?:would|could|should|were|had|unless|suppose|assuming|provided|whether)\b")
+"""Only supposed; "if the length is larger, the packet is dropped" tells what the code does."""
 EVEN_IF = re.compile(r"^\W*(?:and |but |so )?even (?:if|when)\b")
 """What follows such a clause holds anyway."""
 IRREAL = re.compile(r"\b(?:would|could|might|may|can|should|were|had)\b")
@@ -99,7 +101,9 @@ REVISION = re.compile(
     r"|(?:had )?missed|spoke too soon|was mistaken|was too quick)\b|\bi (?:have|must|need|want) (?:to )?(?:retract"
     r"|withdraw|revise|correct|amend|change)\b|\b(?:that|this) (?:was|is) (?:my mistake|premature)\b|\bshould have"
     r" (?:said|answered|written)\b|\bchang(?:e|es|ing|ed) my (?:answer|verdict|mind)\b|\bmy (?:answer|verdict)"
-    r" (?:changes|becomes)\b|\b(?:second|closer|another|third) (?:reading|look|glance)\b|\brevised (?:answer|verdict)\b"
+    r" (?:changes|becomes)\b|\bthen i (?:saw|noticed|reali[sz]ed|spotted|looked|read|found)\b|\bi now (?:see"
+    r"|notice|reali[sz]e)\b"
+    r"|\b(?:second|closer|another|third) (?:reading|look|glance)\b|\brevised (?:answer|verdict)\b"
 )
 ELLIPTIC = re.compile(
     r"^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"

@@ -30,6 +30,7 @@ GENERIC_BAD = (
     r"(?:would|must|will|should) (?:hold|block|reject|stop|decline|veto|send) (?:this|it|the (?:change|merge|patch|code"
     r"|release|pull request))(?: back)?",
     r"(?:can|could|may) (?:easily |trivially )?be (?:abused|misused|attacked|hacked|weaponi[sz]ed|compromised)",
+    r"(?:a )?(?:blocker|show-?stopper|no-go|deal-?breaker)",
     r"(?:abus|attack|hack)able|security impact|security[- ]relevant (?:bug|defect|error)",
     r"(?:critical|severe|serious|high[- ]severity|genuine|exploitable) (?:\w+ )?(?:bug|issue|flaw|problem|hole|finding"
     r"|defect|mistake)s?",
@@ -64,6 +65,8 @@ GENERIC_GOOD = (
     r"(?:is|are|looks?) right(?= ?[.,;!]| here|$)",
     r"lgtm|all (?:is )?(?:good|clear|well|fine|clean)|good to go|thumbs up|clean bill of health|(?:green|all) lights?"
     r"|false (?:alarm|positive)s?|unfounded",
+    r"(?:this|that|it|which) (?:is|are) not (?:really |actually )?(?:an? )?(?:issue|problem|concern|bug|defect|worry)"
+    r"(?= here| in this| ?[.,;!]|$)",
     r"in (?:good|great|excellent|perfect|fine) (?:shape|order|condition)",
     r"nothing (?:\w+ ){0,2}(?:to (?:report|flag|fix|see here|complain about|object to|worry about|find|exploit|attack)"
     r"|wrong|amiss|suspicious|alarming|of concern|problematic|dangerous|exploitable|concerning|jumped out|jumps out"
