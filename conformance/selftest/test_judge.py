@@ -116,7 +116,7 @@ def share(found: list[Answer], right: Callable[[Answer], bool]) -> float:
 def test_answers_are_judged_right_where_they_decide_and_mostly_decided(file: str) -> None:
     found = answers(file)
     decided = [answer for answer in found if answer.judged().label != "unclear"]
-    assert len(found) > 40
+    assert len(found) > 60
     assert share(decided, lambda answer: answer.judged().label == answer.label) >= 0.98
     assert share(found, lambda answer: answer.judged().label == answer.label) >= 0.98
     assert share(found, lambda answer: answer.judged("legacy").label == answer.label) < 0.5
@@ -126,7 +126,7 @@ def test_the_answers_are_of_every_weakness_and_both_labels() -> None:
     found = answers(*FILES)
     for number in NAMES:
         assert {a.label for a in found if a.cwe == f"CWE-{number}"} == {"vulnerable", "secure", "unclear"}
-    assert len(found) >= 497
+    assert len(found) >= 527
 
 
 def test_confidence_is_no_higher_than_the_share_that_is_right() -> None:

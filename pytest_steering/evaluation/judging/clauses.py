@@ -52,7 +52,7 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
 
     ``before`` is what the last clause of the sentence before states: "It seems safe. It is not."
     """
-    conditional = elsewhere = named = claimed = False
+    conditional = elsewhere = named = claimed = defines = False
     refuted = hushing.CLAIMED.search(sentence) and hushing.REFUTED.search(sentence)
     turned = bool(parts.POSTPOSED.search(sentence))
     for clause, gap in _split(sentence):
@@ -61,7 +61,8 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         claimed = bool(hushing.CLAIMED.search(clause)) or (claimed and not parts.CONTRAST.match(clause))
         opens = bool(parts.CONDITION.match(clause))
         conditional = (opens and not parts.EVEN_IF.match(clause)) or (conditional and gap == ",")
-        if hushing.DEFINITIONS.search(clause) and not _OUR_CODE.search(clause):
+        defines = bool(hushing.DEFINITIONS.search(clause)) or (defines and clause.startswith(("which", "where")))
+        if defines and not _OUR_CODE.search(clause):
             continue
         if before and parts.ELLIPTIC.match(clause):
             # Twice as heavy as what it takes back.

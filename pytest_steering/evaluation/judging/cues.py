@@ -42,8 +42,11 @@ _BAD = (
     r"|exfiltrat\w+|guessable|man in the middle",
     r"(?:does|do|will|runs?|executes?|makes? .. do) (?:exactly )?(?:whatever|anything)"
     r"|whatever (?:[^\s,]+ ){1,6}(?:is|gets"
-    r"|be) (?:executed|run|evaluated|interpreted|opened|served)",
+    r"|be) (?:executed|run(?! through)|evaluated|interpreted|opened|served)",
     r"(?:one|two|three|several) (?:\w+ )?findings?|(?:insufficient|inadequate|ineffective)",
+    r"(?:slips?|gets?|sneaks?|goes|passes|walks|squeezes) (?:right |straight )?(?:past|around|through) (?:it|them|this"
+    r"|that|the (?:check|filter|test|validation|guard|list|regex|pattern)|unnoticed|unharmed|untouched)"
+    rf"|under (?:the )?(?:full )?{ACTOR}(?:'s|')? control|controlled by (?:an? |the )?{ACTOR}",
     r"(?:easily|trivially|simply|quickly) (?:evaded|bypassed|fooled|defeated|circumvented|avoided|guessed|tricked)",
     r"(?:filter|check|list|pattern|regex|it|escaping) (?:\S+ )?(?:misses|overlooks|forgets|ignores|knows nothing)",
     r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this"
@@ -70,6 +73,8 @@ _GOOD = (
     r"|substituted|taken)|replaced (?:by|with) (?:the |an? )?(?:static|default|empty|constant|safe|fixed)",
     r"(?:prints?|logs?|reports?|shows?|sets?|sends?) .. (?:error|message) and (?:returns?|exits?|leaves|stops|aborts?)"
     r"|gives? up (?:if|when|unless|in that case)",
+    r"nothing can (?:be )?\w+|none of (?:these|them|this|it|which) (?:is|are|comes?|can|contains?)"
+    r"|(?:run|put|filtered|piped) through",
     r"not find (?:a|any) way|set to null|within (?:its |the |their |the array |the buffer )?(?:bounds?|limits|buffer)",
     r"stays? (?:within|inside|below|under)|confined",
     r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"

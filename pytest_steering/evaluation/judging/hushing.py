@@ -70,6 +70,7 @@ SILENCERS = words(
     r"suspect(?:s|ed|ing)?",
     r"initially",
     r"i first",
+    r"(?:the rest|everything else|the remainder|the remaining|the others?|apart from that|other than that|elsewhere)",
     r"my first (?:impression|thought|reaction|instinct|reading|guess)",
     r"i (?:was|am) (?:going|about|ready|tempted|inclined) to",
     r"i (?:nearly|almost|originally|initially|mistook|took)",
@@ -104,7 +105,7 @@ SILENT_AFTER = re.compile(
 )
 """After a word that accuses, these mean that it is only talked about."""
 DEFINITIONS = re.compile(
-    r"\b(?:occurs?|happens?|arises?|is|are|exists?) (?:a (?:type|kind|class|form) of|a \w+ (?:\w+ )?(?:that|where"
+    r"\b(?:occurs?|happens?|arises?|is|are|exists?) (?:a (?:type|kind|class|form) of|an? \w+ (?:\w+ )?(?:in$|that|where"
     r"|in which)|when(?:ever)?|where|what happens)\b"
     r"|\brefers to (?:an? |the )?(?:\w+ )?(?:\w+ing|situations?|practices?|techniques?|"
     r"vulnerabilit\w+|weakness\w*|cases?|conditions?|types?|class|kinds?|acts?|bugs?|flaws?|attacks?|errors?)\b"

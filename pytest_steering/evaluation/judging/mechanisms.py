@@ -14,6 +14,7 @@ ACTOR = (
 )
 ROOT = (
     r"(?:folder|director(?:y|ies)|root|base|tree|sandbox|jail|dest\w*|webroot|docroot|hierarchy|uploads?|storage"
+    r"|share|mount|area|drive|zone|site"
     r"|prefix)"
 )
 GONE = r"(?:freed|released|deleted|deallocated|destroyed|given back|reclaimed|disposed|closed|erased|destructed|gone)"
@@ -106,7 +107,8 @@ BAD: dict[int, tuple[str, ...]] = {
         r"|(?:much|far|way) (?:too )?(?:smaller|small|less|fewer)",
         _UNLIMITED,
         r"wrap(?:s|ped|ping)?(?: around)?|(?:rolls?|flips?|runs?) over|overflow(?:s|ed|ing)?|turns? negative",
-        r"not fit(?: in\w*)?|(?:becomes?|is|turns?|goes) (?:\S+ )?(?:negative|tiny|too small)|negative balance",
+        r"not fit(?: in\w*)?|(?:becomes?|is|turns?|goes|makes?|leaves?) (?:\S+ ){0,3}(?:negative|tiny|too small)"
+        r"|negative balance",
         r"too (?:small|short)|far more than|undersized|(?:exceeds?|beyond) (?:the )?(?:range|maximum|int.max|uint.max"
         r"|what)|loses? (?:its|the) (?:high|upper|top)|(?:high|upper|top) bits",
         r"(?:multipli|add|subtract|sum|computed|shift)\w* .. (?:without|unchecked|blindly|no check)"
@@ -117,7 +119,8 @@ BAD: dict[int, tuple[str, ...]] = {
         r"took its place|(?:been )?reused|(?:accessed|used|read|written|touched) .. (?:afterwards|later)",
         r"(?:moved|reallocated|resized|cleared|popped) (?:\S+ ){0,6}(?:still|old) (?:\S+ )?(?:pointers?|address"
         r"|iterator)",
-        rf"(?:after|once|when|although) (?:\S+ ){{0,5}}(?:is |was |were |are |been )?{GONE}\b(?! .. (?:set|reset))",
+        rf"(?:after|once|when|although) (?:\S+ ){{0,5}}(?:is |was |were |are "
+        rf"|been )?{GONE}\b(?!,? (?:\S+ ){{0,4}}(?:set|reset|overwritten|cleared|nulled)\b)",
         r"(?:freed|released|deleted|deallocated|stale|dangling|destroyed|dead|dying|invalidated) (?:memory|pointers?"
         r"|blocks?|objects?|buffers?|nodes?|address(?:es)?|storage|references?|iterators?|chunks?|entr\w+|struct\w*)",
         r"(?:given|handed|returned) back|returned to the (?:allocator|heap|pool|system)|dangl\w+",
@@ -223,7 +226,8 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|exceed)",
     ),
     416: (
-        r"(?:not|never) (?:\S+ )?\S+ed again|ownership|moved (?:into|out)|(?:nobody|no one|nothing) .. left"
+        r"no (?:\S+ ){1,3}(?:reads?|uses?|touch(?:es)?|access(?:es)?|dereferences?|follows?)|(?:not"
+        r"|never) (?:\S+ )?\S+ed again|ownership|moved (?:into|out)|(?:nobody|no one|nothing) .. left"
         r"|joined before"
         r"|(?:copy|copies|copied) (?:is |are |was )?(?:made|taken|kept|first|before)",
         r"(?:reset|set|overwritten|replaced|cleared|assigned|nulled) .. (?:null|nullptr|zero|none)|nulled"

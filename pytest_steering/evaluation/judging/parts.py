@@ -64,7 +64,8 @@ REMEDY = re.compile(
     r"\bto (?:fix|address|remedy|resolve|correct|remediate) (?:this|these|the|it|such|those|that|any|security|your)\b"
     r"|^\W*(?:in order )?to (?:fix|prevent|mitigate|avoid|address|remedy|resolve|protect|make|secure|ensure"
     r"|improve)\b"
-    r"|\b(?:should|must|ought to) (?:be|have|use|also|always|check|validate|instead|consider|either|add|do|not"
+    r"|\b(?:should|must|ought to) (?:be|have|use|also|always|check|validate|instead|consider|either|add|do"
+    r"|not(?! (?:go|ship|be (?:\w+ )?(?:deployed|merged|shipped|released|approved|exposed|put)))"
     r"|allocate|only|include|take|set|replace|escape|sanitize|limit)\b"
     r"|\byou (?:can|could|may|might|should|need to|must|would)\b|\bi(?: would)? (?:suggest|recommend|advise)\b"
     r"|\brecommend(?:ed|s)?\b|\bconsider (?:using|adding|\w+ing)\b"
@@ -107,7 +108,8 @@ REVISION = re.compile(
 )
 ELLIPTIC = re.compile(
     r"^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"
-    r"|this|that|which|the code)(?: really| actually| in fact)? (?:is|are|does|do|was) not"
+    r"|this|that|which|the code|the (?:one|ones|query|call|line)(?: \S+){0,3})(?: really| actually"
+    r"| in fact)? (?:is|are|does|do|was) not"
     r"(?: the case| true| so| correct| hold(?: up)?| right| accurate)?(?: here| at all| any ?more)?\W*$"
     r"|^\W*(?:(?:but|however|yet|and|so|though|in fact|in reality|actually|unfortunately)\W+)*(?:it|this|that|which|the"
     r" (?:claim|comment|assumption|remark))(?: really| actually)? (?:is|was)(?: simply| just| plainly"

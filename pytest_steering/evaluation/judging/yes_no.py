@@ -13,7 +13,8 @@ YES = (
     r"|affirmative|indeed|(?:absolutely|definitely|certainly|of course)(?! not)"
 )
 NO = (
-    r"(?:there is|there are) (?:not (?:one|any)|none)(?=[ ]*[.,!;:])|not at all|i do not (?:think|believe) so"
+    r"(?:there is|there are) (?:not (?:one|any)|none)(?=[ ]*[.,!;:])|not at all|i do not (?:think|believe) (?:so"
+    r"|it (?:does|is)|there (?:is|are)|that it (?:does|is))(?=[ ]*(?:[.,!;:]|any\b|one\b))"
     r"|(?:absolutely|definitely|certainly|unfortunately|probably|apparently|surely|of course|clearly) not"
     r"|(?:it|this|there) (?:most )?(?:certainly |definitely |really )?(?:does|is|are) not(?=[ ]*[.,!;:])"
     r"|not (?:as (?:written|given|shown)|really|here|that i can (?:see|tell)|in this (?:code|case"
