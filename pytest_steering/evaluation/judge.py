@@ -17,9 +17,9 @@ from pytest_steering.evaluation.judging import legacy
 from pytest_steering.evaluation.judging.calibration import Tier, confidence
 from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
-from pytest_steering.evaluation.judging.mechanisms import elsewhere
 from pytest_steering.evaluation.judging.names import Names, names, number_of
 from pytest_steering.evaluation.judging.normalise import lines_of, shortened
+from pytest_steering.evaluation.judging.scenes import elsewhere
 from pytest_steering.evaluation.judging.spelling import spelled
 from pytest_steering.evaluation.judging.statements import read
 from pytest_steering.evaluation.judging.verdict import meaning_of, verdicts

@@ -35,21 +35,21 @@ class Tier(StrEnum):
 FIRST_LOOKS: Mapping[Tier, tuple[int, int]] = MappingProxyType(
     {
         Tier.VERDICT: (164, 171),
-        Tier.DISPUTED: (12, 16),
+        Tier.DISPUTED: (14, 18),
         Tier.CONCLUSION: (30, 32),
-        Tier.STATEMENTS: (92, 109),
+        Tier.STATEMENTS: (94, 112),
         Tier.MAJORITY: (5, 8),
-        Tier.CUES: (82, 101),
-        Tier.UNDECIDED: (38, 92),
-        Tier.REFUSAL: (13, 14),
+        Tier.CUES: (88, 109),
+        Tier.UNDECIDED: (41, 100),
+        Tier.REFUSAL: (13, 15),
         Tier.DEGENERATE: (17, 17),
     }
 )
 """Labels that were right, of those given, when the rules first met an answer.
 
-560 answers, each judged before the rules were changed for it: 229 invented ones in three portions while the rules
+582 answers, each judged before the rules were changed for it: 229 invented ones in three portions while the rules
 were made (conformance/selftest/answers: tuned.txt in two, afterwards.txt), 175 by another author, who had not seen the
-rules, then the 80 of mechanisms.txt and the 76 of again.txt, which mostly describe and so are harder than what models
+rules, then the 80 of mechanisms.txt and the 98 of again.txt, which mostly describe and so are harder than what models
 say. After the changes nearly all are right, which says nothing; the first look does. The 175 met the rules before they
 knew how a weakness works, so for "cues" and "undecided" they say what older rules did: those two are on the low side.
 The 142 answers of held_out.txt and fresh.txt had no part in these numbers.

@@ -53,6 +53,7 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
     ``before`` is what the last clause of the sentence before states: "It seems safe. It is not."
     """
     conditional = elsewhere = named = claimed = defines = False
+    sentence = hushing.CONTRARY.sub("", sentence) if hushing.CLAIMED.search(sentence) else sentence
     refuted = hushing.CLAIMED.search(sentence) and hushing.REFUTED.search(sentence)
     turned = bool(parts.POSTPOSED.search(sentence))
     for clause, gap in _split(sentence):

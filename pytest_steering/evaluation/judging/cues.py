@@ -47,6 +47,8 @@ _BAD = (
     r"(?:slips?|gets?|sneaks?|goes|passes|walks|squeezes) (?:right |straight )?(?:past|around|through) (?:it|them|this"
     r"|that|the (?:check|filter|test|validation|guard|list|regex|pattern)|unnoticed|unharmed|untouched)"
     rf"|under (?:the )?(?:full )?{ACTOR}(?:'s|')? control|controlled by (?:an? |the )?{ACTOR}",
+    r"(?:cancels?|undoes|reverses?|defeats?|nullif\w+|negates?|voids?) (?:\S+ )?(?:effects?|protection|escaping|it|this"
+    r"|that|checks?|encoding|work|purpose)|(?:decoded|unescaped|unquoted) again",
     r"(?:easily|trivially|simply|quickly) (?:evaded|bypassed|fooled|defeated|circumvented|avoided|guessed|tricked)",
     r"(?:filter|check|list|pattern|regex|it|escaping) (?:\S+ )?(?:misses|overlooks|forgets|ignores|knows nothing)",
     r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this"
@@ -168,5 +170,5 @@ def _before(clause: str, match: re.Match[str]) -> str:
     """What can turn it: no more than the part of a list that it stands in, and no name such as "that block"."""
     part = re.split(r", | and ", clause[max(0, match.start() - 60) : match.start()])[-1]
     # "A message lacking the key brings it down": what is lacked stands right behind.
-    part = re.sub(r"\black(?:s|ing|ed)? (?=\S)", " ", _RELATIVE.sub(" ", part))
+    part = re.sub(r"\black(?:s|ing|ed)? (?=\S)|\bzero\b", " ", _RELATIVE.sub(" ", part))
     return " ".join(re.sub(r"\b(?:the|that|this|an?|each|memory|same|its) blocks?\b", " ", part).split()[-NEAR:])

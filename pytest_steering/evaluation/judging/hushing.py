@@ -70,6 +70,7 @@ SILENCERS = words(
     r"suspect(?:s|ed|ing)?",
     r"initially",
     r"i first",
+    r"tempted",
     r"(?:the rest|everything else|the remainder|the remaining|the others?|apart from that|other than that|elsewhere)",
     r"my first (?:impression|thought|reaction|instinct|reading|guess)",
     r"i (?:was|am) (?:going|about|ready|tempted|inclined) to",
@@ -124,6 +125,8 @@ CLAIMED = re.compile(
     r"|\bit is (?:claimed|said|alleged|asserted)\b"
 )
 """What follows is somebody else's word, up to a contrast."""
+CONTRARY = re.compile(r"\b(?:contrary to|unlike|despite|against|in spite of) (?:what )?[^,;]{1,60}, ?")
+"""What is set aside before anything is said."""
 REFUTED = re.compile(
     r"\b(?:does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just |plainly )?(?:wrong|false|untrue"
     r"|incorrect|outdated"

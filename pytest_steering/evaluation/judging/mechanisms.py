@@ -35,6 +35,9 @@ _UNLIMITED = (
 _FORMATTED = r"concatenat\w+|string (?:formatting|interpolation|concatenation)|interpolat\w+|f-strings?|format\(\)"
 BAD: dict[int, tuple[str, ...]] = {
     22: (
+        r"used (?:directly )?as (?:the |an? )?(?:\S+ )?(?:path|file ?name)|(?:replaces?"
+        r"|overwrites?) .. (?:scripts?|files?"
+        r"|pages?|binar(?:y|ies)|config\w*)",
         r"(?:works|acts|operates) on (?:any|every|arbitrary) (?:\S+ )?files?|concatenat\w+",
         r"(?:downloads?|reads?|wipes?|deletes?|gets?|obtains?|returns?|removes?|unlinks?|replaces?|fetch\w*|see) .. "
         r"(?:credentials?|passwords?|secrets?|source code|tokens?|start page|configuration|home page)",
@@ -116,6 +119,9 @@ BAD: dict[int, tuple[str, ...]] = {
         r"smaller than (?:needed|required|expected|intended|what)|modulo 2",
     ),
     416: (
+        r"(?:keeps?|goes on|going on|continu\w+) (?:to )?(?:us|read|writ|access|touch|dereferenc|call)\w*"
+        r"|still (?:be )?"
+        r"(?:using|in use|uses|running)",
         r"took its place|(?:been )?reused|(?:accessed|used|read|written|touched) .. (?:afterwards|later)",
         r"(?:moved|reallocated|resized|cleared|popped) (?:\S+ ){0,6}(?:still|old) (?:\S+ )?(?:pointers?|address"
         r"|iterator)",
@@ -134,6 +140,7 @@ BAD: dict[int, tuple[str, ...]] = {
         rf"dereference[sd]?)|(?:reads?|uses?|writes?|prints?|touches) .. (?:just|already|that was|has been) {GONE}",
     ),
     476: (
+        r"(?:reads?|writes?|stores?|goes|accesses) (?:\S+ )?through (?:it|that|the)",
         CRASH,
         rf"{NOTHING} (?:\S+ ){{0,3}}(?:is|gets|are) (?:\S+ )?(?:followed|dereferenced|read|used|passed|written)",
         r"(?:used|dereferenced|read|written|followed|accessed|called|passed|handed|goes|taken) .. (?:immediately"
@@ -226,6 +233,7 @@ GOOD: dict[int, tuple[str, ...]] = {
         r"|exceed)",
     ),
     416: (
+        rf"still (?:referenced|held|owned|alive|valid|in scope)|not (?:yet )?(?:been )?{GONE}",
         r"no (?:\S+ ){1,3}(?:reads?|uses?|touch(?:es)?|access(?:es)?|dereferences?|follows?)|(?:not"
         r"|never) (?:\S+ )?\S+ed again|ownership|moved (?:into|out)|(?:nobody|no one|nothing) .. left"
         r"|joined before"
@@ -282,26 +290,3 @@ def told(number: int | str | None, kinds: dict[int, tuple[str, ...]]) -> tuple[s
     if number is None:
         return tuple(phrase for own in kinds.values() for phrase in own)
     return kinds.get(number, ()) if isinstance(number, int) else ()
-
-
-SCENES: dict[int, re.Pattern[str]] = {
-    22: re.compile(r"\b(?:files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?)\b"),
-    77: re.compile(r"\b(?:shell|commands?|programs?|bash|semicolons?|backticks?|arguments?|spaces?)\b"),
-    79: re.compile(r"\b(?:browsers?|scripts?|javascript|html|page|markup|cookies?|tags?|template)\b"),
-    89: re.compile(r"\b(?:sql|quer(?:y|ies)|statements?|tables?|rows?|database|quotes?|union|select|where)\b"),
-    190: re.compile(
-        r"\b(?:wraps?|multipl\w+|product|sum|integers?|bits|arithmetic|result|comput\w+|count|add\w*|fits?|int"
-        r"|largest|exceeds?)\b"
-    ),
-    416: re.compile(r"\b(?:freed?|releas\w*|delet\w*|dangling|destroy\w*|stale|lifetime|eras\w*|invalid\w*)\b"),
-    476: re.compile(r"\b(?:null|none|missing|absent|checks?|checked|tested|crash\w*|fails?|objects?)\b"),
-    787: re.compile(r"\b(?:buffer|array|index|length|bytes?|bounds?|room|stack|heap|variables?|elements?)\b"),
-}
-"""What the talk is of where it is about one weakness."""
-
-
-def elsewhere(text: str, number: int | str | None) -> bool:
-    """Whether a description is about another weakness: two words of that one are in it, and none of this."""
-    if not isinstance(number, int) or number not in SCENES or SCENES[number].search(text):
-        return False
-    return any(len(set(scene.findall(text))) > 1 for scene in SCENES.values())

@@ -64,7 +64,7 @@ _SPELLINGS = (
         re.compile(
             r"\b(?:(?:i|we|you|one|anyone) (?:can|could) not|(?:nobody|no one) (?:can|could)) (?:say|claim|argue"
             r"|maintain|pretend|state"
-            r"|conclude) that (?=[^.;:?]{0,80}\b(?:not|no)\b(?! context| information))"
+            r"|conclude) that (?=[^.;:?]{0,80}\b(?:not|no|never|nothing|none)\b(?! context| information))"
         ),
         "not ",
     ),
