@@ -185,6 +185,37 @@ def test_what_an_answer_without_a_weakness_says(text: str, label: str) -> None:
     assert judge(text).label == label
 
 
+@pytest.mark.parametrize(
+    ("text", "cwe", "label"),
+    [
+        ("The tag is closed early, but an attacker cannot choose it.", 79, "secure"),
+        ("The index is checked. The check comes too late, though.", 787, "vulnerable"),
+        ("The node is freed and its name is read afterwards.", 416, "vulnerable"),
+        ("The node is freed and its name is read afterwards.", 89, "unclear"),
+        ("It isn't the case that the block is not kept alive.", 416, "secure"),
+        ("In theory the sum wraps.", 190, "unclear"),
+        ("The copy is given up if the name runs past the end.", 787, "unclear"),
+        ("The comment says that the code is safe.", 89, "unclear"),
+        ("The comment says that the code is safe. That's wrong.", 89, "vulnerable"),
+        ('The claim in the comment, "it is safe", does not hold.', 89, "vulnerable"),
+        ("Contrary to what the scanner says, the pointer is reset to NULL.", 416, "secure"),
+        ("No.\n\nEdit: the name is spliced into the query.", 89, "vulnerable"),
+        ("Yes. Changing my answer to no.", 89, "secure"),
+        ("Secure. I should have said vulnerable.", 89, "vulnerable"),
+        ("The call looks fine. Inside, though, the name is spliced into the query.", 89, "vulnerable"),
+        ("Use after free means that a block is used too late. Attackers can gain a lot by it.", 416, "unclear"),
+        ("The browser runs the script, as nothing is encoded.", 89, "unclear"),
+        ("I can't say that it is not vulnerable.", 89, "vulnerable"),
+        ("This must not be merged.", 89, "vulnerable"),
+        ("I'd sign off on it.", 89, "secure"),
+        ("I wouldn't sign off on it.", 89, "vulnerable"),
+        ("The rest is in good shape.", 89, "unclear"),
+    ],
+)
+def test_what_is_described_claimed_or_taken_back(text: str, cwe: int, label: str) -> None:
+    assert judge(text, cwe).label == label
+
+
 def test_only_the_weakness_that_was_asked_about_counts() -> None:
     text = "The code is not vulnerable to SQL injection but vulnerable to path traversal."
     labels = {cwe: judge(text, cwe).label.value for cwe in ("CWE-89", 22, "path traversal", "CWE-787", None)}

@@ -275,13 +275,14 @@ GOOD: dict[int, tuple[str, ...]] = {
 }
 
 
-_GAP = r"(?:(?!not |no |never |nor |nothing |without )\S+ ){0,4}"
-"""No word of it negates: what is negated is read from the words before a phrase."""
+_WORD = r"(?:(?!not |no |never |nor |nothing |without )\S+ )"
+"""A word of a gap does not negate: what is negated is read from the words before a phrase."""
 
 
 def phrases(alternatives: Iterable[str]) -> re.Pattern[str]:
     """One pattern for all; " .. " is up to four words."""
-    joined = "|".join(alternatives).replace(" ..(", f" {_GAP}(").replace(" .. ", f" {_GAP}")
+    joined = "|".join(alternatives).replace(" ..(", r" (?:\S+ ){0,4}(").replace(" .. ", r" (?:\S+ ){0,4}")
+    joined = joined.replace(r"(?:\S+ )", _WORD)
     return re.compile(rf"(?<![\w-])(?:{joined})(?![\w-])")
 
 
