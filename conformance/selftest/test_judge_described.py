@@ -1,4 +1,4 @@
-"""What is described, claimed by others or taken back is judged right, and no text costs the judge more than its length."""
+"""What is described, claimed by others or taken back is judged right; no text costs the judge more than its length."""
 
 from __future__ import annotations
 
