@@ -9,6 +9,7 @@ import torch
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import not_applicable
+from pytest_steering.behaviour import CONTROLS, Behaviour
 from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause
@@ -199,8 +200,28 @@ def test_dose_response(trial: Trial) -> None:
 
 @pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))
 def test_beats_random_direction(trial: Trial) -> None:
-    """a trained direction moves its own behaviour more than random directions of the same size."""
-    not_applicable(f"{trial.target.spec} comes with no contrastive pairs to train a direction from")
+    """a trained direction moves its own behaviour more than random directions of the same size.
+
+    The behaviour is to say yes to vulnerable code and no to patched code; a model that cannot tell them has none.
+    """
+    behaviour = Behaviour(trial)
+    by_chance = max(behaviour.expected(SteeringPlan(behaviour.random(number))) for number in range(CONTROLS))
+    for scale in (1.0, -1.0):
+        plan = SteeringPlan(behaviour.direction, scale)
+        wanted = behaviour.expected(plan) * scale
+        if wanted <= by_chance:
+            not_applicable(
+                f"a second mechanism's direction moves the answer by {wanted:+.3g} nats and a random one by up to "
+                f"{by_chance:+.3g}: this model does not hold the behaviour as a direction"
+            )
+        with trial.steering(plan) as steered, trial.running():
+            found = behaviour.effect(steered) * scale
+        if found <= by_chance:
+            raise Violation(
+                f"the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
+                f"random directions of the same norm, and by {wanted:+.3g} for the second mechanism",
+                where=checks.named(plan),
+            )
 
 
 def _direction(trial: Trial, inputs: dict[str, torch.Tensor], token: int) -> torch.Tensor:

@@ -37,7 +37,7 @@ def lacking(trial: Trial, needs: Iterable[str]) -> str:
     """Why a requirement with these needs is not applicable; empty when it is.
 
     A need is the name of a ``Capability``, or ``weights`` (values to compute with) or ``trained`` (weights that
-    learned something, with contrastive pairs to steer by).
+    come from a checkpoint, with a tokenizer to ask by).
     """
     for name in needs:
         reason = _lacks(trial, name)
@@ -50,7 +50,9 @@ def _lacks(trial: Trial, name: str) -> str:
     if name == "weights":
         return "" if trial.target.has_weights else "the model has shapes and no weights"
     if name == "trained":
-        return "no trained weights with contrastive pairs of their own to steer by"
+        if not trial.target.trained:
+            return "the weights are untrained"
+        return "" if trial.target.tokenizer is not None else "without a tokenizer the model cannot be asked"
     capability = Capability[name]
     if capability not in trial.adapter.capabilities:
         return f"{trial.adapter.name} does not declare {name}"

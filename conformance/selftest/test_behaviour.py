@@ -1,0 +1,41 @@
+"""A trained model's own behaviour: a vector that does not arrive, or turned around, does not move it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.test_divergence import test_beats_random_direction as beats_random_direction
+from fixtures.checkpoint import write_checkpoint
+from fixtures.known_bad.dose import SignLost
+from fixtures.known_bad.layers import NeverFires
+from pytest_steering import load_target
+from pytest_steering.adapters import Factory
+from pytest_steering.adapters.hooks import HooksAdapter
+from pytest_steering.errors import Violation
+from pytest_steering.trial import Trial
+
+TRAINED = Path(__file__).parents[2] / "fixtures" / "trained"
+
+
+def trial(directory: Path, build: Factory) -> Trial:
+    target = load_target(str(directory))
+    return Trial(target, build(target.model, target.architecture), build)
+
+
+def test_a_direction_that_arrives_moves_the_answer() -> None:
+    beats_random_direction(trial(TRAINED / "gpt_bigcode", HooksAdapter))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpt_bigcode", "starcoder2", "qwen2"])
+@pytest.mark.parametrize("build", [NeverFires, SignLost])
+def test_one_that_does_not_is_no_better_than_chance(name: str, build: Factory) -> None:
+    with pytest.raises(Violation, match="random directions of the same norm"):
+        beats_random_direction(trial(TRAINED / name, build))
+
+
+def test_a_model_that_cannot_tell_has_no_behaviour(tmp_path: Path) -> None:
+    with pytest.raises(pytest.skip.Exception, match="does not tell vulnerable from patched code"):
+        beats_random_direction(trial(write_checkpoint(tmp_path / "random"), HooksAdapter))
