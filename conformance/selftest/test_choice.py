@@ -194,6 +194,14 @@ def test_space_belongs_to_whom_the_tokenizer_says(tokenizer: Any) -> None:
     assert [tokenizer.decode([*merged.prompt, *tail]) for tail in merged.answers] == ["Is the one", "Is those"]
 
 
+def test_answers_of_unequal_length_share_a_batch(model: Any, tokenizer: Any) -> None:
+    prompts = ["x\nAnswer:", "x\nAnswer:\n", "Answer:"]
+    assert [len(question(tokenizer, prompt, (" yes", " no")).answers[0]) for prompt in prompts] == [4, 3, 4]
+    together = forced_choice(model, tokenizer, prompts)
+    alone = torch.cat([forced_choice(model, tokenizer, [prompt]) for prompt in prompts])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
 def test_special_tokens_stand_before_and_none_behind() -> None:
     plain, framed = train_tokenizer(), train_tokenizer()
     begin, end = framed.bos_token_id, framed.eos_token_id

@@ -387,7 +387,11 @@ def test_augmentations_are_never_parted(dataset: Dataset) -> None:
 
 
 def test_few_pairs_to_build_from_are_of_different_scenarios(dataset: Dataset) -> None:
-    for split in build_and_test(dataset, "CWE-89", scheme=Scheme.GROUPED, max_samples_per_cwe=2):
+    # All of one part and scenario after scenario: the order alone does not mix them.
+    ordered = sorted(dataset.pairs, key=lambda pair: pair.scenario)
+    of_one_part = [replace(pair, vulnerable=replace(pair.vulnerable, part=Part.HAND_CRAFTED)) for pair in ordered]
+    mixed = replace(dataset, pairs=tuple(of_one_part), singles=())
+    for split in build_and_test(mixed, "CWE-89", scheme=Scheme.LEAVE_ONE_OUT, max_samples_per_cwe=2):
         assert len({pair.scenario for pair in split.build}) == split.achieved == 2
         assert split.notes == ()
 
