@@ -12,8 +12,8 @@ from pytest_steering.applicability import not_applicable
 from pytest_steering.behaviour import CONTROLS, Behaviour
 from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause
-from pytest_steering.diagnosis.experiments import settle
+from pytest_steering.diagnosis.evidence import Evidence, likely_cause
+from pytest_steering.diagnosis.experiments import never_arrives, settle
 from pytest_steering.diagnosis.place import behind, wrong_place
 from pytest_steering.direction import token_direction
 from pytest_steering.errors import Violation
@@ -129,11 +129,11 @@ def test_logits_diverge(trial: Trial, place: str) -> None:
         floor = max(10 * noise, tolerance.rounding(plain))
         distance = tolerance.furthest(steered, plain)
         if not distance > floor:
-            raise Violation(
-                f"the logits move by {distance:.1e}, the noise floor is {floor:.1e}",
-                where=f"layer {layer}",
-                likely=NEVER if distance == 0 else "",
+            violation = Violation(
+                f"the logits move by {distance:.1e}, the noise floor is {floor:.1e}", where=f"layer {layer}"
             )
+            settle(violation, lambda plan=plan: never_arrives(trial, plan, inputs))  # type: ignore[misc]
+            raise violation
         try:
             verdicts.close(
                 steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}"
@@ -193,8 +193,8 @@ def test_dose_response(trial: Trial) -> None:
             f"the logit of token {token} does not rise with the dose ({curve})", where=f"layer {layer}"
         )
         if len(set(levels)) == 1:
-            violation.likely = NEVER
-            settle(violation, lambda: wrong_dose(trial, SteeringPlan({layer: direction}, doses[-1]), inputs))
+            plan = SteeringPlan({layer: direction}, doses[-1])
+            settle(violation, lambda: wrong_dose(trial, plan, inputs), lambda: never_arrives(trial, plan, inputs))
         raise violation
 
 
