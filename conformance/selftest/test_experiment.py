@@ -377,8 +377,16 @@ def test_command_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err == "folds is 0; it must be at least 2\n"
 
 
+# Shells start what runs in the background with SIGINT ignored, and a child inherits that from the tests.
+COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("pytest_steering", run_name="__main__")
+"""
+
+
 def started(data: Path, out: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-m", "pytest_steering", *command(data, out), "--quiet", "--no-pictures"]
+    arguments = [sys.executable, "-c", COMMAND, *command(data, out), "--quiet", "--no-pictures"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
