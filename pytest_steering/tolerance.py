@@ -56,8 +56,8 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
 
     Rounding averages out over the elements that carry the delta, so a dose that is one percent off shows even in
     bfloat16; in a one-hot vector it averages over nothing, and in a constant one hardly: to the coarse numbers of a
-    residual stream equal elements are all rounded the same way. Where the numbers involved (``magnitude``) dwarf the delta,
-    it is absorbed instead: then one unit in the last place of them.
+    residual stream equal elements are all rounded the same way. Where the numbers involved (``magnitude``) dwarf the
+    delta, it is absorbed instead: then one unit in the last place of them.
     """
     eps = torch.finfo(dtype).eps
     squares = float(delta.square().sum())

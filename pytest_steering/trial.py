@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -143,18 +143,20 @@ class Trial:
 
     def plain_again(self, inputs: Mapping[str, Tensor]) -> Trace:
         """Another unsteered forward pass."""
+        given = self._given(inputs)
         with self.running():
             return observe(
                 self.architecture,
                 self.every_layer,
-                lambda: self._logits(self.model, inputs),
+                lambda: self._logits(self.model, given),
                 inside=self.target.has_weights,
             )
 
     def steered(self, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs`` under the adapter, watched after every layer."""
+        given = self._given(inputs)
         with self.steering(plan) as steered, self.running():
-            return observe(self.architecture, self.every_layer, lambda: self._logits(steered, inputs))
+            return observe(self.architecture, self.every_layer, lambda: self._logits(steered, given))
 
     def expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None) -> Trace:
         """The forward pass steered by the oracle's own mechanism, watched after every layer.
@@ -165,8 +167,9 @@ class Trial:
             where = self.prompts.steered_tokens(inputs, plan.positions)
         if where is None and self.prompts.mask(inputs) is not None:
             where = self.prompts.real(inputs)
+        given = self._given(inputs)
         with self.running(), reference(self.architecture, self.deltas(plan), where):
-            return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, inputs))
+            return observe(self.architecture, self.every_layer, lambda: self._logits(self.model, given))
 
     def deltas(self, plan: SteeringPlan) -> dict[int, Tensor]:
         """``scale * vector`` of each steered layer in double precision."""
@@ -176,6 +179,23 @@ class Trial:
     def every_layer(self) -> range:
         """The index of every decoder layer."""
         return range(self.architecture.num_layers)
+
+    def _given(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What a run is called with: a copy where the model itself would spoil it for the next run."""
+        if not self.spoils_inputs:
+            return inputs
+        return {name: tensor.clone() for name, tensor in inputs.items()}
+
+    @cached_property
+    def spoils_inputs(self) -> bool:
+        """Whether the unsteered model itself writes into the tensors that it is called with."""
+        if self.target.fake is not None:
+            return False
+        inputs = self.prompts.padded("left") if self.prompts.masked else self.prompts.batch()
+        given = {name: tensor.clone() for name, tensor in inputs.items()}
+        with self.running(), suppress(Exception):  # a model that runs on no padding is judged on none
+            self._logits(self.model, given)
+        return any(not torch.equal(given[name], tensor) for name, tensor in inputs.items())
 
     @staticmethod
     def _logits(call: Any, inputs: Mapping[str, Tensor]) -> Tensor:

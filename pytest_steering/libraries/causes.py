@@ -123,8 +123,8 @@ CAUSES: Final = (
     Cause(
         "transformer_lens_replaced_modules",
         ("transformer-lens",),
-        "beside the requirements: the bridge replaces the caller's own modules for good; the model is judged with the new "
-        "ones",
+        "beside the requirements: the bridge replaces the caller's own modules for good; the model is judged with the "
+        "new ones",
         beside=True,
     ),
     Cause(
@@ -151,7 +151,8 @@ CAUSES: Final = (
         "pyvene_removes_hooks",
         ("pyvene",),
         "every call removes all hooks of the model, whoever registered them, so nothing can be watched",
-        reason="IndexError: list index|no forward pass|does not run when|runs 0 times|the hooks of|runs passes|vector never arrives",
+        reason="IndexError: list index|no forward pass|does not run when|runs 0 times|the hooks of|runs passes|"
+        "vector never arrives",
     ),
 )
 

@@ -69,9 +69,7 @@ class Shift:
     discrimination: Interval
 
     def __str__(self) -> str:
-        moved = (
-            f"moves the answer by {self.answer.estimate:+.2f} nats, the yes-rate by {self.yes_rate.estimate:+.0%}"
-        )
+        moved = f"moves the answer by {self.answer.estimate:+.2f} nats, the yes-rate by {self.yes_rate.estimate:+.0%}"
         if self.pair_accuracy.excludes_zero or self.discrimination.excludes_zero:
             return (
                 f"{moved}, pair accuracy by {self.pair_accuracy.estimate:+.0%} "
