@@ -19,7 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 COMMANDS = re.findall(r"^\$ (.+?)(?:\s+#.*)?$", README, re.MULTILINE)
 OF_CI = [command for command in COMMANDS if ".venv" in command]
-OF_USERS = [command for command in COMMANDS if command not in OF_CI]
+OF_STUDY = [command for command in COMMANDS if "pytest_steering experiment" in command]
+OF_USERS = [command for command in COMMANDS if command not in OF_CI + OF_STUDY]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 MODELS = """
@@ -41,6 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tests").mkdir()
     (root / "tests" / "test_mine.py").write_text(PYTHON[1])
     write_checkpoint(root / "my-checkpoint")
+    (root / "fixtures").symlink_to(ROOT / "fixtures")
     shutil.copytree(ROOT / "fixtures/configs/starcoder2-15b", root / "starcoder2-15b")
     return root
 
@@ -86,6 +88,40 @@ def test_the_example_tests_run(project: Path) -> None:
     result = run("pytest -q -p no:cacheprovider tests", project)
     assert result.returncode == 0, result.stdout
     assert "2 passed" in result.stdout
+
+
+WALK = "pytest -q -p no:cacheprovider --steering-model=tiny:llama --steering-adapter={}:MyAdapter -k every_row"
+
+
+def test_the_walk_from_a_failure_to_the_mended_line(project: Path) -> None:
+    mended = PYTHON[0].partition("            if isinstance(output, tuple):")
+    (project / "wrong.py").write_text(
+        f"{mended[0]}            output[0].add_(delta.to(output[0]))\n        return hook\n"
+    )
+    failed = run(WALK.format("wrong"), project)
+    assert failed.returncode == 1
+    assert "likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)" in failed.stdout
+    assert run(WALK.format("my_lib.steer"), project).returncode == 0
+
+
+def test_the_example_vector_is_trained_and_kept(project: Path) -> None:
+    (project / "vectors.py").write_text(PYTHON[2])
+    result = run("vectors", project)
+    assert result.returncode == 0, result.stderr
+    assert (project / "unsafe.safetensors").stat().st_size > 0
+    assert (project / "unsafe.gguf").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_experiment_says_what_is_printed(project: Path) -> None:
+    (command,) = OF_STUDY
+    result = run(f"{command.removeprefix('python -m ')} --quiet", project)
+    assert result.returncode == 0, result.stderr
+    shown = README.partition("<!-- experiment -->\n```text\n")[2].partition("\n```\n<!-- /experiment -->")[0]
+    rows = [line.split()[0] for line in result.stdout.splitlines() if line[:4] in ("weak", "CWE-", "all ")]
+    assert rows == [line.split()[0] for line in shown.splitlines() if line[:4] in ("weak", "CWE-", "all ")]
+    assert "19 random directions of equal norm" in result.stdout
+    assert "scale 100" in result.stdout
 
 
 def test_the_example_adapter_is_short() -> None:
