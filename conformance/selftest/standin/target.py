@@ -51,6 +51,9 @@ class Target:
         }
         return SimpleNamespace(as_json=lambda: facts, **facts)
 
+    def find_again(self, because: str) -> None:
+        """Nothing here is ever replaced."""
+
 
 def load_target(
     spec: str, *, device: str | None = None, dtype: str | None = None, trust_remote_code: bool = False
