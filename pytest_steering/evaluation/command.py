@@ -25,8 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(
         parser, "--model", dest="model_name", required=True, metavar="SPEC", help="Model to steer: Hub id, directory"
     )
-    _option(
-        parser, "--data", metavar="PATH", help="Clone of SecLLMHolmes (default: $SECLLMHOLMES, else embedded pairs)"
+    parser.add_argument(
+        "--data",
+        "--secllmholmes",
+        metavar="PATH",
+        help="Clone of SecLLMHolmes (default: $SECLLMHOLMES, else embedded pairs)",
     )
     _option(parser, "--output", dest="output_dir", metavar="DIR", help="Where results go, and are resumed from")
     _option(parser, "--layers", dest="steering_layers", type=_whole_numbers, metavar="I,J", help="Layers to steer")
