@@ -71,7 +71,9 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
 
 def _alike(delta: Tensor) -> Tensor:
     """The sum of squares of the elements of each size."""
-    sizes, number = delta.double().abs().unique(return_inverse=True)
+    sizes: Tensor
+    number: Tensor
+    sizes, number = torch.unique(delta.double().abs(), return_inverse=True)
     return torch.zeros_like(sizes).index_add(0, number.flatten(), delta.double().square().flatten())
 
 

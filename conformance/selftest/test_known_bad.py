@@ -16,7 +16,7 @@ OF_MODELS = {
     "layers-chain": "a fact of the model that no adapter changes",
     "hidden-size-measured": "a fact of the model that no adapter changes",
     "detection-repeats": "a fact of detection: see test_detection.py",
-    "beats-random-direction": "not applicable until there are trained weights",
+    "beats-random-direction": "not applicable to these untrained weights: see test_behaviour.py",
 }
 """Requirements that none of these adapters breaks, and why."""
 

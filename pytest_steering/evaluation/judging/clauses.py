@@ -113,7 +113,7 @@ def _stated(clause: str, names: Names) -> Stated | None:
         named = own is not None if names.asked else names.others.search(clause) is not None
         return Stated(value, _around(clause, atom), named)
     # What happens to be a word of the weakness's name describes nothing.
-    cue = described(names.asked.sub("that", clause) if own else clause, names.number)
+    cue = described(names.asked.sub("that", clause) if own and names.asked else clause, names.number)
     return Stated(*cue, cue=True) if cue else None
 
 
