@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -140,3 +141,14 @@ def _image(model: nn.Module) -> Tensor | None:
             shape = 1, int(getattr(part, "num_channels", 3)), size, size
             return torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return None
+
+
+def spoils(call: Callable[..., Any], inputs: Mapping[str, Tensor]) -> bool:
+    """A call writes into the tensors that it is given, as XGLM does with ``position_ids``; ``inputs`` are not touched.
+
+    A model that cannot be called so is taken not to.
+    """
+    given = {name: tensor.clone() for name, tensor in inputs.items()}
+    with suppress(Exception):
+        call(**given)
+    return any(not torch.equal(given[name], tensor) for name, tensor in inputs.items())

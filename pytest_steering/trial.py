@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_steering.adapters import Factory, SteeringAdapter
 from pytest_steering.applicability import lacking
 from pytest_steering.arrival import Trace, observe
 from pytest_steering.errors import AdapterError
+from pytest_steering.feed import spoils
 from pytest_steering.inputs import zero_mean
 from pytest_steering.memory import plan_workload
 from pytest_steering.oracle import reference
@@ -192,10 +193,8 @@ class Trial:
         if self.target.fake is not None:
             return False
         inputs = self.prompts.padded("left") if self.prompts.masked else self.prompts.batch()
-        given = {name: tensor.clone() for name, tensor in inputs.items()}
-        with self.running(), suppress(Exception):  # a model that runs on no padding is judged on none
-            self._logits(self.model, given)
-        return any(not torch.equal(given[name], tensor) for name, tensor in inputs.items())
+        with self.running():
+            return spoils(self.model, inputs)
 
     @staticmethod
     def _logits(call: Any, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -296,12 +295,3 @@ class Trial:
         batch = self.prompts.batch()
         self.plain(batch)
         return seconds_of(lambda: self.plain_again(batch), self.target.device)
-
-    def rare_token(self, inputs: Mapping[str, Tensor]) -> int:
-        """A token that the unsteered model finds neither likely nor absurd after the first row: the median one.
-
-        Not the padding token, whose embedding is zero in many models.
-        """
-        order = self.plain(inputs).result[0, -1].float().argsort()
-        order = order[order != self.target.pad_token_id]
-        return int(order[len(order) // 2])

@@ -12,7 +12,7 @@ from fixtures import anatomies, unusual
 from pytest_steering import load_target
 from pytest_steering.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
 from pytest_steering.errors import ArchitectureError
-from pytest_steering.feed import feeds, seeded_ids
+from pytest_steering.feed import feeds, seeded_ids, spoils
 from pytest_steering.residual import Layout, fitted
 
 
@@ -119,3 +119,19 @@ def test_unusual_models_are_fed_like_any_other() -> None:
     target = load_target("fixtures.unusual:EncoderBeside")
     assert target.architecture.feed.ids_name == "decoder_input_ids"
     assert isinstance(target.model, unusual.EncoderBeside)
+
+
+class Writes(nn.Module):
+    """Adds an offset to the positions that it is given, as XGLM of transformers 4 does."""
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        position_ids += 2
+        return input_ids + position_ids
+
+
+def test_a_model_that_writes_into_its_inputs_is_told() -> None:
+    inputs = {"input_ids": torch.arange(3)[None], "position_ids": torch.arange(3)[None]}
+    assert spoils(Writes(), inputs)
+    assert inputs["position_ids"].tolist() == [[0, 1, 2]]
+    assert not spoils(lambda input_ids, position_ids: input_ids + position_ids, inputs)
+    assert not spoils(lambda input_ids: input_ids, inputs)
