@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
 from pytest_steering.evaluation.experiment import Finished
 
@@ -46,8 +48,13 @@ def small_config(data: Path, output: Path, **changes: Any) -> UniversalSteeringC
 
 @functools.cache
 def finished_study() -> tuple[Path, Path, Finished]:
-    """The data, the output directory and what was found, run once for all tests."""
+    """The data, the output directory and what was found, run once for all tests: in one thread, as its copies are."""
     root = Path(tempfile.mkdtemp(prefix="small-study-"))
     data = plant_pairs(root / "data")
-    finished = UniversalSteeringExperiment(small_config(data, root / "out")).run()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads add in another order
+    try:
+        finished = UniversalSteeringExperiment(small_config(data, root / "out")).run()
+    finally:
+        torch.set_num_threads(threads)
     return data, root / "out", finished
