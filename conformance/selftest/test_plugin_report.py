@@ -172,7 +172,13 @@ def test_tests_of_the_user_are_in_no_report(desk: Desk) -> None:
 def test_a_report_that_was_there_stays_when_the_run_is_cut_short(desk: Desk) -> None:
     report = desk.path / "report.json"
     report.write_text("before")
-    desk.write(slow="import time\ndef pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)")
+    desk.write(
+        slow="""
+        import signal, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started without it
+        def pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)
+        """
+    )
     command = [sys.executable, "-m", "pytest", *OTHERS, "-p", "slow", "-s", MODEL, "--steering-report=report.json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=desk.path) as process:
         assert process.stdout is not None
