@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from conformance.selftest.small_vectors import WIDE, made
 from pytest_steering import Architecture, SteeringError, load_target
 from pytest_steering.requirements import SUITE_VERSION
 from pytest_steering.vectors import (
@@ -28,17 +29,11 @@ from pytest_steering.vectors import (
     stack,
 )
 
-WIDE = 32
-
 
 @pytest.fixture(scope="module")
 def architecture() -> Architecture:
     """GPTBigCode: four layers at ``transformer.h``, 32 wide."""
     return load_target("tiny:gpt_bigcode").architecture
-
-
-def made(*layers: int, dtype: torch.dtype = torch.float32) -> dict[int, Tensor]:
-    return {layer: torch.randn(WIDE, generator=torch.Generator().manual_seed(layer)).to(dtype) for layer in layers}
 
 
 def refusal(path: Path, architecture: Architecture, **options: bool) -> str:

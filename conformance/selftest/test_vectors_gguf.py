@@ -15,19 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from conformance.selftest.small_vectors import WIDE, made
 from pytest_steering import Architecture, load_target
 from pytest_steering.vectors import VectorError, load_gguf, load_vectors, save_gguf
-
-WIDE = 32
 
 
 @pytest.fixture(scope="module")
 def architecture() -> Architecture:
     return load_target("tiny:gpt_bigcode").architecture
-
-
-def made(*layers: int, dtype: torch.dtype = torch.float32) -> dict[int, Tensor]:
-    return {layer: torch.randn(WIDE, generator=torch.Generator().manual_seed(layer)).to(dtype) for layer in layers}
 
 
 def repeng_writes(
