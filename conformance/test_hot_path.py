@@ -23,6 +23,7 @@ GENERATE_BUDGET = 2.0
 
 _LONG_ENOUGH = 0.005
 _MOST_TOKENS = 128
+_MOST_ROWS = 48
 
 
 @pytest.mark.steering_requirement(id="forward-overhead")
@@ -78,16 +79,22 @@ def _layers(trial: Trial) -> tuple[int, ...]:
 
 
 def _long_batch(trial: Trial) -> dict[str, torch.Tensor]:
-    """A batch whose unsteered pass takes long enough to time, within what fits."""
-    tokens = trial.workload.tokens
+    """A batch whose unsteered pass takes long enough to time, within what fits: longer rows first, then more."""
+    rows, tokens = trial.workload.rows, trial.workload.tokens
     while True:
-        inputs = trial.prompts.batch(tokens=tokens)
+        inputs = trial.prompts.batch(rows, tokens)
+        run = partial(trial.model, **inputs)
         with trial.running():
-            logits_of(trial.model(**inputs))
-            seconds = seconds_of(partial(trial.model, **inputs), trial.target.device)
-        if seconds >= _LONG_ENOUGH or trial.workload.note or 2 * tokens > _MOST_TOKENS:
+            logits_of(run())
+            seconds = min(seconds_of(run, trial.target.device) for _ in range(3))
+        if seconds >= _LONG_ENOUGH or trial.workload.note:
             return inputs
-        tokens *= 2
+        if 2 * tokens <= _MOST_TOKENS:
+            tokens *= 2
+        elif 2 * rows <= _MOST_ROWS:
+            rows *= 2
+        else:
+            return inputs
 
 
 def _judge(request: pytest.FixtureRequest, trial: Trial, what: str, run: Callable[[Any], Any], budget: float) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pytest_steering import tolerance, verdicts
 from pytest_steering.applicability import not_applicable
-from pytest_steering.arrival import Trace
+from pytest_steering.arrival import Pass, Trace
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import Evidence
 from pytest_steering.diagnosis.experiments import explain, fresh_conforms, never_arrives, settle, unsteered_changed
@@ -71,7 +71,7 @@ def judged(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> No
         plan.scale,
         asked,
         where=named(plan, first),
-        added=plain.passes[0].added.get(first),
+        added=_added(trial, plan, plain.passes[0], first),
         padding=_padding(trial, inputs),
         ulps=tolerance.ulps_of(trial.adapter, plain.arrived(first).dtype),
         floor=trial.floor(first),
@@ -143,7 +143,7 @@ def _passes(
                 plan.scale,
                 asked[:, columns],
                 where=f"{named(plan, layer)}, pass {number}",
-                added=before.added.get(layer),
+                added=_added(trial, plan, before, layer),
                 padding=None if padding is None else padding[:, columns],
                 ulps=tolerance.ulps_of(trial.adapter, before.arrived[layer].dtype),
                 floor=trial.floor(layer),
@@ -155,6 +155,14 @@ def _passes(
                 _explain_passes(violation, trial, plan, inputs, options, _seen(steered, plain, plan, asked))
             raise
     return sequences
+
+
+def _added(trial: Trial, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
+    """What the layer added up itself, and with it the dose of an adapter that adds it to that sum."""
+    added = plain.added.get(layer)
+    if added is None or not tolerance.accumulates(trial.adapter):
+        return added
+    return added + (plan.scale * plan.vectors[layer].to(added)).abs()
 
 
 def _explain_passes(

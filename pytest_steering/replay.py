@@ -24,6 +24,18 @@ class Forced(LogitsProcessor):  # type: ignore[misc]
         return only.scatter(1, chosen.unsqueeze(1), 0.0)
 
 
+class Scores(LogitsProcessor):  # type: ignore[misc]
+    """The scores that each token is chosen from are kept, ``(rows, vocabulary)`` for each step."""
+
+    def __init__(self) -> None:
+        self.steps: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """The same scores."""
+        self.steps.append(scores.clone())
+        return scores
+
+
 def forced(sequences: Tensor) -> LogitsProcessorList:
     """A logits processor that forces ``sequences``, of shape ``(rows, prompt and generated columns)``."""
     return LogitsProcessorList([Forced(sequences)])

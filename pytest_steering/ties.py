@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessorList
 
 from pytest_steering import checks, tolerance
+from pytest_steering.arrival import Trace
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
+from pytest_steering.replay import Forced, Scores
 from pytest_steering.trial import Trial
 
 
@@ -38,6 +42,44 @@ def as_likely(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], on
         likely.append(chances.gather(-1, chosen)[..., 0].sum(-1))
         allowed = max(allowed, 2 * tolerance.rounding(logits) * chosen.shape[1])
     return bool((likely[0] >= likely[1] - allowed).all())
+
+
+def drawn(generate: Callable[[], Tensor]) -> Tensor:
+    """What ``generate`` draws with the suite's seed; the random numbers of the caller go on as if it had not run."""
+    with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+        torch.manual_seed(7)
+        return generate()
+
+
+def drawn_alike(
+    trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], found: Tensor, options: Mapping[str, Any]
+) -> bool:
+    """``found`` is what the seed draws from scores that are a second mechanism's, along ``found``, within rounding."""
+    own, wanted = Scores(), Scores()
+    try:
+        again = drawn(lambda: _generated(trial.generated, plan, inputs, [own], options))
+    except Exception:  # The adapter takes no logits processor: there is nothing to judge its draw by.
+        return False
+    _generated(trial.generated_expected, plan, inputs, [wanted, Forced(found)], options)
+    redrawn = drawn(lambda: torch.cat([torch.multinomial(scores.softmax(-1), 1) for scores in own.steps], -1))
+    if not torch.equal(again, found) or not torch.equal(redrawn, found[:, -len(own.steps) :]):
+        return False
+    dtype = trial.plain(inputs).result.dtype
+    return all(
+        tolerance.furthest(one, other) <= 2 * tolerance.rounding(other.nan_to_num(neginf=0.0).to(dtype))
+        for one, other in zip(own.steps, wanted.steps, strict=True)
+    )
+
+
+def _generated(
+    run: Callable[..., Trace],
+    plan: SteeringPlan,
+    inputs: Mapping[str, Tensor],
+    processors: list[Any],
+    options: Mapping[str, Any],
+) -> Tensor:
+    sequences: Tensor = run(plan, inputs, logits_processor=LogitsProcessorList(processors), **options).result
+    return sequences
 
 
 def _logits(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], sequences: Tensor) -> Tensor:

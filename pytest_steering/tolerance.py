@@ -31,8 +31,13 @@ def ulps_of(adapter: object, dtype: torch.dtype) -> int:
 
     Half precision is accumulated in float32 and rounded once, so nothing more is allowed there.
     """
-    inside = bool(getattr(adapter, "accumulates", False)) and dtype in (torch.float32, torch.float64)
+    inside = accumulates(adapter) and dtype in (torch.float32, torch.float64)
     return ACCUMULATED_ULPS if inside else ULPS
+
+
+def accumulates(adapter: object) -> bool:
+    """The adapter says that it adds the vector inside a matrix product, by its attribute ``accumulates``."""
+    return bool(getattr(adapter, "accumulates", False))
 
 
 def addition(magnitude: Tensor, dtype: torch.dtype, *, ulps: int = ULPS, floor: float = 0.0) -> Tensor:
@@ -60,10 +65,15 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     delta, it is absorbed instead: then one unit in the last place of them.
     """
     eps = torch.finfo(dtype).eps
-    squares = float(delta.square().sum())
-    carrying = squares**2 / float(_alike(delta).square().sum()) if squares else 1.0
+    largest = float(delta.abs().amax())
+    if not largest:
+        return math.inf
+    # Squares of the tiniest doses are zero even in double precision; those of a direction are not.
+    direction = delta / largest
+    squares = float(direction.square().sum())
+    carrying = squares**2 / float(_alike(direction).square().sum())
     # Each element's rounding error counts as much as the element does in the projection.
-    absorbed = float((ulp(magnitude, dtype) * delta.abs()).sum(-1).amax()) / squares if squares else math.inf
+    absorbed = float((ulp(magnitude, dtype) * direction.abs()).sum(-1).amax()) / squares / largest
     # The projection itself is computed in double precision.
     averaged = max(_DOSE_EPS * eps / math.sqrt(carrying), 1e-12)
     return averaged if absorbed <= 4 * eps else max(absorbed, averaged)

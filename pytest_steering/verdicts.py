@@ -112,9 +112,12 @@ def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps:
         return
     observed = evidence.observed[evidence.where]
     vector = evidence.vector * evidence.scale
-    if not bool(torch.isfinite(observed).all()):
+    largest = float(vector.abs().amax())
+    if not largest or not bool(torch.isfinite(observed).all()):
         return
-    dose = float((observed @ vector / (vector @ vector)).mean())
+    # Squares of the tiniest doses are zero even in double precision; those of a direction are not.
+    direction = vector / largest
+    dose = float((observed @ direction).mean()) / float(direction @ direction) / largest
     allowed = tolerance.dose(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
     if abs(dose - 1) > allowed:
         raise Violation(

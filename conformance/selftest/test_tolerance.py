@@ -57,6 +57,14 @@ def test_what_bfloat16_absorbs_is_no_fault() -> None:
     verdicts.arrives(plain, plain, vector, 1.0, ASKED, where="")
 
 
+@pytest.mark.parametrize("scale", [1e-146, -1e-200, 1e-300, 5e-324])
+def test_a_dose_whose_square_is_zero_is_absorbed(scale: float) -> None:
+    plain, vector = states(torch.float32)
+    verdicts.arrives(plain, plain, vector, scale, ASKED, where="")
+    with pytest.raises(Violation):
+        verdicts.arrives(plain + vector, plain, vector, scale, ASKED, where="")
+
+
 def test_one_bit_elsewhere_fails() -> None:
     plain, vector = states(torch.float32)
     asked = ASKED.clone()

@@ -1,0 +1,82 @@
+"""Another draw is no fault where rounding made it, and one where anything else did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fixtures.known_bad.honest import Honest
+from fixtures.known_bad.lifecycle import SamplesUnsteered
+from pytest_steering import load_target
+from pytest_steering.adapters import Factory
+from pytest_steering.adapters.folded import FoldedAdapter
+from pytest_steering.adapters.hooks import HooksAdapter
+from pytest_steering.plan import SteeringPlan
+from pytest_steering.ties import drawn, drawn_alike
+from pytest_steering.trial import Trial
+
+OPTIONS = {"do_sample": True, "top_k": 0, "max_new_tokens": 48, "min_new_tokens": 48}
+"""Long, so that one draw of many falls between two tokens."""
+
+
+class Reseeds(Honest):
+    """The right vector, and random numbers of its own for each generation."""
+
+    def running(self, passes: Any) -> Any:
+        steered = super().running(passes)
+
+        class Generating:
+            def __call__(self, *args: Any, **kwargs: Any) -> Any:
+                return steered(*args, **kwargs)
+
+            def generate(self, *args: Any, **kwargs: Any) -> Any:
+                torch.manual_seed(0)
+                return steered.generate(*args, **kwargs)
+
+        return Generating()
+
+
+def drawing(build: Factory, dtype: str) -> tuple[Trial, SteeringPlan]:
+    target = load_target("tiny:llama", dtype=dtype)
+    trial = Trial(target, build(target.model, target.architecture), build)
+    return trial, trial.plan(trial.layers("middle")[:1])
+
+
+def other_draw(trial: Trial, plan: SteeringPlan) -> tuple[dict[str, Tensor], Tensor]:
+    """A batch, and the tokens drawn for it that a second mechanism does not draw."""
+    for seed in range(20):
+        inputs = trial.prompts.batch(rows=8, seed=seed)
+
+        def draw(run: Callable[..., Any], inputs: dict[str, Tensor] = inputs) -> Tensor:
+            return drawn(lambda: run(plan, inputs, **OPTIONS).result)
+
+        found = draw(trial.generated)
+        if not torch.equal(found, draw(trial.generated_expected)):
+            return inputs, found
+    pytest.fail("20 batches, and every draw is the same")
+
+
+def test_rounding_makes_another_draw_and_no_fault() -> None:
+    trial, plan = drawing(FoldedAdapter, "bfloat16")
+    inputs, found = other_draw(trial, plan)
+    assert drawn_alike(trial, plan, inputs, found, OPTIONS)
+
+
+@pytest.mark.parametrize("build", [SamplesUnsteered, Reseeds])
+def test_other_scores_or_other_random_numbers_are_one(build: Factory) -> None:
+    trial, plan = drawing(build, "float32")
+    inputs, found = other_draw(trial, plan)
+    assert not drawn_alike(trial, plan, inputs, found, OPTIONS)
+
+
+def test_tokens_that_the_scores_do_not_give_are_one() -> None:
+    trial, plan = drawing(HooksAdapter, "float32")
+    inputs = trial.prompts.batch()
+    found = drawn(lambda: trial.generated(plan, inputs, **OPTIONS).result)
+    assert drawn_alike(trial, plan, inputs, found, OPTIONS)
+    found[0, -1] = (found[0, -1] + 1) % trial.target.vocab_size
+    assert not drawn_alike(trial, plan, inputs, found, OPTIONS)
