@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -74,20 +75,22 @@ def _subject(item: pytest.Item) -> tuple[object, object]:
 
 
 @pytest.fixture(scope="session")
-def fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
-    """A fresh process at work on the same model, or the reason why there is none."""
+def fresh_subject(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> dict[str, Any] | str:
+    """What a fresh process must be told to judge the same subject, or the reason why there is no room for one."""
     needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
     if needed > free // 2:
-        yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        return f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+    options = {name: request.config.getoption(f"steering_{name}") for name in ("device", "dtype", "trust_remote_code")}
+    return {"spec": trial.target.spec, "adapter": adapter_name, **options}
+
+
+@pytest.fixture(scope="session")
+def fresh_run(fresh_subject: dict[str, Any] | str) -> Iterator[FreshRun | str]:
+    """A fresh process at work on the same model, or the reason why there is none."""
+    if isinstance(fresh_subject, str):
+        yield fresh_subject
         return
-    option = request.config.getoption
-    run = FreshRun(
-        spec=trial.target.spec,
-        adapter=adapter_name,
-        device=option("steering_device"),
-        dtype=option("steering_dtype"),
-        trust_remote_code=option("steering_trust_remote_code"),
-    )
+    run = FreshRun(**fresh_subject)
     try:
         yield run
     finally:

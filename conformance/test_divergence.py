@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
 import torch
 
 from pytest_steering import checks, tolerance, verdicts
-from pytest_steering.applicability import not_applicable
+from pytest_steering.applicability import need_study, not_applicable
 from pytest_steering.behaviour import CONTROLS, Behaviour
 from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
@@ -16,6 +17,7 @@ from pytest_steering.diagnosis.evidence import Evidence, likely_cause
 from pytest_steering.diagnosis.experiments import never_arrives, settle
 from pytest_steering.diagnosis.place import behind, wrong_place
 from pytest_steering.direction import token_direction
+from pytest_steering.effects import Effect, by_name
 from pytest_steering.errors import Violation
 from pytest_steering.plan import SteeringPlan
 from pytest_steering.trial import Trial
@@ -220,6 +222,32 @@ def test_beats_random_direction(trial: Trial) -> None:
             raise Violation(
                 f"the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
                 f"random directions of the same norm, and by {wanted:+.3g} for the second mechanism",
+                where=checks.named(plan),
+            )
+
+
+@pytest.mark.steering_requirement(id="consistent-across-cwes", needs=("trained",))
+def test_consistent_across_cwes(trial: Trial, request: pytest.FixtureRequest) -> None:
+    """a trained direction moves the answer in every weakness as far as a second mechanism moves it.
+
+    The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
+    """
+    need_study()
+    behaviour = Behaviour(trial)
+    plan = SteeringPlan(behaviour.direction)
+    wanted = behaviour.expected_effects(plan)
+    with trial.steering(plan) as steered, trial.running():
+        found = behaviour.effects(steered)
+    compared = {cwe: Effect.of(found[cwe], wanted[cwe]) for cwe in wanted}
+    request.node.user_properties.append(("steering_effects", json.dumps(by_name(compared))))
+    if not any(effect.wanted.excludes_zero for effect in compared.values()):
+        not_applicable("a second mechanism's direction moves the answer in no weakness: no interval excludes 0")
+    slack = 2 * tolerance.rounding(trial.plain(trial.prompts.batch()).result)
+    for cwe, effect in compared.items():
+        if not effect.as_wanted(slack):
+            raise Violation(
+                f"in {cwe} the answer moves by {effect.found.estimate:+.3g} nats; by {effect.wanted} for the second "
+                "mechanism",
                 where=checks.named(plan),
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ from pytest_steering.specs import one_line
 from pytest_steering.ties import as_likely, drawn, drawn_alike, tied
 from pytest_steering.trial import Trial
 
+MANY = 24
+"""New tokens of the one generation that goes on for longer."""
+
 
 @pytest.mark.parametrize("batch", ["equal", "left-padded"])
 @pytest.mark.steering_requirement(id="every-pass", needs=("GENERATE",))
@@ -28,8 +32,10 @@ def test_every_pass(trial: Trial, batch: str) -> None:
     """every pass of generate is steered: the prompt's and each generated token's."""
     if batch == "left-padded":
         need(trial, "BATCH", "PADDING")
-    inputs = trial.prompts.batch() if batch == "equal" else trial.prompts.padded("left", numbered=False)
-    checks.passes(trial, _middle(trial), inputs)
+    if batch == "equal":
+        checks.passes(trial, _middle(trial), trial.prompts.batch(), **_many(trial))
+    else:
+        checks.passes(trial, _middle(trial), trial.prompts.padded("left", numbered=False))
 
 
 @pytest.mark.steering_requirement(id="cache-equals-no-cache", needs=("GENERATE", "CACHE"))
@@ -155,6 +161,16 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
 
 def _middle(trial: Trial, positions: Positions = Positions.ALL) -> SteeringPlan:
     return trial.plan(trial.layers("middle")[:1], positions=positions)
+
+
+def _many(trial: Trial) -> dict[str, int]:
+    """More new tokens than elsewhere, where memory allows and the unsteered model can."""
+    if not trial.workload.note:
+        options = {"max_new_tokens": MANY, "min_new_tokens": MANY}
+        with suppress(Exception):
+            trial.generated_plain(trial.prompts.batch(), **options)
+            return options
+    return {}
 
 
 def _possible_steered(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], **options: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -12,10 +13,12 @@ import pytest
 import torch
 
 from pytest_steering import checks, verdicts
-from pytest_steering.applicability import need_repeatable, not_applicable
+from pytest_steering.applicability import need_repeatable, need_study, not_applicable
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.fresh import FreshRun, digests
+from pytest_steering.fresh_study import first_difference, studies
+from pytest_steering.memory import available_bytes, parameter_bytes
 from pytest_steering.trial import Trial
 
 
@@ -53,6 +56,22 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
             f"logits with digest {there.steered[:12]} in a fresh process, {here.steered[:12]} in this one",
             likely=Cause.OUTSIDE,
         )
+
+
+@pytest.mark.steering_requirement(id="reproducible-experiment", needs=("trained",))
+def test_reproducible_experiment(fresh_subject: dict[str, Any] | str, trial: Trial, tmp_path: Path) -> None:
+    """an experiment that two fresh processes run finds the same numbers in both, to the last bit.
+
+    A small one on the embedded pairs: one weakness, its vectors, the answers at three doses and the robustness case.
+    """
+    if isinstance(fresh_subject, str):
+        not_applicable(fresh_subject)
+    need_study()
+    need_repeatable(trial)
+    room = available_bytes(trial.target.device) >= 4 * parameter_bytes(trial.model)
+    differs = first_difference(*studies(fresh_subject, tmp_path, together=room))
+    if differs:
+        raise Violation(f"two processes find other numbers: {differs}", likely=Cause.OUTSIDE)
 
 
 @pytest.mark.steering_requirement(id="rng-untouched")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_steering.trial import Trial
 
 PREFIX = "not applicable: "
+STUDY = ("scipy", "statsmodels", "sklearn", "tqdm")
+"""Modules of the extra ``study`` without which an experiment does not run."""
 
 
 def need(trial: Trial, *needs: str) -> None:
@@ -26,6 +29,13 @@ def need_repeatable(trial: Trial) -> None:
     """Two unsteered runs are bit-equal, or bit-equality cannot be asked of steered ones."""
     if any(trial.floor(layer) for layer in trial.every_layer):
         not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
+
+
+def need_study() -> None:
+    """The packages that a study of trained weights needs are installed."""
+    missing = next((name for name in STUDY if find_spec(name) is None), None)
+    if missing:
+        not_applicable(f"{missing} is not installed: pip install 'pytest-steering[study]'")
 
 
 def not_applicable(reason: str) -> NoReturn:

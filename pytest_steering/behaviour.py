@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
+from statistics import mean
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +29,7 @@ DOSE = 0.25
 """The norm of a vector beside that of the residual stream: well within the range where the effect grows with it."""
 
 _BUILD = 5
-_JUDGED = 2
+_FEW = 2
 _CHANCE = 0.01
 
 
@@ -46,9 +48,9 @@ class Behaviour:
         for pair in dataset.pairs:
             of_each.setdefault(pair.cwe, []).append(pair)
         self._build = [pair for pairs in of_each.values() for pair in pairs[:_BUILD]]
-        self._need_told([pair for pairs in of_each.values() for pair in pairs[_BUILD:]])
-        self._judged = [pair for pairs in of_each.values() for pair in pairs[_BUILD : _BUILD + _JUDGED]]
-        self._unsteered = self._asked(trial.model, self._judged)
+        self._held_out = [pair for pairs in of_each.values() for pair in pairs[_BUILD:]]
+        self._few = [pair for pairs in of_each.values() for pair in pairs[_BUILD : _BUILD + _FEW]]
+        self._unsteered = self._told()
 
     @cached_property
     def direction(self) -> dict[int, Tensor]:
@@ -69,35 +71,61 @@ class Behaviour:
 
     def effect(self, call: Any) -> float:
         """How far ``call`` moves ``logp(yes) - logp(no)`` from the unsteered model's, in nats, on average."""
-        return float((self._asked(call, self._judged) - self._unsteered).mean())
+        return mean(self._moves(call, self._few))
+
+    def effects(self, call: Any) -> dict[str, list[float]]:
+        """The same by weakness, for every pair that trains nothing."""
+        found: dict[str, list[float]] = {}
+        for pair, moved in zip(self._held_out, self._moves(call, self._held_out), strict=True):
+            found.setdefault(pair.cwe, []).append(moved)
+        return found
 
     def expected(self, plan: SteeringPlan) -> float:
         """The effect of this plan by the oracle's own mechanism."""
+        with self._reference(plan):
+            return self.effect(self.trial.model)
+
+    def expected_effects(self, plan: SteeringPlan) -> dict[str, list[float]]:
+        """The same by weakness."""
+        with self._reference(plan):
+            return self.effects(self.trial.model)
+
+    @contextmanager
+    def _reference(self, plan: SteeringPlan) -> Iterator[None]:
         deltas = self.trial.deltas(plan)
         with self.trial.running(), reference(self.trial.architecture, deltas):
-            return self.effect(self.trial.model)
+            yield
+
+    def _moves(self, call: Any, pairs: list[Pair]) -> list[float]:
+        """How far the answers about each pair move, on average over its two sides."""
+        answers = self._asked(call, pairs)
+        return [
+            float((answers[index] - self._unsteered[pair.vulnerable.name]).mean()) for index, pair in enumerate(pairs)
+        ]
 
     @property
     def _layers(self) -> tuple[int, ...]:
         layers = self.trial.architecture.steering_layers
         return layers if self.trial.can("MULTI_LAYER") else layers[-1:]
 
-    def _need_told(self, pairs: list[Pair]) -> None:
+    def _told(self) -> dict[str, Tensor]:
+        """The unsteered answers about each pair that trains nothing, or not applicable where they are chance."""
         try:
-            answers = self._asked(self.trial.model, pairs)
+            answers = self._asked(self.trial.model, self._held_out)
         except PromptError as error:
             not_applicable(f"the model cannot be asked: {error}")
-        right = int((answers[0::2] > answers[1::2]).sum())
-        if _at_least(right, len(pairs)) > _CHANCE:
+        right = int((answers[:, 0] > answers[:, 1]).sum())
+        if _at_least(right, len(answers)) > _CHANCE:
             not_applicable(
-                f"the model does not tell vulnerable from patched code: {right} of {len(pairs)} pairs, as by chance"
+                f"the model does not tell vulnerable from patched code: {right} of {len(answers)} pairs, as by chance"
             )
+        return {pair.vulnerable.name: answer for pair, answer in zip(self._held_out, answers, strict=True)}
 
     def _asked(self, call: Any, pairs: list[Pair]) -> Tensor:
-        """The answers about each pair, the vulnerable side first: ``(2 * pairs,)``."""
+        """The answers about each pair, the vulnerable side first: ``(pairs, 2)``."""
         prompts = [prompt for pair in pairs for prompt in self._prompts(pair)]
         target = self.trial.target
-        return forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device)
+        return forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device).reshape(-1, 2)
 
     def _prompts(self, pair: Pair) -> tuple[str, str]:
         tokenizer = self.trial.target.tokenizer

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from pytest_steering.adapters import make_adapter
+from pytest_steering.process import FreshProcess
 from pytest_steering.target import load_target
 from pytest_steering.trial import Trial
 
@@ -25,39 +23,16 @@ class Digests(NamedTuple):
     steered: str
 
 
-class FreshRun:
+class FreshRun(FreshProcess):
     """A process of its own that loads the model, steers it, and reports digests of the logits."""
 
     def __init__(self, **request: Any) -> None:
-        """The process starts at once and works while the caller does something else."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "pytest_steering.fresh", json.dumps(request)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={
-                **os.environ,
-                # As many threads as here, since their number may change the last bits; and none that spins while the
-                # caller works.
-                "OMP_NUM_THREADS": str(torch.get_num_threads()),
-                "OMP_WAIT_POLICY": "PASSIVE",
-            },
-        )
+        """``request`` is what ``main`` reads."""
+        super().__init__("pytest_steering.fresh", json.dumps(request))
 
     def digests(self) -> Digests:
         """What the process computed, or ``RuntimeError`` with the last line that it wrote."""
-        output, errors = self._process.communicate(timeout=600)
-        if self._process.returncode != 0:
-            lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
-            raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
-        return Digests(*output.split()[-2:])
-
-    def close(self) -> None:
-        """The process is ended if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
+        return Digests(*self.output().split()[-2:])
 
 
 def digests(trial: Trial) -> Digests:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conformance.selftest.verdicts_of import verdicts
 from conformance.test_divergence import test_beats_random_direction as beats_random_direction
 from fixtures.checkpoint import write_checkpoint
 from fixtures.known_bad.dose import SignLost
@@ -39,3 +41,31 @@ def test_one_that_does_not_is_no_better_than_chance(name: str, build: Factory) -
 def test_a_model_that_cannot_tell_has_no_behaviour(tmp_path: Path) -> None:
     with pytest.raises(pytest.skip.Exception, match="does not tell vulnerable from patched code"):
         beats_random_direction(trial(write_checkpoint(tmp_path / "random"), HooksAdapter))
+
+
+def test_an_effect_is_reported_for_each_weakness(tmp_path: Path) -> None:
+    row = judged(tmp_path, "hooks", "consistent_across_cwes")
+    assert row["verdict"] == "conforms"
+    assert len(row["effects"]) == 8
+    for effect in row["effects"].values():
+        assert 0 < effect["low"] < effect["nats"] < effect["high"]
+        assert effect["second_mechanism"] == pytest.approx(effect["nats"], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bug", "failed"),
+    [
+        ("trained:LeavesAWordAlone", {"consistent-across-cwes"}),
+        ("state:AnotherSeedInEachProcess", {"reproducible-experiment", "same-in-fresh-process"}),
+    ],
+)
+def test_what_a_trained_model_shows(bug: str, failed: set[str], tmp_path: Path) -> None:
+    row = judged(tmp_path, f"fixtures.known_bad.{bug}", "not hot_path and not compile")
+    assert row["failed"] == failed
+
+
+def judged(directory: Path, adapter: str, chosen: str) -> dict[str, Any]:
+    model = f"--steering-model={TRAINED / 'qwen2'}"
+    found = verdicts(directory / "report.json", model, f"--steering-adapter={adapter}", "-k", chosen)
+    return next(iter(found.values()))

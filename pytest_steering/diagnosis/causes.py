@@ -49,6 +49,7 @@ class Cause(StrEnum):
     PADDING = "padding is steered"
     ONE_TOKEN = "a prompt pass of one token is taken for a decode pass"
     LAST_POSITION = "only the last position of a pass is steered"
+    FIRST_TOKENS = "only the first tokens of a long prompt are steered"
     ALL_POSITIONS = "every token is steered, whatever positions the plan names"
     GENERATED_AS_ALL = "a plan for generated tokens is taken for one for all"
     BORDER = "the first generated token is left out"

@@ -120,6 +120,8 @@ def _missed_columns(missed: Tensor, moved: Tensor, where: Tensor) -> str:
         return "the first position is left out"
     if gone == [int(where.any(0).nonzero().max())]:
         return "the last position is left out"
+    if columns and gone == list(range(columns[-1] + 1, moved.shape[1])) and columns == list(range(gone[0])):
+        return f"{Cause.FIRST_TOKENS}: {gone[0]} of {moved.shape[1]}"
     return f"positions {gone} are left out"
 
 

@@ -69,6 +69,8 @@ class Model:
     notes: list[str] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
     overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
+    effects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By adapter and weakness, of trained models: see ``pytest_steering.effects``."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ class Record:
                     model.notes.append(text)
                 case "steering_overhead" if report.when == "call":
                     model.overhead.setdefault(result.adapter, {}).update(json.loads(text))
+                case "steering_effects" if report.when == "call":
+                    model.effects[result.adapter] = json.loads(text)
 
 
 def _ordered(found: Collection[str], named: Sequence[str]) -> list[str]:

@@ -58,6 +58,14 @@ def block(row: Row) -> Iterator[str]:
     for group in groups:
         part = replace(row, results=tuple(result for result in row.results if result.group == group))
         yield f"{group:{width}}  {counts(part)}"
+    effects = row.model.effects.get(row.adapter, {})
+    if effects:
+        moved = [each for each in effects.values() if (each["low"] or 0) > 0 or (each["high"] or 0) < 0]
+        nats = sorted(each["nats"] for each in effects.values())
+        yield (
+            f"a trained direction moves the answer by {nats[0]:+.2g} to {nats[-1]:+.2g} nats, beyond chance in "
+            f"{len(moved)} of {len(effects)} weaknesses (95% intervals in the report)"
+        )
     if row.likely:
         yield f"likely: {row.likely}"
 

@@ -1,0 +1,44 @@
+"""A Python process that shares nothing with this one but its environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import torch
+
+
+class FreshProcess:
+    """``python -m module arguments…``, which works while the caller does something else."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        """The process starts at once."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                # As many threads as here, since their number may change the last bits; and none that spins while the
+                # caller works.
+                "OMP_NUM_THREADS": str(torch.get_num_threads()),
+                "OMP_WAIT_POLICY": "PASSIVE",
+            },
+        )
+
+    def output(self) -> str:
+        """What the process printed once it has ended, or ``RuntimeError`` with the last line of its errors."""
+        output, errors = self._process.communicate(timeout=600)
+        if self._process.returncode != 0:
+            lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
+            raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
+        return output
+
+    def close(self) -> None:
+        """The process is ended if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
