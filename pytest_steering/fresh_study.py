@@ -20,6 +20,7 @@ _SMALL = {
     "max-samples-per-cwe": "2",
 }
 """One weakness, both of its folds: vectors, answers, distributions and the robustness case."""
+_WITHOUT = ("--no-class-control", "--no-layer-scan", "--no-pictures", "--quiet")
 
 
 class FreshStudy(FreshProcess):
@@ -40,7 +41,9 @@ class FreshStudy(FreshProcess):
         chosen = _SMALL | {"model": spec, "adapter": adapter, "data": str(embedded_root()), "output": str(directory)}
         chosen |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value}
         options = [text for name, value in chosen.items() for text in (f"--{name}", value)]
-        flags = ["--no-layer-scan", "--no-pictures", "--quiet"] + ["--trust-remote-code"] * trust_remote_code
+        flags = ["--no-class-control", "--no-layer-scan", "--no-pictures", "--quiet"] + [
+            "--trust-remote-code"
+        ] * trust_remote_code
         super().__init__("pytest_steering", "experiment", *options, *flags)
 
     def numbers(self) -> Any:

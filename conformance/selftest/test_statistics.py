@@ -221,7 +221,10 @@ def test_random_control_ranks_by_size() -> None:
     assert random_control(0.6, [0.6] * 19).p == 1
     few = random_control(4.4, effects[:18])
     assert (few.p, few.needed, few.beaten) == (None, 19, False)
-    assert "underpowered, 19 directions are needed" in str(few)
+    assert (
+        "18 random directions of equal norm (standard deviation 0.39, largest 0.7): underpowered, 19 are needed"
+        in str(few)
+    )
 
 
 def test_a_bias_moves_the_yes_rate_and_nothing_else() -> None:

@@ -62,15 +62,7 @@ class Bench:
 
     def train(self, fold: Fold) -> dict[int, Tensor]:
         """The fold's vectors, which point from patched to vulnerable at the answer position."""
-        vectors = train_from_texts(
-            self.target.model,
-            self.target.architecture,
-            self.target.tokenizer,
-            self.training_texts(fold),
-            layers=self.trained_layers,
-            method=self.config.method,
-            batch_size=self.batch_size,
-        )
+        vectors = self.between(self.training_texts(fold), self.trained_layers)
         for layer in self.layers:
             if not bool(vectors[layer].any()):
                 raise ExperimentError(
@@ -78,6 +70,18 @@ class Bench:
                     "the same state there; steer later layers, or use another style"
                 )
         return {layer: vector.cpu() for layer, vector in vectors.items()}
+
+    def between(self, texts: Sequence[tuple[str, str]], layers: Sequence[int]) -> dict[int, Tensor]:
+        """The vectors that point from the second text of each pair to the first, at the answer position."""
+        return train_from_texts(
+            self.target.model,
+            self.target.architecture,
+            self.target.tokenizer,
+            texts,
+            layers=layers,
+            method=self.config.method,
+            batch_size=self.batch_size,
+        )
 
     def norms(self, fold: Fold) -> dict[int, float]:
         """The residual stream's mean norm after each trained layer, over the prompts that build the vector."""

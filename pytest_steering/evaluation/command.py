@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--dtype", metavar="DTYPE", help="Type of the weights")
     for flag, name, value, text in (
         ("--memory-optimized", "memory_optimized", True, "Run one prompt at a time"),
+        ("--no-class-control", "class_control", False, "Do not compare with differences within a class"),
         ("--no-layer-scan", "scan_layers", False, "Do not steer each layer alone"),
         ("--no-pictures", "pictures", False, "Draw no pictures"),
         ("--trust-remote-code", "trust_remote_code", True, "Run code that comes with the checkpoint"),

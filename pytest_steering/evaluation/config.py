@@ -52,6 +52,9 @@ class UniversalSteeringConfig:
     test_dose: float = 0.25
     """The one dose whose effect is tested; the others are described."""
     random_directions: int = 19
+    class_control: bool = True
+    """Whether the vector is also compared with differences between files of one class, which have its norm and no
+    label: states of one kind of prompt differ along few directions, and random ones are strange to all of them."""
     styles: tuple[str, ...] = ("S1",)
     cwes: tuple[str, ...] | None = None
     parts: tuple[str, ...] = ("hand-crafted",)

@@ -60,6 +60,8 @@ class Group:
     accuracy: McNemar | SignFlip
     """Whether pairs turn right at the test dose; a sign-flip test where a scenario has several pairs."""
     control: RandomControl | None
+    within_class: RandomControl | None
+    """The same beside differences between files of one class, each counted by its size in every fold."""
     random: Mapping[float, tuple[float, ...]]
     """By dose, the mean shift of the answer along each random direction."""
     layers: Mapping[int, Interval]
@@ -77,6 +79,7 @@ class Parts:
         self.fold = fold
         self.doses = store.read(f"{fold.name}/doses")
         self.random = [store.read(f"{fold.name}/random-{number:02}") for number in range(config.random_directions)]
+        self.within_class = store.read(f"{fold.name}/class")["answers"] if config.class_control else []
         self.layers = store.read(f"{fold.name}/layers") if config.scan_layers else {}
         self.robustness = store.read(f"{fold.name}/robustness")
         self.texts = store.read(f"{fold.name}/texts") if config.max_new_tokens else {}
@@ -125,6 +128,7 @@ def group_of(name: str, parts: Sequence[Parts], config: UniversalSteeringConfig,
         control=random_control(test.mean, random[config.test_dose], alpha=config.alpha)
         if config.random_directions
         else None,
+        within_class=_within_class(test.mean, parts, config),
         random=random,
         layers=_layers(parts, baseline, clusters, config),
     )
@@ -154,6 +158,18 @@ def _random(parts: Sequence[Parts], config: UniversalSteeringConfig) -> dict[flo
         moved = (weights @ (table - before[:, None])) / weights.sum() if table.size else np.array([])
         found[dose] = tuple(float(value) for value in moved)
     return found
+
+
+def _within_class(target: float, parts: Sequence[Parts], config: UniversalSteeringConfig) -> RandomControl | None:
+    """As many differences as every fold has. Their signs mean nothing, so that of sums over folds would not either."""
+    count = min(len(part.within_class) for part in parts)
+    if not count:
+        return None
+    sizes = [
+        np.abs(np.array(part.within_class[:count]) - mean_answer(part.doses["baseline"]["answers"])) for part in parts
+    ]
+    drawn = np.average(sizes, axis=0, weights=[part.size for part in parts])
+    return random_control(target, drawn, alpha=config.alpha, what="differences within a class of equal norm")
 
 
 def _slopes(parts: Sequence[Parts], clusters: list[str], config: UniversalSteeringConfig) -> Slopes:

@@ -1,4 +1,4 @@
-"""The parts of an experiment: for each fold its doses, random controls, layers, robustness case and texts.
+"""The parts of an experiment: for each fold its doses, controls, layers, robustness case and texts.
 
 Each part depends on the fold's vectors alone and on no other part, so that it gives the same numbers in whatever order,
 after whatever interruption, parts are made.
@@ -6,9 +6,10 @@ after whatever interruption, parts are made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -21,12 +22,17 @@ from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.judge import judge
 from pytest_steering.evaluation.styles import STYLES
 
+_DIFFERENCES = 20
+"""As many as five pairs have on both sides: one more than a rank among them needs."""
+
 
 def measures(config: UniversalSteeringConfig) -> Iterator[tuple[str, Measure]]:
     """The parts of every fold, by the name that each is kept under."""
     yield "doses", _doses
     for number in range(config.random_directions):
         yield f"random-{number:02}", partial(_random, number)
+    if config.class_control:
+        yield "class", _within_class
     if config.scan_layers:
         yield "layers", _layers
     yield "robustness", _robustness
@@ -64,6 +70,25 @@ def _random(
         with bench.steered(scaled, dose) as call:
             found[f"{dose:g}"] = mean_answer(bench.answers(call, fold))
     return found
+
+
+def _within_class(
+    bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]
+) -> dict[str, Any]:
+    """The mean answer at the test dose along differences between files of one class, of the trained vector's norm."""
+    found = []
+    for texts in differences(bench.training_texts(fold)):
+        between = bench.between([texts], bench.layers)
+        if all(bool(vector.any()) for vector in between.values()):
+            with bench.steered(relative(between, norms, bench.layers), bench.config.test_dose) as call:
+                found.append(mean_answer(bench.answers(call, fold)))
+    return {"answers": found}
+
+
+def differences(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Two texts of one side each, from both sides in turn: of few pairs all, of many the first."""
+    both = zip(*(combinations(side, 2) for side in zip(*texts, strict=True)), strict=True)
+    return [two for turn in both for two in turn][:_DIFFERENCES]
 
 
 def _layers(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:

@@ -47,10 +47,15 @@ class Texts:
     labels: Mapping[str, int]
     right: int
     total: int
+    pairs_right: int
+    """Pairs of a file and its patch with both right: who says the same of every file has none."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {label}" for label, count in self.labels.items())
-        return f"written answers, {self.setting}: {counts or 'none'}; {self.right} of {self.total} right"
+        return (
+            f"written answers, {self.setting}: {counts or 'none'}; {self.right} of {self.total} right, "
+            f"both of a pair in {self.pairs_right} of {self.total // 2}"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Summary:
         ]
         if self.pooled.control is not None:
             found.append(f"control at dose {self.config.test_dose:g}: {self.pooled.control}")
+        if self.pooled.within_class is not None:
+            found.append(f"within a class at dose {self.config.test_dose:g}: {self.pooled.within_class}")
         saturated = [f"{at.dose:g}" for at in self.pooled.doses if at.saturated]
         if saturated:
             found.append(
@@ -165,9 +172,10 @@ def _texts(parts: Sequence[Parts]) -> tuple[Texts, ...]:
             for label, truth in zip(part.texts[setting].get("labels", ()), part.texts["truth"], strict=False)
         ]
         counts = Counter(label for label, _ in pairs)
-        right = sum(label == ("vulnerable" if truth else "secure") for label, truth in pairs)
+        right = [label == ("vulnerable" if truth else "secure") for label, truth in pairs]
+        both = sum(one and other for one, other in zip(right[::2], right[1::2], strict=True))
         labels = {label: counts[label] for label in ("vulnerable", "secure", "unclear") if counts[label]}
-        found.append(Texts(setting, labels, right, len(pairs)))
+        found.append(Texts(setting, labels, sum(right), len(pairs), both))
     return tuple(found)
 
 

@@ -27,6 +27,7 @@ class RandomControl:
     alpha: float
     spread: float
     largest: float
+    what: str = "random directions of equal norm"
 
     @property
     def beaten(self) -> bool:
@@ -34,19 +35,25 @@ class RandomControl:
         return self.p is not None and self.p <= self.alpha
 
     def __str__(self) -> str:
-        against = f"target {self.target:+.3g} against {self.directions} random directions of equal norm"
+        against = f"target {self.target:+.3g} against {self.directions} {self.what}"
         spread = f"(standard deviation {self.spread:.2g}, largest {self.largest:.2g})"
         if self.p is None:
-            return f"{against} {spread}: underpowered, {self.needed} directions are needed for p ≤ {self.alpha:.2g}"
+            return f"{against} {spread}: underpowered, {self.needed} are needed for p ≤ {self.alpha:.2g}"
         least = ", the least that so many can give" if self.p <= 1 / (self.directions + 1) else ""
         return f"{against} {spread}: rank p = {self.p:.2g}{least}"
 
 
-def random_control(target: float, effects: Sequence[float] | Array, *, alpha: float = 0.05) -> RandomControl:
+def random_control(
+    target: float,
+    effects: Sequence[float] | Array,
+    *,
+    alpha: float = 0.05,
+    what: str = "random directions of equal norm",
+) -> RandomControl:
     """The rank of the target's effect among random directions, by size whatever the sign.
 
     The random directions must have the target's norm at every layer, and the effects must be of the named behaviour,
-    not of a divergence, which any strong direction raises.
+    not of a divergence, which any strong direction raises. ``what`` says what was drawn.
     """
     drawn = finite("random effects", effects)
     if drawn.ndim != 1:
@@ -65,4 +72,5 @@ def random_control(target: float, effects: Sequence[float] | Array, *, alpha: fl
         alpha=alpha,
         spread=float(drawn.std(ddof=1)) if count > 1 else 0.0,
         largest=float(np.abs(drawn).max()),
+        what=what,
     )
