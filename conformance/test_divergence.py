@@ -10,7 +10,7 @@ import torch
 
 from pytest_steering import checks, tolerance, verdicts
 from pytest_steering.applicability import need_study, not_applicable
-from pytest_steering.behaviour import CONTROLS, Behaviour
+from pytest_steering.behaviour import CONTROLS, behaviour_of
 from pytest_steering.diagnosis.amounts import wrong_dose
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import Evidence, likely_cause
@@ -206,7 +206,7 @@ def test_beats_random_direction(trial: Trial) -> None:
 
     The behaviour is to say yes to vulnerable code and no to patched code; a model that cannot tell them has none.
     """
-    behaviour = Behaviour(trial)
+    behaviour = behaviour_of(trial)
     by_chance = max(behaviour.expected(SteeringPlan(behaviour.random(number))) for number in range(CONTROLS))
     for scale in (1.0, -1.0):
         plan = SteeringPlan(behaviour.direction, scale)
@@ -233,7 +233,7 @@ def test_consistent_across_cwes(trial: Trial, request: pytest.FixtureRequest) ->
     The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
     """
     need_study()
-    behaviour = Behaviour(trial)
+    behaviour = behaviour_of(trial)
     plan = SteeringPlan(behaviour.direction)
     wanted = behaviour.expected_effects(plan)
     with trial.steering(plan) as steered, trial.running():

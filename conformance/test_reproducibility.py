@@ -14,6 +14,7 @@ import torch
 
 from pytest_steering import checks, verdicts
 from pytest_steering.applicability import need_repeatable, need_study, not_applicable
+from pytest_steering.behaviour import behaviour_of
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
 from pytest_steering.fresh import FreshRun, digests
@@ -62,12 +63,14 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 def test_reproducible_experiment(fresh_subject: dict[str, Any] | str, trial: Trial, tmp_path: Path) -> None:
     """an experiment that two fresh processes run finds the same numbers in both, to the last bit.
 
-    A small one on the embedded pairs: one weakness, its vectors, the answers at three doses and the robustness case.
+    Asked of models that tell vulnerable from patched code. A small one on the embedded pairs: one weakness, its
+    vectors, the answers at three doses and the robustness case.
     """
     if isinstance(fresh_subject, str):
         not_applicable(fresh_subject)
     need_study()
     need_repeatable(trial)
+    behaviour_of(trial)
     room = available_bytes(trial.target.device) >= 4 * parameter_bytes(trial.model)
     differs = first_difference(*studies(fresh_subject, tmp_path, together=room))
     if differs:

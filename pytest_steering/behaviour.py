@@ -33,6 +33,15 @@ _FEW = 2
 _CHANCE = 0.01
 
 
+def behaviour_of(trial: Trial) -> Behaviour:
+    """The behaviour of the trial's model, looked into once, or not applicable where it has none."""
+    behaviour: Behaviour = trial.kept.get("behaviour") or Behaviour(trial)
+    trial.kept["behaviour"] = behaviour
+    if behaviour.lacking:
+        not_applicable(behaviour.lacking)
+    return behaviour
+
+
 class Behaviour:
     """Answers yes or no to whether a piece of code is vulnerable, of a model that tells vulnerable from patched code.
 
@@ -41,7 +50,7 @@ class Behaviour:
     """
 
     def __init__(self, trial: Trial) -> None:
-        """The model is asked about pairs that no direction is trained from; it ends here where it cannot tell them."""
+        """The model is asked about pairs that no direction is trained from."""
         self.trial = trial
         dataset = load_secllmholmes(embedded_root(), parts={Part.HAND_CRAFTED})
         of_each: dict[str, list[Pair]] = {}
@@ -50,6 +59,8 @@ class Behaviour:
         self._build = [pair for pairs in of_each.values() for pair in pairs[:_BUILD]]
         self._held_out = [pair for pairs in of_each.values() for pair in pairs[_BUILD:]]
         self._few = [pair for pairs in of_each.values() for pair in pairs[_BUILD : _BUILD + _FEW]]
+        self.lacking = ""
+        """Why there is none: the model cannot be asked, or does not tell vulnerable from patched code."""
         self._unsteered = self._told()
 
     @cached_property
@@ -109,14 +120,15 @@ class Behaviour:
         return layers if self.trial.can("MULTI_LAYER") else layers[-1:]
 
     def _told(self) -> dict[str, Tensor]:
-        """The unsteered answers about each pair that trains nothing, or not applicable where they are chance."""
+        """The unsteered answers about each pair that trains nothing."""
         try:
             answers = self._asked(self.trial.model, self._held_out)
         except PromptError as error:
-            not_applicable(f"the model cannot be asked: {error}")
+            self.lacking = f"the model cannot be asked: {error}"
+            return {}
         right = int((answers[:, 0] > answers[:, 1]).sum())
         if _at_least(right, len(answers)) > _CHANCE:
-            not_applicable(
+            self.lacking = (
                 f"the model does not tell vulnerable from patched code: {right} of {len(answers)} pairs, as by chance"
             )
         return {pair.vulnerable.name: answer for pair, answer in zip(self._held_out, answers, strict=True)}

@@ -48,6 +48,8 @@ class Trial:
         )
         self.prompts = Prompts(target, self.workload)
         self._plain: dict[str, Trace] = {}
+        self.kept: dict[str, Any] = {}
+        """What one requirement has found out and others want to know, by a name of its own."""
 
     def twin(self, model: nn.Module) -> Trial:
         """The same trial of another model: an architecture and an adapter of its own."""
