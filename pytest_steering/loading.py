@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,18 @@ def load_checkpoint(
     directory = Path(spec.value).expanduser()
     if spec.kind is SpecKind.HUB:
         directory, origin = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
-    check_config(name, directory, trust_remote_code=trust_remote_code)
+    config = check_config(name, directory, trust_remote_code=trust_remote_code)
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
-    where, notes = _place(name, weights, device, dtype)
+    where, notes = _place(name, weights, device, dtype or _stated_dtype(config))
     model, more = _model(name, directory, where, dtype, trust_remote_code)
     tokenizer, missing = _tokenizer(directory, trust_remote_code)
     return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
+
+
+def _stated_dtype(config: Mapping[str, Any]) -> torch.dtype | None:
+    """The dtype that a config asks to be loaded in, which need not be that of the files."""
+    stated = getattr(torch, str(config.get("dtype") or config.get("torch_dtype")), None)
+    return stated if isinstance(stated, torch.dtype) else None
 
 
 def _place(

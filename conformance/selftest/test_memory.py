@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fixtures.checkpoint import write_checkpoint
 from pytest_steering import TargetError, load_target, memory
@@ -54,6 +56,24 @@ def test_checkpoint_bytes_follow_the_dtype(tmp_path: Path) -> None:
     assert len(weights.files) > 1
     assert weights.bytes_in(None) == weights.bytes_in(torch.float32) == loaded
     assert weights.bytes_in(torch.bfloat16) * 2 == weights.bytes_in(None)
+
+
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_files_count_in_the_dtype_that_the_config_asks_for(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_checkpoint(tmp_path / "checkpoint")
+    file = path / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(file).items()}, file, {"format": "pt"})
+    config = json.loads((path / "config.json").read_text())
+    config.pop("dtype", None)
+    (path / "config.json").write_text(json.dumps({**config, key: "float32"}))
+    size = check_weights("it", path, trust_remote_code=False).bytes_in(torch.float32)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: size * 3 // 4)
+    with pytest.raises(TargetError, match="the weights need"):
+        load_target(str(path))
+    monkeypatch.undo()
+    assert load_target(str(path)).dtype == torch.float32
 
 
 def test_what_does_not_fit_is_said_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
