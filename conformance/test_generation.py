@@ -46,6 +46,7 @@ def test_cache_equals_no_cache(trial: Trial) -> None:
     uncached = checks.passes(trial, plan, inputs, use_cache=False)
     _need_one_answer(trial, inputs, {"use_cache": False})
     if not torch.equal(cached, uncached) and not tied(trial, plan, inputs, cached, uncached):
+        _need_other_answers(trial, plan, inputs, cached, uncached)
         verdicts.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
 
 
@@ -190,9 +191,19 @@ def _need_one_answer(trial: Trial, inputs: dict[str, Tensor], *others: dict[str,
             not_applicable(f"the unsteered model itself generates other tokens with {said}")
 
 
+def _need_other_answers(
+    trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], cached: Tensor, uncached: Tensor
+) -> None:
+    """A second mechanism's tokens are not these very ones, with a cache and without: then the model itself differs."""
+    own = [trial.generated_expected(plan, inputs, use_cache=use_cache).result for use_cache in (True, False)]
+    if torch.equal(own[0], cached) and torch.equal(own[1], uncached):
+        not_applicable("the model itself, on the steered tokens, generates others without a cache")
+
+
 def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
     """What the unsteered model generated before makes no difference, as it does where a prompt of one token is taken
     for the next token of the last prompt."""
+    _possible(trial, inputs)
     layer = trial.layers("middle")[0]
     sequences = trial.generated_plain(inputs)
     runs = []
