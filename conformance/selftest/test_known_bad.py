@@ -10,6 +10,7 @@ import pytest
 
 from conformance.selftest.verdicts_of import verdicts
 from fixtures.known_bad import ALL
+from pytest_steering.capability import Capability
 from pytest_steering.requirements import catalogue
 
 OF_MODELS = {
@@ -52,6 +53,19 @@ def test_caught_by_the_requirement_that_names_it(adapter: Any, caught: dict[str,
 def test_breaks_exactly_these(adapter: Any, matrix: dict[str, dict[str, Any]]) -> None:
     timing = {adapter.chiefly} if "overhead" in adapter.chiefly else set()
     assert matrix[f"tiny:llama {adapter.__name__}"]["failed"] == adapter.breaks | timing
+
+
+@pytest.mark.slow
+def test_who_claims_nothing_is_caught_by_what_is_left(tmp_path: Path) -> None:
+    """Without any capability each adapter is judged by the requirements that need none."""
+    found = {
+        name.replace(":", " ").split()[-1]: row for name, row in known_bad_run(tmp_path, KNOWN_BAD_CLAIMS="").items()
+    }
+    asked = [adapter for adapter in ALL if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()]
+    missed = {adapter.__name__ for adapter in asked if found[adapter.__name__]["failed"] != {adapter.chiefly}}
+    assert missed == {"FillsTheMask"}, "without padding there is nothing to fill"
+    assert len(asked) > 45
+    assert [adapter for adapter in ALL if adapter not in asked and found[adapter.__name__]["failed"]] == []
 
 
 def misnamed(found: dict[str, dict[str, Any]], spec: str = "tiny:llama") -> tuple[dict[str, str], dict[str, str]]:
