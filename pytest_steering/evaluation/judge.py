@@ -15,10 +15,12 @@ from typing import Any
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judging import legacy
 from pytest_steering.evaluation.judging.calibration import Tier, confidence
+from pytest_steering.evaluation.judging.contradictions import contradicts_itself
 from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
 from pytest_steering.evaluation.judging.names import Names, names, number_of
 from pytest_steering.evaluation.judging.normalise import lines_of, shortened
+from pytest_steering.evaluation.judging.notes_in_code import MENDED, comments_of
 from pytest_steering.evaluation.judging.scenes import elsewhere
 from pytest_steering.evaluation.judging.spelling import spelled
 from pytest_steering.evaluation.judging.statements import read
@@ -37,7 +39,11 @@ _REFUSAL = re.compile(
     r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give"
     r"|be (?:answered"
     r"|decided|determined|judged))\b|\b(?:it|that|this|the answer) (?:depends|hinges) on\b|\bcomes down to whether\b"
-    r"|\bi do not know\b"
+    r"|\bi do not know\b|\bnot in a position to\b|\bleave it at that\b|\b(?:can|could) (?:go|be) either\b"
+    r"|\b(?:is|are) not (?:stated|specified|in the (?:excerpt|snippet|question))|\bcan not be settled\b|\bdepending"
+    r" on (?:whether|which|what)\b"
+    r"|\bi suppose\b|\bwould be needed to\b|\bonly a part\b|\bnothing (?:here|shown|in the \w+) (?:says|tells|shows"
+    r"|reveals)\b"
     r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
 )
 
@@ -102,6 +108,14 @@ def judge(
     lines = lines_of(text, question=question)
     said, pairs = verdicts(lines, about, yes=yes)
     readings = read(lines, about, skip=pairs)
+    if not readings and not said:
+        # Nothing but code: its comments, or that it is announced as mended, tell what was wrong.
+        mended = MENDED.search(text)
+        if mended:
+            return _judged(Decision(True, Tier.CUES, (mended.group(),)))
+        readings = read(lines_of(comments_of(text)), about)
+    if contradicts_itself(spelled(text)):
+        return _unclear(Tier.UNDECIDED)
     decision = decide(said, readings, about)
     if decision is None:
         refusal = _REFUSAL.search(spelled(text[:2000]))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pytest_steering.evaluation.judging import hushing, parts, words
-from pytest_steering.evaluation.judging.cues import described
+from pytest_steering.evaluation.judging.cues import WEIGHT, described
 from pytest_steering.evaluation.judging.names import Names
+from pytest_steering.evaluation.judging.sequences import told_in_order
 
 WINDOW = 8
 """Words before an accusing or acquitting one that can turn or hush it."""
@@ -56,6 +57,11 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
     sentence = hushing.CONTRARY.sub("", sentence) if hushing.CLAIMED.search(sentence) else sentence
     refuted = hushing.CLAIMED.search(sentence) and hushing.REFUTED.search(sentence)
     turned = bool(parts.POSTPOSED.search(sentence))
+    ordered = (
+        None
+        if claimed or hushing.CLAIMED.search(sentence)
+        else told_in_order(names.asked.sub("that", sentence) if names.asked else sentence, names.number)
+    )
     for clause, gap in _split(sentence):
         concedes = bool(parts.CONCESSION.match(clause)) and not parts.POSTPOSED.match(clause)
         turned = turned or (not concedes and bool(parts.TURN.search(clause)))
@@ -73,11 +79,15 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         if names.asked and not names.asked.search(clause) and names.others.search(clause):
             elsewhere = True
             continue
+        rest = sentence.partition(clause)[2].strip(" ,")
+        if _SEEMS.search(clause) and parts.BUT.search(rest) and not parts.ELLIPTIC.match(rest):
+            continue
         stated = _stated(clause, names)
-        if stated is None or (elsewhere and stated.cue):
+        if stated is None or (stated.cue and (elsewhere or ordered)):
             continue
         told = stated.cue and not parts.SUPPOSED.search(clause)
-        if conditional and not (told and (not opens or stated.value < 0)) and (opens or parts.IRREAL.search(clause)):
+        happens = not opens or stated.value < 0 or _follows(clause, names)
+        if conditional and not (told and happens) and (opens or parts.IRREAL.search(clause)):
             continue
         weak = concedes and stated.words not in clause.partition(",")[2]
         value = stated.value * (WEAK if conditional and not told else 1) * (TOPIC if weak else 1)
@@ -86,6 +96,24 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         before, named = 0.0 if stated.cue and not claimed else value, stated.named
         yield replace(stated, value=value, turned=turned, claimed=claimed)
         turned = turned or concedes
+    if ordered and not elsewhere:
+        yield Stated(ordered[0] * WEIGHT, ordered[1], cue=True, turned=turned)
+
+
+_SEEMS = re.compile(
+    r"\b(?:looks?|seems?|appears?|sounds?) (?:to be )?(?:\w+ )?(?:harmless|fine|safe|secure|innocent|innocuous|good"
+    r"|correct|ok|okay"
+    r"|right|reassuring|suspicious|scary|dangerous|unsafe|alarming|bad|risky|vulnerable)\b"
+)
+"""What only seems so, where a contrast follows."""
+_CHANGED = re.compile(r"\b(?:remov|chang|ever|some ?day|compil|configur|refactor|dropp|someone else|in future)\w*\b")
+
+
+def _follows(clause: str, names: Names) -> bool:
+    """What is described follows from a case that happens: "when the name is longer, it lands behind the array"."""
+    case, _, consequence = clause.partition(",")
+    told = described(consequence, names.number) if consequence and not _CHANGED.search(case) else None
+    return told is not None and told[0] > 0
 
 
 def _stated(clause: str, names: Names) -> Stated | None:

@@ -5,99 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pytest_steering.evaluation.judging import words
-from pytest_steering.evaluation.judging.mechanisms import ACTOR, BAD, GOOD, phrases, told
+from pytest_steering.evaluation.judging import telling_inputs, telling_memory, words
+from pytest_steering.evaluation.judging.mechanisms import BAD, GOOD, INJECTED, phrases, told
+from pytest_steering.evaluation.judging.telling_anything import ANY_BAD, ANY_GOOD
 
 WEIGHT = 0.5
 """Of each cue."""
-_CHECKED = (
-    r"(?:check|valid|sanit|escap|verif|encod|quot|parameteri|compar|restrict|null-terminat|test|inspect"
-    r"|filter|guard|examin|look(?:ed)? at|consider|confirm|enforc)\w*"
-)
-_BAD = (
-    r"without (?:being |any |a |proper |first |prior |adequate |sufficient |further |properly |appropriate |ever "
-    r"|even )*"
-    rf"(?:{_CHECKED}|looking|regard|protection)",
-    r"no (?:bounds?|null|length|size|range|input|sanity|overflow|upper|type|access)[ -](?:check|valid|sanit)\w*",
-    r"no (?:check|checks|validation|saniti[sz]ation|escaping|encoding|filtering|verification|regard|protection|guard)",
-    rf"not (?:being |been |be |properly |correctly |adequately |sufficiently |ever |even |really "
-    rf"|actually )*{_CHECKED}",
-    r"fails? to (?:check|valid|sanit|escap|bound|verif|encod|guard|limit|restrict|handle)\w*",
-    r"(?:un(?:checked|validated|sani\w+|escaped|bounded|filtered|verified|guarded|protected|tested|trusted)|ungepruft)",
-    rf"never (?:being |been |be )?{_CHECKED}|(?:performs?|does|has|have|applies|receives) no {_CHECKED}",
-    r"(?:checks?|tests?|validation|guards?|limits?|verification|escaping|sanit\w+|filter\w*|assert\w*|protection|"
-    r"immunity|defen[cs]e|safety|guarantee) .. (?:missing|absent|too late|gone|incomplete|useless|skipped|lost|void"
-    r"|defeated|undone|bypassed|vanish(?:es)?|disappears?|compiled out|removed|optimi[sz]ed away|ineffective)",
-    r"(?:missing|lacks?|lacking|forgets?|forgot|omits?|skips?) (?:\S+ )?(?:checks?|tests?|validation|guards?|escaping"
-    r"|verification|bounds|saniti[sz]ation|encoding)",
-    r"(?:nothing|nobody|no one|neither|none) (?!to )(?:\S+ ){0,3}(?:stops?|prevents?|keeps?|hinders?|checks?"
-    r"|compares?|limits?"
-    r"|rejects?|filters?|guards?|verifies|validates?|ensures?|restricts?|tests?|does that|escapes?|sanitizes?)",
-    rf"{ACTOR} (?:can|could|may|might|would be able to|is able to|will be able to)(?! not| never| only| no longer)",
-    rf"{ACTOR} to (?:read|write|run|execute|inject|access|overwrite)",
-    rf"(?:allow|let|enabl)\w* (?:an? |any |the )?(?:\S+ )?{ACTOR}|(?:gives?|grants?|hands?|offers?) (?:an? |any |the )?"
-    rf"(?:\S+ )?{ACTOR}",
-    r"one can (?:log|read|write|run|execute|inject|overwrite|steal|forge|take|become|get|reach|delete|change|obtain)",
-    r"(?:log|logs|logged|logging|sign|signs) in as|impersonat\w+|hijack\w*|steals?|stolen|forg(?:e|es|ed)|takes? over"
-    r"|exfiltrat\w+|guessable|man in the middle",
-    r"(?:does|do|will|runs?|executes?|makes? .. do) (?:exactly )?(?:whatever|anything)"
-    r"|whatever (?:[^\s,]+ ){1,6}(?:is|gets"
-    r"|be) (?:executed|run(?! through)|evaluated|interpreted|opened|served)",
-    r"(?:one|two|three|several) (?:\w+ )?findings?|(?:insufficient|inadequate|ineffective)",
-    r"(?:slips?|gets?|sneaks?|goes|passes|walks|squeezes) (?:right |straight )?(?:past|around|through) (?:it|them|this"
-    r"|that|the (?:check|filter|test|validation|guard|list|regex|pattern)|unnoticed|unharmed|untouched)"
-    rf"|under (?:the )?(?:full )?{ACTOR}(?:'s|')? control|controlled by (?:an? |the )?{ACTOR}",
-    r"(?:cancels?|undoes|reverses?|defeats?|nullif\w+|negates?|voids?) (?:\S+ )?(?:effects?|protection|escaping|it|this"
-    r"|that|checks?|encoding|work|purpose)|(?:decoded|unescaped|unquoted) again",
-    r"(?:easily|trivially|simply|quickly) (?:evaded|bypassed|fooled|defeated|circumvented|avoided|guessed|tricked)",
-    r"(?:filter|check|list|pattern|regex|it|escaping) (?:\S+ )?(?:misses|overlooks|forgets|ignores|knows nothing)",
-    r"but (?:it |this |that )?fails|not (?:enough|sufficient|adequate|help|suffice|hold|stop)(?: it| that| this"
-    r"| them)?",
-    r"not prevent|(?:can|could|may) (?:easily |trivially |also |still )?be (?:bypassed|circumvented|evaded|fooled"
-    r"|tricked|avoided|worked around|subverted|forged|abused|defeated)|bypass(?:ed|es|able)?|circumvent\w*",
-    r"opens? the door|dangerous code|arbitrary (?:files?|code|commands?|sql|scripts?|javascript|python|objects?"
-    r"|memory)",
-    r"(?<!sits )(?<!lies )(?<!stays )(?<!remains )(?<!is )directly (?:into|in|to|from)|straight (?:into|to|from)"
-    r"|too late|as bad as",
-    r"(?:unchanged|unmodified|verbatim|raw|as is|as it is|as-is|untouched|unfiltered|exactly as)",
-    r"still (?:works?|gets? through|pass(?:es)?|slips? through|goes through|reach(?:es)?|lands?|ends? up|applies"
-    r"|expands?|possible|get through|work|reach)",
-)
-_GOOD = (
-    r"(?:is|are|being|be|gets?|was|were) (?:always |first |also |then |properly |correctly |all |explicitly |carefully "
-    r"|immediately )*(?:checked|validated|sani[a-z]+|escaped|verified|bounded|quoted|encoded|clamped|guarded|filtered"
-    r"|rejected|refused|dropped|discarded|ignored|turned (?:off|down)|thrown away)",
-    r"(?:checks|verif(?:y|ies)|validates?|ensures?|compares?|guards?|escapes?|sanitizes?|rejects?|refuses?|drops?"
-    r"|discards?|confines?|clamps?) (?:for|that|whether|if|the|each|every|all|both|any|anything|code|everything)",
-    r"(?:has to|have to|must|can only|may only|needs to) (?:be (?:one of|an? |among|in )|match|start|consist"
-    r"|contain only"
-    r"|pass)|matched against|anything else (?:ends|is|gets|raises|results|falls|leads)|(?:default|fallback) is (?:used"
-    r"|substituted|taken)|replaced (?:by|with) (?:the |an? )?(?:static|default|empty|constant|safe|fixed)",
-    r"(?:prints?|logs?|reports?|shows?|sets?|sends?) .. (?:error|message) and (?:returns?|exits?|leaves|stops|aborts?)"
-    r"|gives? up (?:if|when|unless|in that case)",
-    r"nothing can (?:be )?\w+|none of (?:these|them|this|it|which) (?:is|are|comes?|can|contains?)"
-    r"|(?:run|put|filtered|piped) through",
-    r"not find (?:a|any) way|set to null|within (?:its |the |their |the array |the buffer )?(?:bounds?|limits|buffer)",
-    r"stays? (?:within|inside|below|under)|confined",
-    r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
-    r"|dereferenc\w*|leaves?|sees?|executed|runs?|supplies)",
-    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|left|overrun|outside)",
-    r"no (?:risk|danger|threat|concern|issues?|problems?|way|possibility|path|user input|chance|opportunity)",
-    r"can not (?:\w+ )?(?:be|overflow|exceed|wrap|happen|occur|reach|escape|inject|get|leave|vanish|go|influence"
-    r"|control|end|close|contain|carry|change|alter|break|run)|(?:it|this|that|they|there) can not(?= ?[.,;!]|$)",
-    rf"(?:{ACTOR}|one) (?:can|could|does|do|will) (?:not|never|no)|(?:nobody|no one) (?:can|could)",
-    r"not under .. control|not (?:\S+ ){0,3}(?:controlled|supplied)",
-    r"autoescap\w+|effective|sufficient|canonicali[sz]\w+|allow[- ]?list\w*|white[- ]?list\w*|denied",
-    r"(?:fixed|constant|closed|hard-?coded|static|finite|predefined) (?:set|table|list|string|values?|names?|path|map)"
-    r"|(?:a|the|are|is|only) constants?|string literals?|a literal|compile[- ]time",
-    r"(?:picked|chosen|taken|looked up|selected|comes) from (?:a |the )?(?:constant|fixed|dictionary|table|list"
-    r"|set|enum)",
-    r"(?:gets?|ends? in|becomes?|result\w* in|answered (?:with|by)|responds? with|yields?|raises?|leads? to|throws?) "
-    r"(?:an? |the )?(?:\S+ )?(?:40\d|exception|error|einval|enomem|valueerror|keyerror|refusal|rejection)",
-    r"(?:returns?|leaves|exits?|bails? out|gives up|stops) (?:\S+ )?(?:early|before|immediately|at once|as soon as)",
-    r"early (?:return|exit)|unreachable|dead code|never executed|not compiled|never runs",
-    r"impossible|not possible|not feasible|infeasible|ruled out|out of the question|no longer possible|harmless",
-)
 _UNREAL = re.compile(
     r"\b(?:in theory|theoretically|in principle|hypothetical\w*|would (?:only|have to|need|require)|(?:would"
     r"|could|might) (?:\S+ ){1,6}if|were to|at first"
@@ -107,9 +20,37 @@ _UNREAL = re.compile(
 """What is only thought of, or was."""
 _LITOTES = re.compile(r"^not (?!.*\bonly\b)")
 _STOPPED = re.compile(
-    r"\b(?:refus|reject|den(?:y|ie)|blocked|blocking|catch|forbid|discard|drop|stop|prohibit|bar)\w*\b"
+    r"\b(?:refus|reject|den(?:y|ie)|blocked|blocking|catch|forbid|discard|drop(?!s? (?:files?|a? ?tables?))|stop"
+    r"|prohibit|bar|detect|strip|neutrali|rul(?:es?|ed|ing) (?:the|an?|any|that|this|it|out)"
+    r"|defus|remov(?!es? \S+ once))\w*\b"
 )
 """What is refused does not happen."""
+_CLEANER = re.compile(
+    r"\b(?:sanitis\w+|sanitiz(?:er|ed|ing)|typecast|htmlescaper|pathcleaner|shellquoter|placeholder|boundedcopy"
+    r"|overflowcheck|smartpointer)\b"
+)
+_DECISIVE = re.compile(
+    r"\b(?:only (?:\S+ )?(?:thing|piece|part|value|bit|element|fragment|variable|portion)s? (?:\S+ ){0,4}?(?:is|are"
+    r"|comes?)|nothing"
+    r" (?:but|except|other than)|(?:is|are|comes? from|stems? from|originates? (?:in|from)|derived from|taken from)"
+    r" (?:\S+ )?(?:a |an |the )?(?:\S+ )?(?:constants?|literals?|hard-?coded|integers?"
+    r"|numbers?|numeric|fixed|typecast|enum\w*))\b"
+)
+"""What flows into a command or a page is said to be harmless: "the only piece that is interpolated is a constant"."""
+_PAYLOAD = re.compile(r"\b(?:sqlpayload|scripttag|shellpayload|dotdots|jsurl)\b")
+_HARMLESS = re.compile(
+    r"\b(?:looked up as|literal(?:ly)?|finds? nothing|no (?:hits?|results?|match(?:es)?|rows?)|harmless|no (?:effect"
+    r"|meaning|harm)|just (?:a|an|be|part|text)"
+    r"|simply (?:be"
+    r"|a|an|part|shown|text)|would (?:only|merely|just|simply)|rejected|refused|removed|skipped|dropped|blocked"
+    r"|ignored|filtered|resolved|collaps\w+|stays?|remains?|inside|can not|not (?:get|work|help"
+    r"|reach|pass|lead|matter)|stripped|escaped|shown as|displayed as|as text"
+    r"|raises?|40\d|error|fails?)\b"
+)
+_FLOWS = re.compile(rf"\b(?:{INJECTED}|htmlraw|unlimitedcopy|concatenat\w*|goes|lands|shellsink|interpolat\w*)\b")
+_UNCLEANED = re.compile(r"\b(?:but|except|only|missing|bypass\w*|after|instead|too late|skip\w*|misses)\b")
+_WANTED = re.compile(r"\b(?:look(?:ed|ing)? for|search(?:ed|ing)? for|expect(?:ed)?|hoped?|missing is)\b")
+"""What somebody looked for is not said to be there."""
 _ASKED = re.compile(r"\b(?:whether|check (?:if|for)|should|make sure|ensure|want)\b")
 _CASE = re.compile(r"\w (?:if|when|unless|in case|whenever|as soon as)\b(?: \S+){0,8} ?$")
 """A case that is named after what is done about it: "it gives up if the product wraps"."""
@@ -120,9 +61,38 @@ _RELATIVE = re.compile(
 _CONDITIONAL = re.compile(r"\b(?:if|should|would|could|unless|ought)\b")
 
 
+_ALL_BAD = (BAD, telling_inputs.MORE_BAD, telling_memory.MORE_BAD)
+_ALL_GOOD = (GOOD, telling_inputs.MORE_GOOD, telling_memory.MORE_GOOD)
+_UNDONE = re.compile(
+    r"^(?:s|ed|ing)?(?: \S+){0,3}? (?:(?:is|are|was|were|gets?|be|been|being) (?:\w+ly |all |also |first |always"
+    r" )?(?:stripped"
+    r"|removed|gone|rejected|refused|blocked|dropped|discarded|neutrali[sz]ed|filtered out|prevented|avoided|impossible"
+    r"|excluded|ruled out|detected|caught|handled|no longer (?:there|possible|in use|used)|replaced|history|moot)"
+    r"|(?:has|have) (?:been )?(?:gone|removed|replaced|fixed)|(?:does|do|can|could|will) not (?:happen|occur|arise"
+    r"|exist|apply"
+    r"|work))\b"
+)
+"""What follows a word that accuses and takes its ground away: "the old concatenation is gone"."""
+_NOWHERE = re.compile(
+    r"\b(?:there (?:is|are) not (?:a single|one|any)|(?:see|find|found|know of|there is|there are|exists?|leaves?"
+    r"|left|with|spot|has|have) no|(?:can not|could"
+    r" not|not|fail"
+    r"|fails|failed|unable) (?:to )?(?:see|find|point (?:at|to)|think of|spot|imagine|name|come up with|identify"
+    r"|locate|construct)"
+    r"(?: any| an?| one)?) (?:\S+ ){0,3}?(?:path|way|route|line|place|spot|point|case|input|value|branch|moment"
+    r"|scenario|sequence"
+    r"|order|pointer|call|variable|use|write|read|store|statement|query|one|thing|situation|index|size|page|field"
+    r"|name|access"
+    r"|execution|string|request|trick)s?(?: \S+){0,2} (?:where|that|which|how|by|to|at|for|in|of)\b"
+)
+"""What follows is said to be nowhere: "I see no path where it is read afterwards"."""
+
+
 @lru_cache(maxsize=64)
 def _patterns(number: int | str | None) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return phrases([*_BAD, *told(number, BAD)]), phrases([*_GOOD, *told(number, GOOD)])
+    bad = [*ANY_BAD, *(phrase for kinds in _ALL_BAD for phrase in told(number, kinds))]
+    good = [*ANY_GOOD, *(phrase for kinds in _ALL_GOOD for phrase in told(number, kinds))]
+    return phrases(bad), phrases(good)
 
 
 def described(clause: str, number: int | str | None) -> tuple[float, str] | None:
@@ -136,18 +106,31 @@ def described(clause: str, number: int | str | None) -> tuple[float, str] | None
     accuses, acquits = _patterns(number)
     found: list[tuple[bool, str]] = []
     taken = []
+    cleaned = _CLEANER.search(clause) and not (words.NEGATORS.search(clause) or _UNCLEANED.search(clause))
     for match in accuses.finditer(clause):
         taken.append(match.span())
         before = _before(clause, match)
         if _ASKED.search(before) or _CASE.search(clause[: match.start()]):
             continue
+        if _PAYLOAD.search(match.group()) and _HARMLESS.search(clause):
+            continue
+        if (cleaned or _DECISIVE.search(clause)) and _FLOWS.search(match.group()):
+            continue
         stops = len(words.BAD_NEGATORS.findall(before)) or bool(_STOPPED.search(before))
+        if not stops and re.search(r"(?:\band|\bor|,) $", clause[: match.start()]):
+            stops = bool(_STOPPED.search(clause[max(0, match.start() - 50) : match.start()]))
+        stops += bool(_UNDONE.match(clause[match.end() :])) + _nowhere(clause, match)
         found.append(((_negations(clause, match) + stops) % 2 == 0, match.group()))
     for match in acquits.finditer(clause):
         if any(start < match.end() and match.start() < end for start, end in taken):
             continue
         turned = _negations(clause, match) % 2
-        if turned or not _CONDITIONAL.search(_before(clause, match)):
+        if turned and _CASE.search(clause[: match.start()]) and _STOPPED.search(clause[: match.start()]):
+            turned = 0
+        if turned or not (
+            (_CONDITIONAL.search(_before(clause, match)) and not _PAYLOAD.search(clause))
+            or _WANTED.search(clause[: match.start()])
+        ):
             found.append((bool(turned), match.group()))
     if not found:
         return None
@@ -160,6 +143,12 @@ def _negations(clause: str, match: re.Match[str]) -> int:
     count = len(words.NEGATORS.findall(before))
     reaches = len(clause[: match.start()].split()) > NEAR
     return count + bool(reaches and _LITOTES.match(clause))
+
+
+def _nowhere(clause: str, match: re.Match[str]) -> bool:
+    """It is said to be nowhere, by words that stand too far before it to count as a negation."""
+    scope = _NOWHERE.search(clause)
+    return scope is not None and scope.end() <= match.start() + 1 and not words.NEGATORS.search(_before(clause, match))
 
 
 NEAR = 5

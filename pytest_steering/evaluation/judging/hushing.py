@@ -38,6 +38,7 @@ SILENCERS = words(
     r"(?:do|does) not (?:guarantee|know|necessarily mean|mean)",
     r"not (?:necessarily|a guarantee)",
     r"(?:even )?when",
+    r"(?:is|that is|this is) how",
     r"depends on",
     r"would(?: \w+)? (?:be|become|make|have|still be)",
     r"will be",
@@ -65,7 +66,7 @@ SILENCERS = words(
     r"until",
     r"either",
     r"about",
-    r"marked(?: as)?",
+    r"mark(?:s|ed|ing)?(?: \w+){0,2}(?: as)?",
     r"focus(?:es|ing|ed)? on",
     r"suspect(?:s|ed|ing)?",
     r"initially",
@@ -99,7 +100,8 @@ ASSERTING = re.compile(
 SILENT_AFTER = re.compile(
     r"^[\"')]*(?: (?:vulnerabilit(?:y|ies)|attacks?|issues?|bugs?|flaws?))? ?(?:point of view|perspective"
     r"|standpoint|would(?: \w+)? (?:require|need|only|be|have|occur|happen)"
-    r"|requires?\b|needs?\b|is concerned|(?:is|are) (?:an? |one of )?(?:common|well[- ]known|serious|frequent"
+    r"|requires?\b|needs?\b|is concerned|of (?:a|an)(?:other| different) (?:sort|kind|type|class)|(?:is|are) (?:an? "
+    r"|one of )?(?:common|well[- ]known|serious|frequent"
     r"|classic kind|dangerous|the most)|attacks? (?:typically|usually|often|work)|typically|usually|of its own"
     r"|(?:can|could|may|might) (?:only )?(?:occur|happen|arise|exist) (?:if|when|only)"
     r"|analysis|assessment|checks?\b|scan\w*|review|reports?\b|research\w*|testing|audit)"
@@ -133,10 +135,11 @@ REFUTED = re.compile(
     r"|obsolete|mistaken|misleading|inaccurate|a lie|out of date|not true|not correct|not so|no longer true))\b"
 )
 REFERS = re.compile(
-    r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b|\blines? \d|\bthe (?:given "
+    r"\bthis (?!kind|type|class|weakness|vulnerability|is|can|may|allows)\w|\bhere\b(?! is (?:what|a|how|the|some)|"
+    r" are)|\blines? \d|\bthe (?:given "
     r"|provided )?(?:code|function|snippet"
     r"|handler|method|endpoint|query|loop|call|value|input|pointer|buffer|script|template)\b|(?<!arbitrary )"
-    r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )(?<!run )(?<!own )\bcode\b"
+    r"(?<!malicious )(?<!of )(?<!execute )(?<!any )(?<!their )(?<!run )(?<!own )(?<!such as )(?<!like )\bcode\b"
 )
 """The sentence is about the code at hand."""
 POINTS = re.compile(

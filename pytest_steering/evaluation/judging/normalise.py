@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pytest_steering.evaluation.judging.spelling import spelled
+from pytest_steering.evaluation.judging.tokens import word_of, worded
 
 LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
@@ -171,7 +172,7 @@ def _classified(pairs: Iterable[tuple[str, bool]]) -> Iterator[tuple[Line, bool]
             " ",
             text,
         )
-        text = re.sub(r"\s+", " ", spelled(text)).strip()
+        text = re.sub(r"\s+", " ", worded(spelled(text))).strip()
         short = len(text) < 60 and text.endswith(":") and len(text.split()) <= 7
         begins_low = raw[:1].islower() or (raw[:1] == " " and raw.lstrip()[:1].islower())
         yield Line(text, heading=marked or bold or short, listed=listed, table=table), begins_low
@@ -179,7 +180,7 @@ def _classified(pairs: Iterable[tuple[str, bool]]) -> Iterator[tuple[Line, bool]
 
 def _inline(match: re.Match[str]) -> str:
     inside = match.group(1)
-    return inside if _SAID.fullmatch(inside.lower()) else " code "
+    return inside if _SAID.fullmatch(inside.lower()) else f" {word_of(inside)} "
 
 
 def _is_code(raw: str, after_code: bool) -> bool:

@@ -31,10 +31,12 @@ _VALUE = re.compile(
     rf"|(?P<yes>{YES}|✅|✓|✔)|(?P<no>{NO}|❌|✗|✘|×))(?![\w-]){ENDS}"
 )
 _PAIR = re.compile(
-    r"^\W*(?:\d+[.)]\s*)?(?P<key>[^:=|?]{1,90}?)[\"'\s)]*(?P<gap>[:=|?]+|\s-+>?\s|\sis\s-*|->)\s*(?P<value>.{1,80})"
+    r"^\W*(?:\d+[.)]\s*)?(?P<key>[^:=|?]{1,90}?)[\"'\s)]*(?P<gap>[:=|?]+|\s-+>?\s|\sis\s-*|->|,\s(?=(?:yes"
+    r"|no)\s?[:;.-]))\s*(?P<value>.{1,80})"
 )
 _SEVERAL = re.compile(
-    r"[.;,]\s+(?=[a-z][\w -]{2,40}:\s*(?:yes|no|true|false|none|(?:not )?(?:present|vulnerable|safe|secure|found))\b)"
+    r"[.;,]\s+(?=[a-z][\w -]{2,40}(?::\s*|,\s(?=(?:yes|no)\b))(?:yes|no|true|false|none|(?:not )?(?:present"
+    r"|vulnerable|safe|secure|found))\b)"
 )
 _ANSWER_KEY = re.compile(
     r"\b(?:answer|verdict|decision|conclusion|result|assessment|judge?ment|status|classification|class|label"
@@ -83,7 +85,8 @@ def _pair(text: str, table: bool, line: int, names: Names, yes: bool | None) -> 
     gap = "|"
     if table:
         cells = [cell.strip() for cell in text.strip("| ").split("|")]
-        key, value = cells[0], next((cell for cell in cells[1:] if _VALUE.fullmatch(cell)), "")
+        whole = next((cell for cell in cells[1:] if _VALUE.fullmatch(cell)), "")
+        key, value = cells[0], whole or next((cell for cell in cells[1:] if _VALUE.match(cell)), "")
     else:
         match = _PAIR.match(text)
         if match is None:
@@ -95,6 +98,8 @@ def _pair(text: str, table: bool, line: int, names: Names, yes: bool | None) -> 
     if gap.strip(" -") == "is" and not _ANSWER_KEY.search(key):
         return None
     about = bool(names.asked and names.asked.search(key))
+    if gap.startswith(",") and not about and not names.others.search(key):
+        return None
     if names.asked and not about and names.others.search(key):
         return Foreign.ANOTHER_MATTER
     if len(key.split()) > 7 and not about and not key.rstrip().endswith("question"):

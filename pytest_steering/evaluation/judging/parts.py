@@ -12,7 +12,7 @@ SUBJECT = (
 )
 CLAUSE = re.compile(
     r"\b(?=(?:but|however|although|though|even though|while|whereas|because|since|so that|which|yet|nevertheless"
-    r"|nonetheless|unless|therefore|thus|hence|weil|aber|denn|da)\b)"
+    r"|nonetheless|except that|only that|unless|therefore|thus|hence|weil|aber|denn|da)\b)"
     rf"|,\s*(?={SUBJECT}\b|so\b|and\b|is\b|are\b|has\b|does\b|contains\b|remains\b|nor\b|not\b|as\b|making\b"
     rf"|leading\b|resulting\b|allowing\b|causing\b|leaving\b|it's\b|if\b|when\b|even if\b)"
     r"|\b(?=and (?:it|this|the|there|is|are|can|could|may|has|have|contains?|leads?|allows?|causes?|therefore|thus"
@@ -37,7 +37,9 @@ POSTPOSED = re.compile(r"(?:^|[ ,])(?:though|however|nonetheless|nevertheless|al
 """A contrast that stands inside or behind what it contrasts, or before a comma."""
 CONTRAST = re.compile(r"^\W*(?:and |so )?(?:but|however|though|yet|although|whereas|while|which|so|hence|therefore)\b")
 TURN = re.compile(
-    r"\b(?:but|however|though|yet|nevertheless|nonetheless|hence|so|therefore|thus|consequently|as a result|accordingly"
+    r"\b(?:what is not|but|except that|only that|however|though|yet|nevertheless|nonetheless|hence|so|therefore|thus"
+    r"|consequently"
+    r"|as a result|accordingly"
     r"|in (?:fact|practice|reality|truth|this program|this case)|actually|unfortunately|sadly|luckily|fortunately"
     r"|which means|that means|this means|meaning)\b"
 )
@@ -60,7 +62,27 @@ REMEDY_HEAD = re.compile(
     r"advice|minor|nit|corrected|safer|secure (?:version|code|alternative|implementation)|next steps|patched"
     r"|background|general|what is|definition|note|(?<!security )impact|example)\b"
 )
+BUT = re.compile(r"^\W*(?:but|yet|however|in fact|in reality)\b")
+"""The next clause is what counts."""
+AS_IS = re.compile(
+    r"^\W*(?:as it (?:stands|is)|currently|at present|right now|at the moment|presently|so far|without"
+    r" (?:it|this|that))\b"
+)
+"""After advice: what the code is like without it."""
+SIDE_HEAD = re.compile(
+    r"^\W*(?:\d+\W+)?(?:some |a few )?(?:additional|other|further|unrelated|separate|general|side|more|extra"
+    r"|remaining|minor"
+    r"|secondary) (?:\w+ ){0,2}(?:risks?|issues?|notes?|remarks?|observations?|concerns?|findings?|advice|problems?"
+    r"|points?"
+    r"|thoughts?|comments?|weaknesses|matters?|considerations?)\b|^\W*(?:out of scope|aside|beyond the question"
+    r"|things i"
+    r" noticed|off topic)\b"
+)
+"""What follows is about something else than what was asked."""
 REMEDY = re.compile(
+    r"\b(?:usual|common|standard|best|typical|classic|main) (?:\w+ )?(?:defen[cs]es?|remed(?:y|ies)|countermeasures?"
+    r"|fix(?:es)?|protections?"
+    r"|mitigations?|cures?)\b|"
     r"\bto (?:fix|address|remedy|resolve|correct|remediate) (?:this|these|the|it|such|those|that|any|security|your)\b"
     r"|^\W*(?:in order )?to (?:fix|prevent|mitigate|avoid|address|remedy|resolve|protect|make|secure|ensure"
     r"|improve)\b"
@@ -76,7 +98,8 @@ REMEDY = re.compile(
     r"|\b(?:this|these|the|with|after|by) (?:\w+ ){0,3}(?:change|fix|modification|update|approach|technique"
     r"|improvement|correction|patch|measure)(?:s|es)?\b"
     r"|^\W*(?:use(?![ -]after)|replace|add|sanitize|validate|ensure|change|avoid|apply|limit|check|move|set|escape"
-    r"|bind|pass|switch|prefer|implement|consider|keep|save|either|instead|one suggestion|a safer|a secure|the fix"
+    r"|bind(?! (?:param|variable))|pass|switch|prefer|implement|consider|keep|save|either|instead|one suggestion|a"
+    r" safer|a secure|the fix"
     r"|fix)\b(?!.*\bis (?:not )?(?:vulnerable|present))"
 )
 REWRITTEN = re.compile(
@@ -107,7 +130,8 @@ REVISION = re.compile(
     r"|\b(?:second|closer|another|third) (?:reading|look|glance)\b|\brevised (?:answer|verdict)\b"
 )
 ELLIPTIC = re.compile(
-    r"^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"
+    r"^\W*(?:but |and |yet )?the (?:\S+ ){1,3}(?:is|are|does|do|has) not\W*$"
+    r"|^\W*(?:(?:but|however|yet|and|though|in fact|in reality|actually|really|unfortunately|fortunately)\W+)*(?:it"
     r"|this|that|which|the code|the (?:one|ones|query|call|line)(?: \S+){0,3})(?: really| actually"
     r"| in fact)? (?:is|are|does|do|was) not"
     r"(?: the case| true| so| correct| hold(?: up)?| right| accurate)?(?: here| at all| any ?more)?\W*$"

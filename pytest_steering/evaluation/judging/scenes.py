@@ -5,17 +5,40 @@ from __future__ import annotations
 import re
 
 SCENES: dict[int, re.Pattern[str]] = {
-    22: re.compile(r"\b(?:files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?)\b"),
-    77: re.compile(r"\b(?:shell|commands?|programs?|bash|semicolons?|backticks?|arguments?|spaces?)\b"),
-    79: re.compile(r"\b(?:browsers?|scripts?|javascript|html|page|markup|cookies?|tags?|template)\b"),
-    89: re.compile(r"\b(?:sql|quer(?:y|ies)|statements?|tables?|rows?|database|quotes?|union|select|where)\b"),
+    22: re.compile(
+        r"\b(?:pathcleaner|dotdots|folder|files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?)\b"
+    ),
+    77: re.compile(
+        r"\b(?:argvcall|shellquoter|shellsink|shellpayload|process|shell|commands?|programs?|bash|semicolons?"
+        r"|backticks?|arguments?|spaces?)\b"
+    ),
+    79: re.compile(
+        r"\b(?:render\w*|encod\w*|escap\w*|display\w*|htmlescaper|htmlraw|scripttag|jsurl|browsers?|scripts?"
+        r"|javascript|html|page|markup|cookies?|tags?|template)\b"
+    ),
+    89: re.compile(
+        r"\b(?:placeholder|sqlpayload|orm|sql|quer(?:y|ies)|statements?|tables?|rows?|database|quotes?|union|select"
+        r"|where)\b"
+    ),
     190: re.compile(
-        r"\b(?:wraps?|multipl\w+|product|sum|integers?|bits|arithmetic|result|comput\w+|count|add\w*|fits?|int"
+        r"\b(?:overflowcheck|overflows?|maximum|products?|wraps?|multipl\w+|product|sum|integers?|bits|arithmetic"
+        r"|result|comput\w+|count|add\w*"
+        r"|fits?|int"
         r"|largest|exceeds?)\b"
     ),
-    416: re.compile(r"\b(?:freed?|releas\w*|delet\w*|dangling|destroy\w*|stale|lifetime|eras\w*|invalid\w*)\b"),
-    476: re.compile(r"\b(?:null|none|missing|absent|checks?|checked|tested|crash\w*|fails?|objects?)\b"),
-    787: re.compile(r"\b(?:buffer|array|index|length|bytes?|bounds?|room|stack|heap|variables?|elements?)\b"),
+    416: re.compile(
+        r"\b(?:free|smartpointer|alive|owns?|outliv\w+|freed?|releas\w*|delet\w*|dangling|destroy\w*|stale|lifetime"
+        r"|eras\w*|invalid\w*)\b"
+    ),
+    476: re.compile(
+        r"\b(?:compared|dereferenc\w*|lookup|nullcheck|nullexception|neverfailing|null|none|missing|absent"
+        r"|checks?|checked|tested|crash\w*|fails?"
+        r"|objects?)\b"
+    ),
+    787: re.compile(
+        r"\b(?:boundedcopy|unlimitedcopy|loop|buffer|array|index|length|bytes?|bounds?|room|stack|heap|variables?"
+        r"|elements?)\b"
+    ),
 }
 """What the talk is of where it is about one weakness."""
 

@@ -13,6 +13,7 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("\u2013\u2014\u2015", " - "),
         **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad\ufe0f", ""),
         "•": "-",
+        **dict.fromkeys("\u2192\u21d2\u27f6", " - "),
         "\t": " ",
         "ß": "ss",
         "\r": "\n",
@@ -54,7 +55,8 @@ _SPELLINGS = (
     ),
     (
         re.compile(
-            r"\banything but\b|\b(?:very |still )?far from (?:being )?|\bnowhere near\b"
+            r"\banything but (?=(?:\w+ly )?(?:safe|secure|clear|harmless|ok|fine|good|robust|trivial|sound|correct"
+            r"|solid|clean)\b)|\b(?:very |still )?far from (?:being )?|\bnowhere near\b"
             r"|\bby no means\b"
         ),
         "not ",
@@ -62,7 +64,8 @@ _SPELLINGS = (
     # What nobody can say is not so: the negation that follows is turned, and stands alone before what it turns.
     (
         re.compile(
-            r"\b(?:(?:i|we|you|one|anyone) (?:can|could) not|(?:nobody|no one) (?:can|could)) (?:say|claim|argue"
+            r"\b(?:(?:i|we|you|one|anyone) (?:can|could) not(?: \w+ly)?|(?:nobody|no one) (?:can|could)) (?:say|claim"
+            r"|argue"
             r"|maintain|pretend|state"
             r"|conclude) that (?=[^.;:?]{0,80}\b(?:not|no|never|nothing|none)\b(?! context| information))"
         ),
@@ -79,6 +82,23 @@ _SPELLINGS = (
         ),
         "not ",
     ),
+    (
+        re.compile(r"\b(nothing|everything|anything|all|none|no one|nobody) but (?!not\b|also\b|is\b|it\b)"),
+        r"\1 except ",
+    ),
+    (re.compile(r"\b(can|could|will|is|are|does|do|has) (?:thus|therefore|hence) (?!\W)"), r"\1 "),
+    (re.compile(r"\b(?:on|in|by|at|for|through|via|under|during|with|from) which\b"), "where"),
+    (
+        re.compile(
+            r"\b(?:i|we|one) (?:would|will|could|can|do) not (?:go (?:so|as) far as to (?:say|claim)|(?:say|claim"
+            r"|call it|agree|argue"
+            r"|pretend|accept|maintain))(?: that)?(?: it is| this is)? (?=(?:\S+ ){0,6}?(?:impossible|safe|secure"
+            r"|harmless|fine|ok|out"
+            r" of the question|ruled out|excluded|unlikely)\b)"
+        ),
+        "not ",
+    ),
+    (re.compile(r"\b(?:nobody|no one) (?:can|could|would) (?:call|describe|consider)\b"), "not"),
     (re.compile(r"\bno longer (?=(?:call|consider|describe|regard|think|believe|say|trust|stand)\b)"), "not "),
     (
         re.compile(

@@ -72,6 +72,7 @@ NUMBERS: dict[int, int] = {
 STRANGERS = (
     r"out[ -]of[ -]bounds?[ -]reads?",
     r"oob[ -]reads?",
+    r"(?:the )?read(?:ing)? side",
     r"double[ -]frees?",
     r"memory[ -]leaks?",
     r"(?:resource|file descriptor|handle)[ -]leaks?",

@@ -31,6 +31,7 @@ GENERIC_BAD = (
     r"|release|pull request))(?: back)?",
     r"(?:can|could|may) (?:easily |trivially )?be (?:abused|misused|attacked|hacked|weaponi[sz]ed|compromised)",
     r"(?:a )?(?:blocker|show-?stopper|no-go|deal-?breaker)",
+    r"not (?:ok|okay|fine|all right|in order)(?= ?[.,;!:]| is\b|$)",
     r"(?:abus|attack|hack)able|security impact|security[- ]relevant (?:bug|defect|error)",
     r"(?:critical|severe|serious|high[- ]severity|genuine|exploitable) (?:\w+ )?(?:bug|issue|flaw|problem|hole|finding"
     r"|defect|mistake)s?",
@@ -62,6 +63,8 @@ GENERIC_GOOD = (
     r"securise",
     r"(?:looks?|is|are|seems?|appears?) (?:all |quite |perfectly |pretty )?(?:fine|good|ok|okay|correct|clean|solid"
     r"|sound|watertight|airtight|bulletproof|harmless|all ?right)",
+    r"^(?:all |perfectly )?(?:fine|clean|harmless)(?=\W*$)",
+    r"clean(?= (?:for|on|with|as|of) )",
     r"(?:is|are|looks?) right(?= ?[.,;!]| here|$)",
     r"lgtm|all (?:is )?(?:good|clear|well|fine|clean)|good to go|thumbs up|clean bill of health|(?:green|all) lights?"
     r"|false (?:alarm|positive)s?|unfounded",
@@ -90,7 +93,7 @@ NOUN_AFTER_GOOD = re.compile(
     r"|approach(?:es)?|methods?|apis?|"
     r"librar(?:y|ies)|copy|string(?:s)?|equivalents?|options?|random|context|channel|cookies?|wrappers?|variants?|"
     r"manner|values?|programming|by default|to (?:assume|say)|(?:file )?handling|development|design|type|range"
-    r"|limits?)\b"
+    r"|limits?|filter|marker|flag|keyword|modifier|attribute)\b"
 )
 """After "safe" or "secure" these make it a name for something else than the code that was asked about."""
 NEGATORS = words(
@@ -149,7 +152,8 @@ UNTURNED = re.compile(
 )
 """Negators that negate nothing."""
 DENIED_AFTER = re.compile(
-    r"^(?:[ ,'\"]*(?:vulnerabilit(?:y|ies)|attacks?|issues?|flaws?|risks?|bugs?|problems?|weakness(?:es)?|errors?"
+    r"^[ :,-]*(?:n/a|not applicable|does not apply)\b|^(?:[ ,'\"]*(?:vulnerabilit(?:y|ies)|attacks?|issues?|flaws?"
+    r"|risks?|bugs?|problems?|weakness(?:es)?|errors?"
     r"|here|code|"
     r"\(?cwe-\d+\)?|in (?:this|the)(?: \w+){1,3}|of (?:this|the)(?: \w+){1,3}))*[ ,'\"]*"
     r"(?:(?:is|are|was|were|does|do|did|has|have|can|could|will|would)(?: \w+ly| also| therefore| thus| never"

@@ -36,7 +36,9 @@ _FILLER = (
     r"|a|antwort|respuesta|reponse|assistant|ai|bot|output|it is a)\W+)"
 )
 LEADING = re.compile(
-    rf"^\W*(?:\d+\W+)?{_FILLER}{{0,3}}(?P<said>{YES}|{NO})(?:(?=\s*(?:[.,;:!)\]}}\"'?]|-|$|\())"
+    r"^(?!\W*(?:of course|certainly|absolutely|indeed|sure)\W+(?:i\b|let me|happy|glad|here(?: is| are)|i'd|we\b))"
+    r"(?!\W*(?:of course|certainly|absolutely|definitely|indeed)!)"
+    rf"\W*(?:\d+\W+)?{_FILLER}{{0,3}}(?P<said>{YES}|{NO})(?:(?=\s*(?:[.,;:!)\]}}\"'?]|-|$|\())"
     r"|(?=\s+(?:this|the (?:\w+ )?(?:code|snippet|program|function)|it|there|that|because|as|since|i|der|el|ce"
     r"|le)\b))"
 )
@@ -47,7 +49,7 @@ ENDING = re.compile(
     rf"|\bboxed ?\{{ ?(?:text ?\{{ ?)?(?P<box>{YES}|{NO})\b"
     rf"|\b(?:chang\w+|becom\w+|turns?|switch\w*|revis\w+|correct\w*|amend\w*|chang\w+ (?:my|the|this|that)"
     rf" (?:answer|verdict)|make (?:that|it|this))(?: my answer| the answer| that| it| this)?(?: to| into| from \w+ to)?"
-    rf" (?:an? )?(?:clear |definite )?\"?(?P<now>{YES}|{NO})\b{ENDS}"
+    rf" (?:an? )?(?:clear |definite )?(?!negative)\"?(?P<now>{YES}|{NO})\b{ENDS}"
     rf"|\b(?:should have (?:said|answered|been|read)|(?:it|this|that) is an?|(?:go|stick|going) with)(?: an?)?"
     rf"(?: clear| definite| firm| plain)? \"?(?P<meant>yes|no)\b{ENDS}"
     r"|\b(?:answer|verdict)\W{1,3}(?P<again>yes|no)(?=\s+(?:answer|verdict)\b)"
