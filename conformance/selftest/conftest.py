@@ -6,10 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from conformance.selftest.desk import Desk, build_house
 
 collect_ignore = ["standin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several workers takes its share of the cores: threads that wait for one of another worker's take long."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pytest_steering.kills.table import table
 from pytest_steering.survey.kept import SurveyError
 
 
-def report(path: Path, dtype: str, **broken: list[str]) -> Path:
+def report(path: Path, dtype: str, torch: str = "2.13.0", **broken: list[str]) -> Path:
     """A report of known-bad adapters on one model, each with the requirements that it breaks."""
     models = [
         {
@@ -35,7 +35,7 @@ def report(path: Path, dtype: str, **broken: list[str]) -> Path:
     document: dict[str, Any] = {
         "schema": 1,
         "suite": "1.0",
-        "environment": {"versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "device": f"cpu {dtype}"},
+        "environment": {"versions": {"torch": torch, "transformers": "5.23.0"}, "device": f"cpu {dtype}"},
         "models": models,
     }
     path.write_text(json.dumps(document))
@@ -61,6 +61,24 @@ def test_a_column_for_each_model_and_dtype(tmp_path: Path) -> None:
         in shown
     )
     assert "`every-row` 1" in shown
+
+
+def test_what_ran_with_other_versions_is_said(tmp_path: Path) -> None:
+    matrix = read_kills(
+        [
+            report(tmp_path / "a.json", "float32", RowZero=["every-row"]),
+            report(tmp_path / "b.json", "float32", torch="2.14.1", AddedTwice=["exact-delta"]),
+        ]
+    )
+    assert (
+        table(matrix)
+        .splitlines()[0]
+        .endswith(
+            " `AddedTwice` ran with transformers 5.23.0, torch 2.14.1, the others with transformers 5.23.0, torch 2.13.0."
+        )
+    )
+    write_kept(matrix, tmp_path / "kept.json")
+    assert read_kept(tmp_path / "kept.json") == matrix
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -18,17 +18,21 @@ KEPT: Final = Path(__file__).resolve().parents[1] / "kill_matrix.json"
 """What the last whole run found; it comes with the package."""
 
 Matrix = dict[str, Any]
-"""``schema``, ``versions``, ``suite``, ``columns`` and ``adapters``: what each breaks, by column."""
+"""``schema``, ``versions``, ``suite``, ``columns``, ``otherwise`` and ``adapters``: what each breaks, by column.
+
+``otherwise`` has the versions of the adapters that ran with others than the first report's.
+"""
 
 
 def read_kills(paths: Sequence[Path]) -> Matrix:
     """What the reports say of known-bad adapters; a column is a model in a floating-point type."""
     columns: list[str] = []
     adapters: dict[str, dict[str, list[str]]] = {}
-    known, head = bugs(), {}
+    known, head = bugs(), versions_of(read_report(paths[0]))
+    otherwise: dict[str, dict[str, str]] = {}
     for path in paths:
         report = read_report(path)
-        head = versions_of(report)
+        versions = versions_of(report)["versions"]
         dtype = report["environment"]["device"].rpartition(" ")[2]
         for model in report["models"]:
             if model["adapter"] not in known:
@@ -40,10 +44,12 @@ def read_kills(paths: Sequence[Path]) -> Matrix:
                 result["id"] for result in model["requirements"] if result["outcome"] in (Outcome.FAILED, Outcome.ERROR)
             }
             adapters.setdefault(model["adapter"], {})[column] = sorted(broken)
+            if versions != head["versions"]:
+                otherwise[model["adapter"]] = versions
     if not adapters:
         raise SurveyError(f"{', '.join(map(str, paths))}: there is no known-bad adapter in it")
     ordered = {name: adapters[name] for name in known if name in adapters}
-    return {"schema": SCHEMA, **head, "columns": columns, "adapters": ordered}
+    return {"schema": SCHEMA, **head, "columns": columns, "otherwise": otherwise, "adapters": ordered}
 
 
 def read_kept(path: Path = KEPT) -> Matrix:
@@ -75,7 +81,7 @@ def bugs() -> dict[str, str]:
 
 def _lines(matrix: Matrix) -> Iterator[str]:
     yield "{"
-    for key in ("schema", "versions", "suite", "columns"):
+    for key in ("schema", "versions", "suite", "columns", "otherwise"):
         yield f" {json.dumps(key)}: {json.dumps(matrix[key])},"
     yield ' "adapters": {'
     adapters = list(matrix["adapters"].items())

@@ -28,7 +28,17 @@ def counts(matrix: Matrix) -> str:
         f"{sum(column in broken for broken in adapters.values())} on {column}"
         for column in matrix["columns"]
     ]
-    return f"{len(adapters)} known-bad adapters; caught are {', '.join(caught)}."
+    return f"{len(adapters)} known-bad adapters; caught are {', '.join(caught)}.{_otherwise(matrix)}"
+
+
+def _otherwise(matrix: Matrix) -> str:
+    """Which of them ran with other versions than the rest."""
+    runs: dict[str, list[str]] = {}
+    for name, versions in matrix["otherwise"].items():
+        said = ", ".join(f"{package} {version}" for package, version in versions.items())
+        runs.setdefault(said, []).append(f"`{name}`")
+    rest = ", ".join(f"{package} {version}" for package, version in matrix["versions"].items())
+    return "".join(f" {', '.join(names)} ran with {said}, the others with {rest}." for said, names in runs.items())
 
 
 def _cell(broken: list[str] | None) -> str:
