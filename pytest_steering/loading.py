@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pytest_steering.errors import TargetError
 from pytest_steering.hub import snapshot
 from pytest_steering.memory import available_bytes, check_fits
 from pytest_steering.quiet import quiet_transformers
-from pytest_steering.shapes import auto_class
+from pytest_steering.shapes import auto_class, dtype_named
 from pytest_steering.specs import Spec, SpecKind, one_line
 
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "tekken.json")
@@ -46,16 +46,12 @@ def load_checkpoint(
         directory, origin = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
     config = check_config(name, directory, trust_remote_code=trust_remote_code)
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
-    where, notes = _place(name, weights, device, dtype or _stated_dtype(config))
+    # The dtype that the config asks to be loaded in need not be that of the files.
+    stated = dtype_named(config.get("dtype") or config.get("torch_dtype"))
+    where, notes = _place(name, weights, device, dtype or stated)
     model, more = _model(name, directory, where, dtype, trust_remote_code)
     tokenizer, missing = _tokenizer(directory, trust_remote_code)
     return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
-
-
-def _stated_dtype(config: Mapping[str, Any]) -> torch.dtype | None:
-    """The dtype that a config asks to be loaded in, which need not be that of the files."""
-    stated = getattr(torch, str(config.get("dtype") or config.get("torch_dtype")), None)
-    return stated if isinstance(stated, torch.dtype) else None
 
 
 def _place(

@@ -58,7 +58,11 @@ def auto_class(config: Any) -> Any:
 
 def config_dtype(config: Any) -> torch.dtype:
     """The dtype that the config names, or float32."""
-    dtype = getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)
+    return dtype_named(getattr(config, "dtype", None) or getattr(config, "torch_dtype", None)) or torch.float32
+
+
+def dtype_named(dtype: Any) -> torch.dtype | None:
+    """What a config says, a dtype or its name, as a dtype; ``None`` where it says neither."""
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype, None)
-    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+    return dtype if isinstance(dtype, torch.dtype) else None

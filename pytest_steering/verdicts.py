@@ -112,12 +112,9 @@ def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps:
         return
     observed = evidence.observed[evidence.where]
     vector = evidence.vector * evidence.scale
-    largest = float(vector.abs().amax())
-    if not largest or not bool(torch.isfinite(observed).all()):
+    if not bool(torch.isfinite(observed).all()):
         return
-    # Squares of the tiniest doses are zero even in double precision; those of a direction are not.
-    direction = vector / largest
-    dose = float((observed @ direction).mean()) / float(direction @ direction) / largest
+    dose = float(evidence.doses().mean()) / evidence.scale
     allowed = tolerance.dose(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
     if abs(dose - 1) > allowed:
         raise Violation(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pytest_steering.applicability import STUDY
 from pytest_steering.errors import SpecError, SteeringError
 from pytest_steering.evaluation.config import UniversalSteeringConfig
 
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         _complain(_interrupted(experiment, chosen["output_dir"]))
         return INTERRUPTED
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("scipy", "statsmodels", "matplotlib", "tqdm", "sklearn"):
+        if (error.name or "").partition(".")[0] not in (*STUDY, "matplotlib"):
             raise
         _complain(f"the experiment needs the package {error.name}; run pip install 'pytest-steering[study]'")
         return BAD_INPUT
