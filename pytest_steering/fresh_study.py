@@ -41,14 +41,15 @@ class FreshStudy(FreshProcess):
         chosen = _SMALL | {"model": spec, "adapter": adapter, "data": str(embedded_root()), "output": str(directory)}
         chosen |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value}
         options = [text for name, value in chosen.items() for text in (f"--{name}", value)]
-        flags = ["--no-class-control", "--no-layer-scan", "--no-pictures", "--quiet"] + [
-            "--trust-remote-code"
-        ] * trust_remote_code
-        super().__init__("pytest_steering", "experiment", *options, *flags)
+        trusting = ("--trust-remote-code",) * trust_remote_code
+        super().__init__("pytest_steering", "experiment", *options, *_WITHOUT, *trusting)
 
     def numbers(self) -> Any:
-        """Everything that the experiment found, or ``RuntimeError`` with the last line that it wrote."""
-        self.output()
+        """Everything that the experiment found, or ``RuntimeError`` with the last line that it wrote.
+
+        A large model on a CPU is given an hour.
+        """
+        self.output(seconds=3600)
         return json.loads((self._directory / "results.json").read_text(encoding="utf-8"))
 
 

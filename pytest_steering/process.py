@@ -29,16 +29,28 @@ class FreshProcess:
             },
         )
 
-    def output(self) -> str:
-        """What the process printed once it has ended, or ``RuntimeError`` with the last line of its errors."""
-        output, errors = self._process.communicate(timeout=600)
+    def output(self, *, seconds: float = 600) -> str:
+        """What the process printed once it has ended.
+
+        Raises ``RuntimeError`` with the last line of its errors, or when it has not ended after ``seconds``.
+        """
+        try:
+            output, errors = self._process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise RuntimeError(f"it has not ended after {seconds:g} s") from None
         if self._process.returncode != 0:
             lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
             raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
         return output
 
+    @property
+    def ended(self) -> bool:
+        """True when it runs no more."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """The process is ended if it still runs."""
-        if self._process.poll() is None:
+        if not self.ended:
             self._process.kill()
         self._process.communicate()

@@ -21,6 +21,7 @@ from pytest_steering.evaluation.judging.degenerate import before_the_loop
 from pytest_steering.evaluation.judging.names import Names, names, number_of
 from pytest_steering.evaluation.judging.normalise import lines_of, shortened
 from pytest_steering.evaluation.judging.notes_in_code import MENDED, comments_of
+from pytest_steering.evaluation.judging.refusing import declined, refused
 from pytest_steering.evaluation.judging.scenes import elsewhere
 from pytest_steering.evaluation.judging.spelling import spelled
 from pytest_steering.evaluation.judging.statements import read
@@ -28,24 +29,6 @@ from pytest_steering.evaluation.judging.verdict import meaning_of, verdicts
 from pytest_steering.evaluation.styles import Polarity
 
 __all__ = ["Judgement", "Label", "Mode", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
-
-_REFUSAL = re.compile(
-    r"\bi (?:am sorry|apologi[sz]e)|\bsorry,? (?:but )?i\b|\bi (?:can|could|do|am|will) not (?:able to )?(?:help"
-    r"|assist|determine|have enough|provide|answer|fulfill|comply|analy[sz]e)"
-    r"|\bi am (?:only |just )?(?:a|an) (?:\w+ )?(?:language model|ai)\b|\bas an? (?:ai|language model"
-    r"|large language model)\b|\bcan not (?:determine|tell|say|assist|help)\b|\bnot enough (?:information|context)\b"
-    r"|\bunable to (?:determine|help|assist|answer)\b|\b(?:hard|difficult|impossible) to (?:tell|say|determine)\b"
-    r"|\bi would (?:have|need) to (?:see|know)\b|\bno (?:definite|firm|clear|certain) (?:statement|answer|verdict"
-    r"|conclusion)\b|\bnot (?:shown|included|visible|part of the (?:snippet|code|excerpt))\b|\bcan not (?:give"
-    r"|be (?:answered"
-    r"|decided|determined|judged))\b|\b(?:it|that|this|the answer) (?:depends|hinges) on\b|\bcomes down to whether\b"
-    r"|\bi do not know\b|\bnot in a position to\b|\bleave it at that\b|\b(?:can|could) (?:go|be) either\b"
-    r"|\b(?:is|are) not (?:stated|specified|in the (?:excerpt|snippet|question))|\bcan not be settled\b|\bdepending"
-    r" on (?:whether|which|what)\b"
-    r"|\bi suppose\b|\bwould be needed to\b|\bonly a part\b|\bnothing (?:here|shown|in the \w+) (?:says|tells|shows"
-    r"|reveals)\b"
-    r"|\bplease (?:provide|share)\b|\bwithout (?:more|further|additional) (?:context|information)\b"
-)
 
 
 class Label(StrEnum):
@@ -114,14 +97,18 @@ def judge(
         if mended:
             return _judged(Decision(True, Tier.CUES, (mended.group(),)))
         readings = read(lines_of(comments_of(text)), about)
-    if contradicts_itself(spelled(text)):
+    if contradicts_itself(" ".join(line.text for line in lines)):
         return _unclear(Tier.UNDECIDED)
     decision = decide(said, readings, about)
+    if decision is not None and decision.tier in (Tier.STATEMENTS, Tier.MAJORITY):
+        declining = declined(text)
+        if declining:
+            return _unclear(Tier.REFUSAL, declining)
     if decision is None:
-        refusal = _REFUSAL.search(spelled(text[:2000]))
-        if refusal:
-            return _unclear(Tier.REFUSAL, refusal.group())
-        decision = None if elsewhere(spelled(text), about.number) else by_cues(readings)
+        refusing = refused(text)
+        if refusing:
+            return _unclear(Tier.REFUSAL, refusing)
+        decision = None if elsewhere(spelled(text), about.number) else by_cues(readings, spelled(text), about)
     return _judged(decision) if decision else _unclear(Tier.UNDECIDED)
 
 

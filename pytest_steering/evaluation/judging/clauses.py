@@ -53,7 +53,7 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
 
     ``before`` is what the last clause of the sentence before states: "It seems safe. It is not."
     """
-    conditional = elsewhere = named = claimed = defines = False
+    conditional = elsewhere = named = claimed = defines = topical = False
     sentence = hushing.CONTRARY.sub("", sentence) if hushing.CLAIMED.search(sentence) else sentence
     refuted = hushing.CLAIMED.search(sentence) and hushing.REFUTED.search(sentence)
     turned = bool(parts.POSTPOSED.search(sentence))
@@ -71,6 +71,10 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         defines = bool(hushing.DEFINITIONS.search(clause)) or (defines and clause.startswith(("which", "where")))
         if defines and not _OUR_CODE.search(clause):
             continue
+        topic, topical = topical, bool(names.asked and names.asked.search(clause) and hushing.TOPICAL.match(clause))
+        if gap == "(" and _only_names(clause, names):
+            # "CWE-77 (command injection)" names it twice and says nothing of its own.
+            continue
         if before and parts.ELLIPTIC.match(clause):
             # Twice as heavy as what it takes back.
             before = -2 * before
@@ -85,6 +89,8 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         stated = _stated(clause, names)
         if stated is None or (stated.cue and (elsewhere or ordered)):
             continue
+        if stated.value < 0 and hushing.EXCEPTED.match(sentence):
+            continue
         told = stated.cue and not parts.SUPPOSED.search(clause)
         happens = not opens or stated.value < 0 or _follows(clause, names)
         if conditional and not (told and happens) and (opens or parts.IRREAL.search(clause)):
@@ -93,8 +99,8 @@ def clauses_of(sentence: str, names: Names, before: float = 0.0) -> Iterator[Sta
         value = stated.value * (WEAK if conditional and not told else 1) * (TOPIC if weak else 1)
         if claimed and refuted:
             claimed, value = False, -value
-        before, named = 0.0 if stated.cue and not claimed else value, stated.named
-        yield replace(stated, value=value, turned=turned, claimed=claimed)
+        before, named = 0.0 if stated.cue and not claimed else value, stated.named or topic
+        yield replace(stated, value=value, turned=turned, claimed=claimed, named=named)
         turned = turned or concedes
     if ordered and not elsewhere:
         yield Stated(ordered[0] * WEIGHT, ordered[1], cue=True, turned=turned)
@@ -114,6 +120,17 @@ def _follows(clause: str, names: Names) -> bool:
     case, _, consequence = clause.partition(",")
     told = described(consequence, names.number) if consequence and not _CHANGED.search(case) else None
     return told is not None and told[0] > 0
+
+
+_IN_THIS = re.compile(r"\b(?:in|on|with) (?:this|that) (?:regard|respect|count|matter)\b|\bto your question\b")
+"""It is about the weakness that was asked about, which it does not name again."""
+
+
+def _only_names(clause: str, names: Names) -> bool:
+    """A weakness is named, in other words than just before, and nothing is said of it."""
+    bare = clause.strip("( )")
+    named = (names.asked and names.asked.match(bare)) or names.others.match(bare)
+    return bool(named and not re.search(r"\w", re.sub(r"^ ?or wraparound", "", bare[named.end() :])))
 
 
 def _stated(clause: str, names: Names) -> Stated | None:
@@ -139,6 +156,7 @@ def _stated(clause: str, names: Names) -> Stated | None:
             # A heading in the line, "XSS: …": what follows says what is meant.
             return Stated(TOPIC, clause, cue=True)
         named = own is not None if names.asked else names.others.search(clause) is not None
+        named = named or bool(names.asked and _IN_THIS.search(clause))
         return Stated(value, _around(clause, atom), named)
     # What happens to be a word of the weakness's name describes nothing.
     cue = described(names.asked.sub("that", clause) if own and names.asked else clause, names.number)

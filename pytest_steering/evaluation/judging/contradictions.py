@@ -12,12 +12,30 @@ _RESOLVED = re.compile(
     r"\b(?:but|however|though|although|except|unless|if|would|until|other|first|second|wait|actually|old|new|original"
     r"|while"
     r"|whereas|yet|now|then|elsewhere|line|here|there|instead|neither|once|only|may|might|seems?|looks?|claims?|says?"
-    r"|comment|correction|edit|sorry|mistake|earlier|previous)\b"
+    r"|comment|correction|edit|sorry|mistake|earlier|previous|fixed|patched|modified|corrected|rewritten|updated"
+    r"|safer)\b"
 )
+_SETTLES_NOTHING = re.compile(
+    r"\bboth (?:secure|safe|not vulnerable) and (?:vulnerable|insecure|unsafe)\b|\bboth (?:vulnerable|insecure|unsafe)"
+    r" and (?:secure|safe|not vulnerable)\b|\b(?:go|going) back and forth\b|\bboth (?:answers|verdicts|conclusions"
+    r"|readings) (?:are|can be|seem)\b|\bneither (?:answer|verdict|conclusion|of the two) (?:is|can)\b"
+    r"|\b(?:i|we) (?:can|could|am|are|will|do) not (?:\w+ )?(?:able to )?(?:settle|decide|make up my mind|choose)\b"
+    r"|\b(?:can|could|may|might) be either\b|\banswer(?: is|:) (?:no|yes)\b[^.]{1,60}\band (?:yes|no)\b"
+    r"|\b(?:am|remain) (?:torn|undecided|of two minds)\b|\bleave (?:the|this|that) question open\b|\bno preference"
+    r" either way\b|\b(?:coin flip|toss-?up|fifty[- ]fifty|50/50)\b|\bpick (?:one|whichever)\b"
+)
+"""Words of one who can not decide."""
+ENDING = 160
+"""Characters at the end, after which nothing more is settled."""
 
 
 def contradicts_itself(text: str) -> bool:
-    """The same is possible and impossible, or is and is not so, and no word weighs the one against the other."""
+    """The same is possible and impossible, or is and is not so, and no word weighs the one against the other.
+
+    So is an answer that says itself, at its end, that it settles nothing.
+    """
+    if any(len(text) - found.end() < ENDING for found in _SETTLES_NOTHING.finditer(text)):
+        return True
     if len(text) > 1_000 or _RESOLVED.search(text):
         return False
     return bool(_stems(_POSSIBLE, text) & _stems(_IMPOSSIBLE, text) or _stems(_IS, text) & _stems(_IS_NOT, text))

@@ -18,7 +18,9 @@ SILENCERS = words(
     r"demonstrate|exploit|resolve|remediate|correct|protect|guard|secure|keep|search for|evaluate)",
     r"(?:check|checks|checking|checked|test|tests|testing|look|looking|looked|scan|scanning|search|searching"
     r"|analy[sz]e|examined?|"
-    r"reviewed?|review|analy[sz]ed|analysis|audit|audited) (?:the code |this code |it )?(?:for|of)",
+    r"reviewed?|review|analy[sz]ed|analysis|audit|audited) (?:(?:the |this |your )?(?:given |provided |following "
+    r"|above )?"
+    r"(?:code|function|snippet|program) |it )?(?:for|of)",
     r"instead",
     r"recommend\w*",
     r"potential to",
@@ -59,10 +61,18 @@ SILENCERS = words(
     r"helps?",
     r"before",
     r"regarding",
+    r"asked (?:me )?(?:about|for|to)",
+    r"(?:asks?|question (?:is|was)) about",
+    r"screams?",
+    r"(?:removed|deleted|old|previous|former|earlier) (?:\w+ )?(?:was|were|had|could)(?: \w+)?",
+    r"used to be",
+    r"arguments? (?:for|against)",
     r"concerning",
     r"in terms of",
     r"with (?:regards?|respect) to",
-    r"as for",
+    r"as (?:for|to|regards)",
+    r"when it comes to",
+    r"on the (?:topic|subject|question|matter) of",
     r"until",
     r"either",
     r"about",
@@ -83,10 +93,21 @@ SILENCERS = words(
     r"mak(?:e|es|ing) (?:it|them|the code|this|sure)(?: more)?",
 )
 """Before an accusing or acquitting word, these mean that nothing is said about the code at hand."""
+EXCEPTED = re.compile(
+    r"^\W*(?:(?:apart|aside) from (?:this|that|it|these|those)|other than (?:this|that|these|those)|otherwise|beyond"
+    r" (?:this|that))\b"
+)
+"""What such a sentence acquits is the rest."""
+TOPICAL = re.compile(
+    r"^\W*(?:as (?:for|to|regards)|when it comes to|regarding|concerning|in terms of|with (?:regards?|respect) to"
+    r"|for)\b"
+)
+"""What follows such a clause is about what it names."""
 GENERAL = re.compile(
     r"^[\"')]*(?: (?:vulnerabilit(?:y|ies)|attacks?|flaws?|bugs?|issues?))?[\"')]* (?:can|may|could|might|are"
     r"|occurs?|happens?|arises?|allows?|lets?|have(?! been)|involves?|refers?|means|exploits?|"
-    r"targets?|is (?:an?|one|among|the (?:result|most|practice)))\b(?! (?:in|at|on|here|because|since|between"
+    r"targets?|(?:is|are) (?:\w+ly )?(?:listed|ranked|an?|one|among|the (?:result|most|practice)))\b(?! (?:in|at|on"
+    r"|here|because|since|between"
     r"|inside|within|there|twice|this|possible|present|found|detected|likely|evident|visible|exploitable)\b)"
 )
 """After a name that opens a clause: what the weakness is in general."""
@@ -104,7 +125,8 @@ SILENT_AFTER = re.compile(
     r"|one of )?(?:common|well[- ]known|serious|frequent"
     r"|classic kind|dangerous|the most)|attacks? (?:typically|usually|often|work)|typically|usually|of its own"
     r"|(?:can|could|may|might) (?:only )?(?:occur|happen|arise|exist) (?:if|when|only)"
-    r"|analysis|assessment|checks?\b|scan\w*|review|reports?\b|research\w*|testing|audit)"
+    r"|(?:is|are) (?:determined|decided|governed) by|depends?\b|hinges?\b|analysis|assessment|checks?\b|scan\w*"
+    r"|review|reports?\b|research\w*|testing|audit)"
 )
 """After a word that accuses, these mean that it is only talked about."""
 DEFINITIONS = re.compile(
@@ -112,12 +134,14 @@ DEFINITIONS = re.compile(
     r"|in which)|when(?:ever)?|where|what happens)\b"
     r"|\brefers to (?:an? |the )?(?:\w+ )?(?:\w+ing|situations?|practices?|techniques?|"
     r"vulnerabilit\w+|weakness\w*|cases?|conditions?|types?|class|kinds?|acts?|bugs?|flaws?|attacks?|errors?)\b"
-    r"|^\W*(?:an? |the )?[\w -]{2,60} (?:means|describes|denotes) (?:that|a|an|the)\b|\b(?:is"
+    r"|^\W*(?:an? |the )?[\w -]{2,60} (?:means|describes|denotes) (?:that|a|an|the)\b|\bdescribes (?:software|code that"
+    r"|programs?|situations?|cases?)\b|\b(?:is"
     r"|are) when\b|\bwhich (?:occurs?|happens?|arises?) when\b|\bis (?:a"
     r"|an) (?:\w+ ){0,2}technique\b"
 )
 CLAIMED = re.compile(
-    r"\b(?:comments?|doc-?strings?|documentation|docs|readme|todo|fixme|commit message|authors?|developers?"
+    r"\bcomments? \"|\b(?:comments?|doc-?strings?|documentation|docs|readme|todo|fixme|commit message|authors?"
+    r"|developers?"
     r"|programmers?"
     r"|scanners?|linters?|colleagues?|changelog|ticket|analy[sz]ers?|manual|reviewers?|bug report|man page)\b"
     r"(?! (?:is|are|was|were|has|have) not)(?:[^.]{0,40}\b(?:claim|sa[iy]|state|suggest|assert|promis|insist"
@@ -130,7 +154,8 @@ CLAIMED = re.compile(
 CONTRARY = re.compile(r"\b(?:contrary to|unlike|despite|against|in spite of) (?:what )?[^,;]{1,60}, ?")
 """What is set aside before anything is said."""
 REFUTED = re.compile(
-    r"\b(?:does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just |plainly )?(?:wrong|false|untrue"
+    r"\b(?:(?:can|do|would|could) not agree|disagree|does not (?:hold|apply|stand)|(?:is|are|was) (?:simply |just "
+    r"|plainly )?(?:wrong|false|untrue"
     r"|incorrect|outdated"
     r"|obsolete|mistaken|misleading|inaccurate|a lie|out of date|not true|not correct|not so|no longer true))\b"
 )

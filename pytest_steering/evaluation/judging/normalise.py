@@ -16,10 +16,12 @@ LONGEST_LINE = 1_500
 
 _ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>", "</s>", "<eos>", "<|end_of_text|>", "<file_sep>")
 _TURNS = re.compile(
-    r"^\W*(?:(?:question|q|user|human|input|instruction|prompt|problem|example)(?: ?\d+)?\W{0,3}:|\[inst\]"
+    r"^\W*(?:(?:question|q|user|human)(?: ?\d+)?\W{0,3}:|question ?\d+\W*$|\[inst\]"
+    r"|(?:input|instruction|prompt|problem|example)(?: ?\d+\W{0,3}:|\W{0,3}:\W*$)"
     r"|<\|(?:user|system|im_start)\|?>?"
     r"|### ?(?:question|instruction|input|user|human|problem))"
 )
+"""Where somebody asks again; "Input: the name from the form" goes on with the answer."""
 _NEXT = re.compile(
     r"^\W*(?:code|snippet|program|file|example|context|source|question|exercise|task|problem|test"
     r"|prompt)(?: ?\d+)?\W*$|^.{1,80}\?\W*$"
@@ -45,6 +47,7 @@ _CODE_END = re.compile(r"[;{}]\s*$")
 _PROSE = re.compile(r"(?:(?<!\w)[A-Za-z]{2,20},? ){4}\S")
 _JSON_PAIR = re.compile(r'"([^"\n]{1,60})"\s*:\s*("(?:[^"\\]|\\.)*"|true|false|null|\[\s*\]|-?[\d.]+)')
 _REMEDY_KEY = re.compile(r"fix|recommend|remed|mitigat|suggest|advice|patch|improve|prevent|solution")
+_TAGGED = re.compile(r"[ \t]*<(\w{3,30})>[ \t]*([^<>\n]{1,400}?)[ \t]*</\1>[ \t]*")
 _LISTED = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.)]\s+|[a-z]\)\s+)")
 
 
@@ -97,7 +100,8 @@ def _first_document(text: str) -> str:
 
 
 def _tidied(text: str) -> str:
-    """JSON as lines of ``key: value``, without the keys that hold advice."""
+    """JSON and XML as lines of ``key: value``, without the keys of JSON that hold advice."""
+    text = _TAGGED.sub(r"\n\1: \2\n", text)
     bare = text.strip().strip("`").removeprefix("json").lstrip()
     if not bare.startswith(("{", "[")):
         return text
@@ -230,7 +234,8 @@ def _before_the_next_question(lines: list[Line]) -> Iterator[Line]:
         if not line.text and not line.code:
             continue
         if said and (
-            _TURNS.match(line.text) or (bare and (line.code or _NEXT.match(line.text) or ASKED.search(line.text)))
+            (_TURNS.match(line.text) and not line.listed)
+            or (bare and (line.code or _NEXT.match(line.text) or ASKED.search(line.text)))
         ):
             return
         if said and number and ASKED.search(line.text) and ("answer yes or no" in line.text or curt):

@@ -22,7 +22,7 @@ STATE_GOOD = (
 _FOUND = r"(?:is |are |was )?(?:present|found|detected|exists?|identified|confirmed|possible|likely)"
 _ABSENT = (
     r"(?:is |are |was )?(?:none(?: (?:found|detected|identified|present))?|absent|never|mitigated|prevented"
-    r"|unlikely|nothing|0"
+    r"|unlikely|nothing|0(?: ?/ ?\d+)?"
     r"|not (?:present|found|detected|identified|applicable here|possible|exist)"
     r"|no (?:issues?|vulnerabilit(?:y|ies)|findings?|problems?)(?: (?:found|detected|identified|present))?)"
 )
@@ -92,6 +92,8 @@ def _pair(text: str, table: bool, line: int, names: Names, yes: bool | None) -> 
         if match is None:
             return None
         key, gap, value = match.group("key", "gap", "value")
+        if "?" in gap and "?" in text[match.end("gap") :]:
+            return None  # several questions, each with its answer, are sentences
     said = _VALUE.match(value)
     if said is None or len(key.split()) > 12 or re.search(r",| the code\b", key):
         return None

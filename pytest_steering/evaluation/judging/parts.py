@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 
+from pytest_steering.evaluation.judging.weaknesses import ALIASES
+
 SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\betc)(?<!^\d)[.!?]+[\"')]*(?=\s|$)|(?<=\w):\s|;\s")
 SUBJECT = (
     r"(?:it|this|that|these|they|there|which|an? attacker|attackers|we|i|you|one|no|"
     r"(?:the|this|your) (?:\w+ )?(?:code|snippet|function|program|application|query|queries|script|method"
     r"|implementation|handler|result|issue|vulnerability))"
 )
+_NAMES = "|".join(name for names in ALIASES.values() for name in names)
 CLAUSE = re.compile(
     r"\b(?=(?:but|however|although|though|even though|while|whereas|because|since|so that|which|yet|nevertheless"
     r"|nonetheless|except that|only that|unless|therefore|thus|hence|weil|aber|denn|da)\b)"
     rf"|,\s*(?={SUBJECT}\b|so\b|and\b|is\b|are\b|has\b|does\b|contains\b|remains\b|nor\b|not\b|as\b|making\b"
-    rf"|leading\b|resulting\b|allowing\b|causing\b|leaving\b|it's\b|if\b|when\b|even if\b)"
+    rf"|leading\b|resulting\b|allowing\b|causing\b|leaving\b|it's\b|if\b|when\b|even if\b"
+    rf"|(?:an? |the )?(?:{_NAMES}) (?:is|are|can|could|does|do|will|would|has)\b)"
     r"|\b(?=and (?:it|this|the|there|is|are|can|could|may|has|have|contains?|leads?|allows?|causes?|therefore|thus"
     r"|hence|so|then|remains?)\b)"
     r"|\b(?=(?:making|leading to|resulting in|leads to|allowing|leaving|which)\b)|\s-+\s|\(|\)"
@@ -26,6 +30,8 @@ CONDITION = re.compile(
 )
 SUPPOSED = re.compile(r"\b(?:would|could|should|were|had|unless|suppose|assuming|provided|whether)\b")
 """Only supposed; "if the length is larger, the packet is dropped" tells what the code does."""
+SUPPOSING = re.compile(r"^\W*(?:suppose|imagine|let us (?:say|suppose|assume)|say)\b[^.;]*:$")
+"""What follows the colon is supposed too."""
 EVEN_IF = re.compile(r"^\W*(?:and |but |so )?even (?:if|when)\b")
 """What follows such a clause holds anyway."""
 IRREAL = re.compile(r"\b(?:would|could|might|may|can|should|were|had)\b")
@@ -39,7 +45,7 @@ CONTRAST = re.compile(r"^\W*(?:and |so )?(?:but|however|though|yet|although|wher
 TURN = re.compile(
     r"\b(?:what is not|but|except that|only that|however|though|yet|nevertheless|nonetheless|hence|so|therefore|thus"
     r"|consequently"
-    r"|as a result|accordingly"
+    r"|as a result|accordingly|right now|currently|at present|as it stands"
     r"|in (?:fact|practice|reality|truth|this program|this case)|actually|unfortunately|sadly|luckily|fortunately"
     r"|which means|that means|this means|meaning)\b"
 )
@@ -52,20 +58,25 @@ CONCLUSION = re.compile(
     r"(?:based|building) (?:on|upon) (?:this|that|the|these|my|a|our|a-s)|given (?:this|that|the above|these)"
     r"|from (?:this|the above)|it (?:can|may) be concluded|i conclude|we can conclude|daher|also ist)\b"
 )
+VERDICT_ALONE = re.compile(
+    r"^\W*(?:not )?(?:vulnerable|secure|safe|exploitable)(?: code| as (?:it is|written|shown))?\W*$"
+)
+"""A sentence that is nothing but a verdict."""
 CONCLUDING_HEAD = re.compile(
     r"^\W*(?:\d+\W+)?(?:final |overall |short |my )?(?:conclusions?|summary|verdict|decision|answer|result"
     r"|assessment|final|judge?ment|overall|tl;?dr|bottom line|fazit)\b"
 )
 REMEDY_HEAD = re.compile(
     r"\b(?:recommend\w*|fix(?:es|ed|ing)?|remed\w+|mitigat\w*|suggest\w*|how to|solutions?|hardening|improve\w*"
-    r"|best practices?|prevention|"
+    r"|best practices?|prevention|ways? to|^types?$|"
     r"advice|minor|nit|corrected|safer|secure (?:version|code|alternative|implementation)|next steps|patched"
     r"|background|general|what is|definition|note|(?<!security )impact|example)\b"
 )
 BUT = re.compile(r"^\W*(?:but|yet|however|in fact|in reality)\b")
 """The next clause is what counts."""
 AS_IS = re.compile(
-    r"^\W*(?:as it (?:stands|is)|currently|at present|right now|at the moment|presently|so far|without"
+    r"^\W*(?:as it (?:now )?(?:stands|is)|in (?:its|the) (?:current|present) (?:form|state)|right now|currently"
+    r"|at present|right now|at the moment|presently|so far|without"
     r" (?:it|this|that))\b"
 )
 """After advice: what the code is like without it."""
@@ -108,8 +119,13 @@ REWRITTEN = re.compile(
     r"|(?<!\bis a )\b(?:modified|updated|corrected|fixed|revised|rewritten|safer|improved|patched|secure"
     r"|new) (?:version|code|implementation|function|example|snippet)\b"
     r"|\bin (?:this|the) (?:modified|updated|corrected|fixed|new|improved|revised) \w+\b|\bwould look like\b"
-    r"|\bcould look like\b|\bthis way\b|^\W*with (?:this|these)\b"
+    r"|\bthe version (?:above|below)\b|\bcould look like\b|\bthis way\b|^\W*with (?:this|these)\b"
 )
+GIVEN = re.compile(
+    r"\b(?:given|shown|sent|posted|shared|provided|pasted|submitted|looking at|(?:this|that|it) is|already)\b[^.]{0,30}"
+    r"\b(?:modified|updated|corrected|fixed|revised|rewritten|improved|patched|new)\b"
+)
+"""The code that was asked about is itself the mended one."""
 REVISION = re.compile(
     r"^\W*(?:hmm+\W+|no\W+|oh\W+|but\W+|and\W+|oops\W+)?(?:wait|actually|hold on|hang on|not so fast|oops|never ?mind"
     r"|(?:edit|update|correction|erratum|addendum|revision|amendment|ps|p\.s\.)\d?(?= ?[:.,(-]| )|correction"

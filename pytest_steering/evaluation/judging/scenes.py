@@ -6,7 +6,8 @@ import re
 
 SCENES: dict[int, re.Pattern[str]] = {
     22: re.compile(
-        r"\b(?:pathcleaner|dotdots|folder|files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?)\b"
+        r"\b(?:pathcleaner|dotdots|folder|files?|paths?|director(?:y|ies)|folders?|root|slash(?:es)?|archive|dots?"
+        r"|travers\w*)\b"
     ),
     77: re.compile(
         r"\b(?:argvcall|shellquoter|shellsink|shellpayload|process|shell|commands?|programs?|bash|semicolons?"

@@ -75,7 +75,10 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
             found.append(Reading(Stated(*guard, cue=True), index, 0, number))
         if guard or line.code or not line.text or index in skip:
             continue
-        if line.heading or (line.text.endswith(":") and len(line.text.split()) <= 8):
+        if line.text.endswith(":") and len(line.text.split()) > 8:
+            # What follows is a list of what its last sentence names.
+            advising = bool(parts.REMEDY_HEAD.search(line.text[line.text.rfind(". ") + 1 :][-80:]))
+        elif line.heading or line.text.endswith(":"):
             concluding = bool(parts.CONCLUDING_HEAD.match(line.text))
             beside = bool(parts.SIDE_HEAD.match(line.text))
             advising = bool(parts.REMEDY_HEAD.search(line.text)) and not concluding
@@ -91,7 +94,7 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
         beside = (beside and line.listed) or (label is not None and bool(parts.SIDE_HEAD.match(line.text)))
         if beside and not own:
             continue
-        previous = ""
+        previous, supposing = "", False
         for nth, sentence in enumerate(sentences(line.text)):
             number += 1
             in_vain = _SOUGHT.search(previous) and _IN_VAIN.search(sentence)
@@ -112,10 +115,13 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
                 revised = number
             if parts.QUESTION.search(sentence) or ASKED.search(sentence):
                 continue
-            if parts.REWRITTEN.search(sentence):
+            supposed, supposing = supposing, bool(parts.SUPPOSING.match(sentence))
+            if supposed or supposing:
+                continue
+            if parts.REWRITTEN.search(sentence) and not parts.GIVEN.search(sentence):
                 rewritten = True
                 continue
-            ends = concluding or heads or bool(parts.CONCLUSION.match(sentence))
+            ends = concluding or heads or bool(parts.CONCLUSION.match(sentence) or parts.VERDICT_ALONE.match(sentence))
             if ((rewritten or advising) and not ends) or parts.REMEDY.search(sentence):
                 continue
             part = bool(_PART.search(sentence))
@@ -127,7 +133,7 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
             for stated in clauses_of(sentence, names, before):
                 if not stated.cue or stated.claimed:
                     said_before = (number, stated.value)
-                if not stated.claimed and not (defining and stated.cue):
+                if not stated.claimed and not (defining and (stated.cue or not (refers or ends or nth))):
                     found.append(Reading(stated, index, nth, number, ends, part))
     for index, value, asked in asked_in_columns(lines, names):
         found.append(Reading(Stated(value, asked, cue=True), index, 0, number))

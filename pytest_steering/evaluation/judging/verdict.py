@@ -10,6 +10,7 @@ from pytest_steering.evaluation.judging.clauses import clauses_of
 from pytest_steering.evaluation.judging.names import Names
 from pytest_steering.evaluation.judging.normalise import ASKED, Line
 from pytest_steering.evaluation.judging.pairs import STATE_BAD, STATE_GOOD, Verdict, pairs_in
+from pytest_steering.evaluation.judging.parts import CONDITION
 from pytest_steering.evaluation.judging.statements import sentences
 from pytest_steering.evaluation.judging.yes_no import ENDING, LEADING, affirms
 
@@ -113,7 +114,8 @@ def _asks_otherwise(lines: Sequence[Line], index: int, sentence: str) -> bool:
 
 def _ending(sentence: str, index: int, names: Names, meaning: bool | None) -> Verdict | None:
     match = ENDING.search(sentence)
-    if match is None or re.search(r"\bif\b", sentence[max(0, match.start() - 40) : match.start()]):
+    before = sentence[: match.start()] if match else ""
+    if match is None or re.search(r"\bif\b", before[-40:]) or CONDITION.match(before):
         return None
     said = next(word for word in match.groups() if word)
     return _said(said, sentence, match.end(), index, names, meaning)
@@ -124,6 +126,9 @@ def _said(said: str, sentence: str, end: int, index: int, names: Names, meaning:
     rest = clauses_of(sentence[end:].strip(" ,.:;-!"), names)
     stated = next((stated for stated in rest if not stated.cue), None)
     value, named = (stated.value, stated.named) if stated else (0.0, False)
+    if meaning is None and names.asked and names.asked.search(sentence[: -len(said)]) and not value:
+        # "For CWE-77 my answer is no": it says itself what it answers.
+        meaning = True
     if meaning is None:
         return Verdict(value > 0, index, sentence[:80], False, value, named) if value else None
     return Verdict(meaning == affirms(said), index, sentence[:80], False, value, named)

@@ -16,6 +16,8 @@ GENERIC_BAD = (
     r"insecure(?:ly)?",
     r"exploitable",
     r"exploited",
+    r"injectable",
+    r"vulner",
     r"susceptible",
     r"prone to",
     r"exposed to",
@@ -73,7 +75,7 @@ GENERIC_GOOD = (
     r"in (?:good|great|excellent|perfect|fine) (?:shape|order|condition)",
     r"nothing (?:\w+ ){0,2}(?:to (?:report|flag|fix|see here|complain about|object to|worry about|find|exploit|attack)"
     r"|wrong|amiss|suspicious|alarming|of concern|problematic|dangerous|exploitable|concerning|jumped out|jumps out"
-    r"|stood out|stands out|caught my eye|turned up|came up)",
+    r"|stood out|stands out|caught my eye|turned up|came up|(?:was |is |to be )?(?:found|detected))(?! (?:a|an|to) )",
     r"no (?:\w+ )?(?:findings?|issues?|problems?|concerns?|red flags?|complaints?|objections?|defects?|flaws?|holes?)"
     r"(?! (?:with|of|in) (?:the )?(?:compil|perform|format|style))",
     r"no (?:cause|reason|grounds|need) (?:for|to) (?:alarm|concern|worry|objection|complaint|complain)",

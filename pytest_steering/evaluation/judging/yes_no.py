@@ -10,6 +10,7 @@ YES = (
     r"|clearly |really |absolutely |undoubtedly )?(?:does|is|are)(?: indeed)?(?=[ ]*[.,!;:])|yes|yep|yeah|yup|ja"
     r"|si|oui|sim|da"
     r"|true|correct"
+    r"|that is where the (?:problem|trouble|weakness|bug|flaw|issue|vulnerability) (?:lies|is|sits)"
     r"|affirmative|indeed|(?:absolutely|definitely|certainly|of course)(?! not)"
 )
 NO = (
@@ -23,7 +24,7 @@ NO = (
 )
 ENDS = r"(?=\s*(?:[.,;:!)\]}\"']|-|$|\())"
 
-_TO = r"(?: to (?:the|this|your|that)(?: \w+)? ?question| here)?"
+_TO = r"(?: to (?:the|this|your|that)(?: \w+)? ?question| here| (?:for|on|regarding|about|as to)(?: [\w-]+){1,4}?)?"
 _FILLER = (
     r"(?:(?:so|therefore|thus|hence|in short|in summary|in conclusion|overall|ultimately|and so|then|short version"
     r"|bottom line"
@@ -36,7 +37,9 @@ _FILLER = (
     r"|a|antwort|respuesta|reponse|assistant|ai|bot|output|it is a)\W+)"
 )
 LEADING = re.compile(
-    r"^(?!\W*(?:of course|certainly|absolutely|indeed|sure)\W+(?:i\b|let me|happy|glad|here(?: is| are)|i'd|we\b))"
+    r"^(?!\W*(?:yes|yeah|yep|of course|certainly|absolutely|indeed|sure)\W+(?:i (?:can|will|would|shall)\b(?! (?:say"
+    r"|call|answer|agree|conclude|consider|argue|confirm|see|flag))|let me|happy|glad|let us)"
+    r"|\W*(?:of course|certainly|absolutely|indeed|sure)\W+(?:i\b|let me|happy|glad|here(?: is| are)|i'd|we\b))"
     r"(?!\W*(?:of course|certainly|absolutely|definitely|indeed)!)"
     rf"\W*(?:\d+\W+)?{_FILLER}{{0,3}}(?P<said>{YES}|{NO})(?:(?=\s*(?:[.,;:!)\]}}\"'?]|-|$|\())"
     r"|(?=\s+(?:this|the (?:\w+ )?(?:code|snippet|program|function)|it|there|that|because|as|since|i|der|el|ce"
