@@ -14,7 +14,7 @@ from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judge import Judgement, Polarity, Tier, evaluate_secllmholmes_response, judge
 
 ANSWERS = Path(__file__).parent / "answers"
-FILES = ("tuned.txt", "afterwards.txt", "held_out.txt", "fresh.txt", "mechanisms.txt", "again.txt")
+FILES = ("tuned.txt", "afterwards.txt", "held_out.txt", "fresh.txt", "mechanisms.txt", "again.txt", "natural.txt", "acceptance.txt")
 HEAD = re.compile(r"=== (vulnerable|secure|unclear) (CWE-\d+) (\S+) (\S+)")
 
 NAMES = {
@@ -124,7 +124,7 @@ def test_the_answers_are_of_every_weakness_and_both_labels() -> None:
     found = answers(*FILES)
     for number in NAMES:
         assert {a.label for a in found if a.cwe == f"CWE-{number}"} == {"vulnerable", "secure", "unclear"}
-    assert len(found) >= 549
+    assert len(found) >= 859
 
 
 def test_confidence_is_no_higher_than_the_share_that_is_right() -> None:
@@ -297,4 +297,4 @@ def test_the_judge_imports_nothing_but_the_standard_library_and_the_study() -> N
                     "collections",
                     "dataclasses",
                 )
-                assert str(node.module).startswith((*known, "enum", "functools", "types", "typing"))
+                assert str(node.module).startswith((*known, "enum", "functools", "itertools", "types", "typing"))

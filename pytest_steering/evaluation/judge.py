@@ -15,7 +15,7 @@ from typing import Any
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judging import legacy
 from pytest_steering.evaluation.judging.calibration import Tier, confidence
-from pytest_steering.evaluation.judging.contradictions import contradicts_itself
+from pytest_steering.evaluation.judging.contradictions import contradicts_itself, wavers
 from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
 from pytest_steering.evaluation.judging.degenerate import before_the_loop
 from pytest_steering.evaluation.judging.names import Names, names, number_of
@@ -97,7 +97,9 @@ def judge(
         if mended:
             return _judged(Decision(True, Tier.CUES, (mended.group(),)))
         readings = read(lines_of(comments_of(text)), about)
-    if contradicts_itself(" ".join(line.text for line in lines)):
+    judged = [verdict.vulnerable for verdict in said]
+    stated = [reading.accuses for reading in readings if not reading.stated.cue]
+    if contradicts_itself(" ".join(line.text for line in lines)) or wavers(text, judged) or wavers(text, stated):
         return _unclear(Tier.UNDECIDED)
     decision = decide(said, readings, about)
     if decision is not None and decision.tier in (Tier.STATEMENTS, Tier.MAJORITY):

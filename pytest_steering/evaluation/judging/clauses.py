@@ -237,7 +237,7 @@ def _in_general(clause: str, atom: re.Match[str]) -> bool:
     if atom.lastgroup != "name" and not atom.group().startswith("vulnerabilit"):
         return False
     after = clause[atom.end() : atom.end() + NEAR]
-    opens = not re.sub(r"\b(?:an?|such)\b", "", clause[: atom.start()][-40:]).strip(" -\"'")
+    opens = not re.sub(r"\b(?:and|an?|such)\b", "", clause[: atom.start()][-40:]).strip(" -\"'")
     return opens and bool(hushing.GENERAL.match(after)) and not words.DENIED_AFTER.match(after)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pytest_steering.evaluation.judging.breaking_off import breaks_off
 
 _POSSIBLE = re.compile(r"\bcan (?:\w+ly )?(?!not\b|be\b)(\w{5,})|\bcan (?:\w+ly )?be (\w{5,})")
 _IMPOSSIBLE = re.compile(r"\bcan not (?:\w+ly )?(?!be\b)(\w{5,})|\bcan not (?:\w+ly )?be (\w{5,})")
@@ -23,8 +27,12 @@ _SETTLES_NOTHING = re.compile(
     r"|\b(?:can|could|may|might) be either\b|\banswer(?: is|:) (?:no|yes)\b[^.]{1,60}\band (?:yes|no)\b"
     r"|\b(?:am|remain) (?:torn|undecided|of two minds)\b|\bleave (?:the|this|that) question open\b|\bno preference"
     r" either way\b|\b(?:coin flip|toss-?up|fifty[- ]fifty|50/50)\b|\bpick (?:one|whichever)\b"
+    r"|\b(?:answer|verdict|conclusion|result|analysis|finding) (?:is|remains) (?:inconclusive|undetermined|unclear"
+    r"|open|uncertain)\b"
 )
 """Words of one who can not decide."""
+CHANGES = 3
+"""Of side, from which on nobody can tell how it would have gone on."""
 ENDING = 160
 """Characters at the end, after which nothing more is settled."""
 
@@ -39,6 +47,11 @@ def contradicts_itself(text: str) -> bool:
     if len(text) > 1_000 or _RESOLVED.search(text):
         return False
     return bool(_stems(_POSSIBLE, text) & _stems(_IMPOSSIBLE, text) or _stems(_IS, text) & _stems(_IS_NOT, text))
+
+
+def wavers(text: str, sides: Sequence[bool | None]) -> bool:
+    """Its ``sides``, statement by statement, change again and again, and it breaks off before the last word."""
+    return breaks_off(text) and sum(one != other for one, other in pairwise(sides)) >= CHANGES
 
 
 def _stems(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -73,6 +73,11 @@ _UNDONE = re.compile(
     r"|work))\b"
 )
 """What follows a word that accuses and takes its ground away: "the old concatenation is gone"."""
+_NO_HELP = re.compile(
+    r"^(?: \S+){0,5}? (?:(?:is|are|was|were) (?:of )?(?:no|little) (?:help|use|avail)|(?:does|do) not (?:help|suffice)"
+    r"|(?:is|are) (?:useless|not enough|insufficient|pointless|beside the point))\b"
+)
+"""What follows a word that acquits and takes it back: "the bound parameter is of no help here"."""
 _NOWHERE = re.compile(
     r"\b(?:there (?:is|are) not (?:a single|one|any)|(?:see|find|found|know of|there is|there are|exists?|leaves?"
     r"|left|with|spot|has|have) no|(?:can not|could"
@@ -124,7 +129,7 @@ def described(clause: str, number: int | str | None) -> tuple[float, str] | None
     for match in acquits.finditer(clause):
         if any(start < match.end() and match.start() < end for start, end in taken):
             continue
-        turned = _negations(clause, match) % 2
+        turned = (_negations(clause, match) + bool(_NO_HELP.match(clause[match.end() :]))) % 2
         if turned and _CASE.search(clause[: match.start()]) and _STOPPED.search(clause[: match.start()]):
             turned = 0
         if turned or not (

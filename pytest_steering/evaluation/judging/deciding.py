@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_steering.evaluation.judging.breaking_off import breaks_off, only_announces
 from pytest_steering.evaluation.judging.calibration import Tier
 from pytest_steering.evaluation.judging.names import Names
 from pytest_steering.evaluation.judging.pairs import Verdict
@@ -13,17 +13,10 @@ from pytest_steering.evaluation.judging.statements import Reading
 
 SUBORDINATE = 0.45
 """The weight up to which a clause only supposes something: it overrules no verdict."""
-SHORT, LONG = 150, 350
-"""Characters: a short answer may lack its full stop; a long one describes more than one thing."""
+LONG = 350
+"""Characters of a description that is of more than one thing."""
 ENOUGH = 2
 """Sentences that acquit in a long description."""
-_ANNOUNCED = re.compile(
-    r"^\W*(?:(?:sure|ok|okay|certainly|of course|first)\W+)?(?:to (?:determine|answer|assess|decide|see|find out"
-    r"|check)\b"
-    r"|let(?:'s| us| me)\b|i (?:will|would|am going to)\b|in order to\b|we (?:have|need) to\b)"
-)
-"""An answer that begins with what it is going to do."""
-_BROKEN_OFF = re.compile(r"[\w,<=+/(&-]\s*$")
 SHOWN = 3
 """Clauses that are given as evidence."""
 
@@ -55,14 +48,13 @@ def by_cues(readings: Sequence[Reading], text: str, names: Names) -> Decision | 
     Where some speaks for and some against, the last that concludes, or follows a contrast, has the last word. A
     description that breaks off acquits of nothing, nor does one sentence of a long one that names no weakness.
     """
-    broken_off = len(text) > SHORT and (_BROKEN_OFF.search(text) or text.count("```") % 2)
-    if broken_off and _ANNOUNCED.match(text):
+    if only_announces(text):
         return None
     decision = _by_cues(readings)
     if decision is not None and not decision.vulnerable:
         few = len({reading.sentence for reading in readings if reading.stated.cue}) < ENOUGH
         few = few and not (names.asked and names.asked.search(text))
-        if broken_off or (few and len(text) > LONG):
+        if breaks_off(text) or (few and len(text) > LONG):
             return None
     return decision
 

@@ -47,6 +47,7 @@ _CODE_END = re.compile(r"[;{}]\s*$")
 _PROSE = re.compile(r"(?:(?<!\w)[A-Za-z]{2,20},? ){4}\S")
 _JSON_PAIR = re.compile(r'"([^"\n]{1,60})"\s*:\s*("(?:[^"\\]|\\.)*"|true|false|null|\[\s*\]|-?[\d.]+)')
 _REMEDY_KEY = re.compile(r"fix|recommend|remed|mitigat|suggest|advice|patch|improve|prevent|solution")
+_NAMING_KEY = re.compile(r"(?:cwe|weakness|vulnerability|issue)?[ _-]?(?:cwe|id|name|type|class|category|title|number)")
 _TAGGED = re.compile(r"[ \t]*<(\w{3,30})>[ \t]*([^<>\n]{1,400}?)[ \t]*</\1>[ \t]*")
 _LISTED = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.)]\s+|[a-z]\)\s+)")
 
@@ -111,7 +112,7 @@ def _tidied(text: str) -> str:
     kept = [
         f"{re.sub(r'[_-]+', ' ', key)}: {value.strip(chr(34)) if value[:1] != '[' else 'none'}"
         for key, value in pairs
-        if not _REMEDY_KEY.search(key.lower())
+        if not _REMEDY_KEY.search(key.lower()) and not _NAMING_KEY.fullmatch(key.lower())
     ]
     closing = bare.rfind("}")
     return "\n".join([*kept, bare[closing + 1 :].strip("` \n")])

@@ -101,6 +101,7 @@ REMEDY = re.compile(
     r"|not(?! (?:go|ship|be (?:\w+ )?(?:deployed|merged|shipped|released|approved|exposed|put)))"
     r"|allocate|only|include|take|set|replace|escape|sanitize|limit)\b"
     r"|\byou (?:can|could|may|might|should|need to|must|would)\b|\bi(?: would)? (?:suggest|recommend|advise)\b"
+    r"|\bfollow(?:ing)? (?:these|the following|some) (?:\w+ )?(?:guidelines|steps|practices|rules|tips)\b"
     r"|\brecommend(?:ed|s)?\b|\bconsider (?:using|adding|\w+ing)\b"
     r"|\b(?:is|be) (?:always |generally |also )?(?:important|advisable|essential|crucial|good practice"
     r"|best practice|a good idea|better) to\b|\bmake sure\b|\bbe sure to\b|\bnever trust\b|\bremember\b"

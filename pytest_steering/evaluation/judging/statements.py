@@ -75,10 +75,8 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
             found.append(Reading(Stated(*guard, cue=True), index, 0, number))
         if guard or line.code or not line.text or index in skip:
             continue
-        if line.text.endswith(":") and len(line.text.split()) > 8:
-            # What follows is a list of what its last sentence names.
-            advising = bool(parts.REMEDY_HEAD.search(line.text[line.text.rfind(". ") + 1 :][-80:]))
-        elif line.heading or line.text.endswith(":"):
+        introduces = line.text.endswith(":") and len(line.text.split()) > 8
+        if line.heading or (line.text.endswith(":") and not introduces):
             concluding = bool(parts.CONCLUDING_HEAD.match(line.text))
             beside = bool(parts.SIDE_HEAD.match(line.text))
             advising = bool(parts.REMEDY_HEAD.search(line.text)) and not concluding
@@ -135,6 +133,9 @@ def read(lines: tuple[Line, ...], names: Names, *, skip: frozenset[int] = frozen
                     said_before = (number, stated.value)
                 if not stated.claimed and not (defining and (stated.cue or not (refers or ends or nth))):
                     found.append(Reading(stated, index, nth, number, ends, part))
+        if introduces:
+            # What follows is a list of what its last sentence names.
+            advising = bool(parts.REMEDY_HEAD.search(line.text[line.text.rfind(". ") + 1 :][-80:]))
     for index, value, asked in asked_in_columns(lines, names):
         found.append(Reading(Stated(value, asked, cue=True), index, 0, number))
     return tuple(_revised(found, revised))

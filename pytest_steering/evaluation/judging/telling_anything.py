@@ -49,7 +49,7 @@ ANY_BAD = (
     r"|defeated|undone|bypassed|vanish(?:es)?|disappears?|compiled out|removed|optimi[sz]ed away|ineffective)",
     r"(?:missing|lacks?|lacking|forgets?|forgot|omits?|skips?) (?:\S+ )?(?:checks?|tests?|validation|guards?|escaping"
     r"|verification|bounds|saniti[sz]ation|encoding)",
-    r"(?:nothing|nobody|no one|neither|none) (?!to )(?:\S+ ){0,3}(?:stops?|prevents?|keeps?|hinders?|checks?"
+    r"(?:nothing|nobody|no one|neither|none) (?!to )(?:\S+ ){0,4}(?:stops?|prevents?|keeps?|hinders?|checks?"
     r"|compares?|limits?"
     r"|rejects?|filters?|guards?|verifies|validates?|ensures?|restricts?|tests?|does that|escapes?|sanitizes?|strips?"
     r"|looks?"
@@ -149,7 +149,7 @@ ANY_GOOD = (
     r"stays? (?:within|inside|below|under)|confined",
     r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
     r"|dereferenc\w*|leaves?|sees?|executed|runs?|supplies)",
-    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|left|overrun|outside)",
+    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|overrun|outside|left(?! (?:to|that|which)))",
     r"no (?:risk|danger|threat|concern|issues?|problems?|way|possibility|path|user input|chance|opportunity)",
     r"can not (?:\w+ )?(?:be|overflow|exceed|wrap|happen|occur|reach|escape|inject|get|leave|vanish|go|influence"
     r"|control|end|close|contain|carry|change|alter|break|run)|(?:it|this|that|they|there) can not(?= ?[.,;!]|$)",

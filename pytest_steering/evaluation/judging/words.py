@@ -145,6 +145,7 @@ BAD_NEGATORS = words(
     # As verbs only, right before their object: "the block is free of …" has a noun.
     r"(?:blocks?|blocking|stops?|counters?)(?=(?: any| all| the| such)?(?: \w+)?$)",
     r"reduc(?:e|es|ed|ing)",
+    r"resist(?:s|ed|ing)?",
     r"rules? out",
 )
 """Each turns a word that accuses into one that acquits: what is prevented is not there."""
