@@ -14,7 +14,16 @@ from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judge import Judgement, Polarity, Tier, evaluate_secllmholmes_response, judge
 
 ANSWERS = Path(__file__).parent / "answers"
-FILES = ("tuned.txt", "afterwards.txt", "held_out.txt", "fresh.txt", "mechanisms.txt", "again.txt", "natural.txt", "acceptance.txt")
+FILES = (
+    "tuned.txt",
+    "afterwards.txt",
+    "held_out.txt",
+    "fresh.txt",
+    "mechanisms.txt",
+    "again.txt",
+    "natural.txt",
+    "acceptance.txt",
+)
 HEAD = re.compile(r"=== (vulnerable|secure|unclear) (CWE-\d+) (\S+) (\S+)")
 
 NAMES = {

@@ -149,7 +149,8 @@ ANY_GOOD = (
     r"stays? (?:within|inside|below|under)|confined",
     r"never (?:touch\w*|access\w*|used|reach\w*|written|exceeds?|reads?|writes?|parse\w*|interpret\w*|treated"
     r"|dereferenc\w*|leaves?|sees?|executed|runs?|supplies)",
-    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|overrun|outside|left(?! (?:to|that|which)))",
+    r"nothing (?:is|gets|from|has) (?:ever )?(?:written|read|used|mixed|lost|overrun|outside"
+    r"|left(?! (?:to|that|which)))",
     r"no (?:risk|danger|threat|concern|issues?|problems?|way|possibility|path|user input|chance|opportunity)",
     r"can not (?:\w+ )?(?:be|overflow|exceed|wrap|happen|occur|reach|escape|inject|get|leave|vanish|go|influence"
     r"|control|end|close|contain|carry|change|alter|break|run)|(?:it|this|that|they|there) can not(?= ?[.,;!]|$)",
