@@ -1,0 +1,30 @@
+"""All known-bad adapters judged in one run, and those whose cause is not named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from conformance.selftest.verdicts_of import verdicts
+from fixtures.known_bad import ALL
+
+
+def known_bad_run(directory: Path, spec: str = "tiny:llama", **environment: str) -> dict[str, dict[str, Any]]:
+    names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in ALL]
+    report = directory / "report.json"
+    return verdicts(report, f"--steering-model={spec}", "-p", "fixtures.known_bad.selecting", *names, **environment)
+
+
+def misnamed(found: dict[str, dict[str, Any]], spec: str = "tiny:llama") -> tuple[dict[str, str], dict[str, str]]:
+    """The known-bad adapters whose cause is not named, and those for which another one is, with what is said."""
+    unknown, wrong = {}, {}
+    for adapter in ALL:
+        row = found[f"{spec} {adapter.__name__}"]
+        said = row["likely"]
+        if row["verdict"] != "fails":
+            continue
+        if not said or said.startswith("unknown pattern"):
+            unknown[adapter.__name__] = said
+        elif not said.startswith(adapter.cause):
+            wrong[adapter.__name__] = said
+    return unknown, wrong
