@@ -8,7 +8,7 @@ class SteeringError(Exception):
 
 
 class SpecError(SteeringError):
-    """A model spec, adapter name, requirement id or option that cannot be meant: exit status 4."""
+    """A model spec, adapter name, requirement id, option or data that cannot be meant: exit status 4."""
 
 
 class TargetError(SteeringError):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.selftest.secllmholmes import plant_clone
 from conformance.selftest.small_study import finished_study, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters import make_adapter
@@ -25,8 +23,6 @@ from pytest_steering.evaluation.batching import peak_of, plan_batches
 from pytest_steering.evaluation.bench import random_direction, relative
 from pytest_steering.evaluation.choice import forced_choice
 from pytest_steering.evaluation.config import ExperimentError
-from pytest_steering.evaluation.folds import folds_of
-from pytest_steering.evaluation.layout import DataError
 from pytest_steering.evaluation.provenance import weights_hash
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
@@ -81,45 +77,6 @@ def test_fingerprint_is_of_the_numbers_alone() -> None:
     assert config.steering_scale == 100
     assert config.max_new_tokens == 50
     assert config.random_directions == 19
-
-
-@pytest.mark.parametrize("scheme", ["crossed", "few-shot"])
-def test_no_tested_scenario_builds_its_vector(tmp_path: Path, scheme: str) -> None:
-    data = load_secllmholmes(plant_pairs(tmp_path), parts=["hand-crafted", "few-shot"])
-    folds, _ = folds_of(data, small_config(tmp_path, tmp_path, scheme=scheme, cwes=None, max_samples_per_cwe=5))
-    assert {fold.cwe for fold in folds} == {"CWE-89", "CWE-476"}
-    for fold in folds:
-        assert not {pair.scenario for pair in fold.split.build} & set(fold.scenarios)
-    tested = Counter(scenario for fold in folds for scenario in fold.scenarios)
-    assert set(tested.values()) == {1}
-    assert len(tested) == 6
-
-
-def test_augmentations_go_where_their_original_goes(tmp_path: Path) -> None:
-    """Each of three scenarios has eight versions, which differ in their code and are one cluster."""
-    parts = ("hand-crafted", "trivial")
-    data = load_secllmholmes(plant_clone(tmp_path), parts=[*parts, "few-shot"])
-    folds, _ = folds_of(data, small_config(tmp_path, tmp_path, parts=parts, max_samples_per_cwe=99, folds=3))
-    assert [len(set(fold.scenarios)) for fold in folds] == [1, 1, 1]
-    assert sum(len(fold.scenarios) for fold in folds) == 24
-    for fold in folds:
-        built = [pair.scenario for pair in fold.split.build]
-        assert not set(built) & set(fold.scenarios)
-        assert len(set(built[:2])) == 2
-
-
-def test_folds_say_what_falls_short(tmp_path: Path) -> None:
-    data = load_secllmholmes(plant_pairs(tmp_path), parts=["hand-crafted", "few-shot"])
-    _, notes = folds_of(data, small_config(tmp_path, tmp_path, max_samples_per_cwe=5))
-    assert "CWE-89: 2 of the 5 pairs asked for build the vector; there are no more" in notes
-    with pytest.raises(DataError, match="there is no CWE-22 in the data"):
-        folds_of(data, small_config(tmp_path, tmp_path, cwes=("CWE-22",)))
-
-
-def test_one_scenario_alone_is_not_crossed(tmp_path: Path) -> None:
-    data = load_secllmholmes(plant_pairs(tmp_path, scenarios=1), parts=["hand-crafted", "few-shot"])
-    with pytest.raises(DataError, match="1 scenarios cannot be divided; take scheme few-shot"):
-        folds_of(data, small_config(tmp_path, tmp_path))
 
 
 def test_doses_are_multiples_of_the_residual_norm() -> None:

@@ -183,6 +183,7 @@ def test_embedded_pairs_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_fingerprint_is_of_names_labels_and_code(clone: Path, dataset: Dataset) -> None:
     assert load_secllmholmes(clone).fingerprint == dataset.fingerprint
+    assert load_secllmholmes(clone / "datasets").fingerprint == dataset.fingerprint
     with (clone / HAND / "CWE-22" / "3.c").open("a") as file:
         file.write("\n")
     assert load_secllmholmes(clone).fingerprint != dataset.fingerprint

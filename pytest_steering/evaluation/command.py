@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         "--secllmholmes",
         metavar="PATH",
-        help="Clone of SecLLMHolmes (default: $SECLLMHOLMES, else embedded pairs)",
+        help="Clone of SecLLMHolmes, or the datasets in it (default: $SECLLMHOLMES, else embedded pairs)",
     )
     _option(parser, "--output", dest="output_dir", metavar="DIR", help="Where results go, and are resumed from")
     _option(parser, "--layers", dest="steering_layers", type=_whole_numbers, metavar="I,J", help="Layers to steer")
@@ -41,9 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--max-samples-per-cwe", type=int, metavar="N", help="Most pairs that build a vector")
     _option(parser, "--max-new-tokens", type=int, metavar="N", help="Length of written answers; 0 writes none")
     _option(parser, "--hidden-dim", type=int, metavar="N", help="Compared with what is measured")
-    _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles")
+    _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles, of S1 to S6, R1 to R6 and D1 to D5")
     _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="Weaknesses (default: all in the data)")
-    _option(parser, "--parts", type=_names, metavar="PART,…", help="Parts of the data that are tested")
+    _option(
+        parser,
+        "--parts",
+        type=_names,
+        metavar="PART,…",
+        help="Parts of the data that are tested, of hand-crafted, few-shot, trivial, non-trivial and real-world",
+    )
     _option(parser, "--scheme", metavar="SCHEME", help="crossed or few-shot: which scenarios build the vectors")
     _option(parser, "--folds", type=int, metavar="N", help="Folds of the crossed scheme")
     _option(parser, "--method", metavar="METHOD", help="difference-in-means, pca or logistic-probe")

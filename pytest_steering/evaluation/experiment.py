@@ -18,7 +18,7 @@ from pytest_steering.evaluation.encoding import context_limit, prompt_ids
 from pytest_steering.evaluation.folds import Fold, folds_of, without
 from pytest_steering.evaluation.parts import measures
 from pytest_steering.evaluation.provenance import data_facts, model_facts, versions
-from pytest_steering.evaluation.scenarios import Pair, Part, load_secllmholmes
+from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secllmholmes
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES
 from pytest_steering.evaluation.summary import Summary, summarise
@@ -60,9 +60,9 @@ class UniversalSteeringExperiment:
         versions give the same ``results.json``, byte for byte.
         """
         started = time.perf_counter()
-        self._check()
+        dataset = self._check()
         target = _loaded(self.config)
-        bench, folds, store, notes = self._prepare(target)
+        bench, folds, store, notes = self._prepare(target, dataset)
         todo = list(measures(self.config))
         self.total = len(folds) * (1 + len(todo))
         names = ["vectors", *(name for name, _ in todo)]
@@ -86,8 +86,8 @@ class UniversalSteeringExperiment:
             pictures = draw_all(summary, store.directory)
         return Finished(summary, results, pictures, time.perf_counter() - started)
 
-    def _check(self) -> None:
-        """What can be told before a model is loaded."""
+    def _check(self) -> Dataset:
+        """The data; whatever can be wrong without a model is told before one is loaded."""
         for name in self.config.styles:
             if name not in STYLES:
                 raise ExperimentError(f"there is no style {name!r}; the styles are {', '.join(STYLES)}")
@@ -101,8 +101,11 @@ class UniversalSteeringExperiment:
             raise ExperimentError(
                 f"{self.config.model_name} has shapes and no weights, so it gives no answers; name a checkpoint"
             )
+        dataset = load_secllmholmes(self.config.data, parts={*self.config.parts, Part.FEW_SHOT})
+        folds_of(dataset, self.config)
+        return dataset
 
-    def _prepare(self, target: Target) -> tuple[Bench, tuple[Fold, ...], Store, tuple[str, ...]]:
+    def _prepare(self, target: Target, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, tuple[str, ...]]:
         config, architecture = self.config, target.architecture
         layers = config.steering_layers or architecture.steering_layers
         if max(layers) >= architecture.num_layers:
@@ -116,7 +119,6 @@ class UniversalSteeringExperiment:
                 f"hidden_dim was given as {config.hidden_dim}; the residual stream is {architecture.hidden_size} wide "
                 "as measured, and that is used"
             )
-        dataset = load_secllmholmes(config.data, parts={*config.parts, Part.FEW_SHOT})
         facts = data_facts(dataset)
         adapter = make_adapter(config.adapter, target.model, architecture)
         bench = Bench(target, adapter, dataset, config, tuple(sorted(layers)), 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.layout import DataError, Part
 from pytest_steering.evaluation.scenarios import Dataset, Pair
-from pytest_steering.evaluation.splits import Scheme, Split, build_and_test
+from pytest_steering.evaluation.splits import Scheme, Split, build_and_test, in_turn, once
 from pytest_steering.evaluation.styles import STYLES
 
 
@@ -80,7 +80,7 @@ def _crossed(dataset: Dataset, cwe: str, config: UniversalSteeringConfig) -> tup
     Few-shot pairs do not build where a style shows them as examples.
     """
     of_cwe = dataset.cwe(cwe)
-    tested = [pair for part in config.parts for pair in of_cwe.part(part).pairs]
+    tested = once(pair for part in config.parts for pair in of_cwe.part(part).pairs)
     names = list(dict.fromkeys(pair.scenario for pair in tested))
     shown = any(STYLES[style].shots for style in config.styles)
     extra = () if shown else tuple(p for p in of_cwe.part(Part.FEW_SHOT).pairs if p.scenario not in names)
@@ -96,7 +96,7 @@ def _crossed(dataset: Dataset, cwe: str, config: UniversalSteeringConfig) -> tup
         texts = {case.code for pair in test for case in (pair.vulnerable, pair.patched)}
         build = [
             pair
-            for pair in (*_one_of_each([pair for pair in tested if pair.scenario not in held]), *extra)
+            for pair in (*in_turn(pair for pair in tested if pair.scenario not in held), *extra)
             if pair.vulnerable.code not in texts and pair.patched.code not in texts
         ]
         if not build:
@@ -108,13 +108,3 @@ def _crossed(dataset: Dataset, cwe: str, config: UniversalSteeringConfig) -> tup
         built = tuple(build[: config.max_samples_per_cwe])
         splits.append(Split(Scheme.GROUPED, cwe, ", ".join(sorted(held)), built, test, notes=notes))
     return tuple(splits)
-
-
-def _one_of_each(pairs: list[Pair]) -> list[Pair]:
-    """The first pair of each scenario, then the second ones: the first few are as different as can be."""
-    turns: dict[str, int] = {}
-    order = []
-    for pair in pairs:
-        turns[pair.scenario] = turns.get(pair.scenario, -1) + 1
-        order.append(turns[pair.scenario])
-    return [pair for _, pair in sorted(zip(order, pairs, strict=True), key=lambda item: item[0])]

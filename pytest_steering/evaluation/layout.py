@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pytest_steering.errors import SteeringError
+from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.cwes import WEAKNESSES
 
 OPTION, VARIABLE = "--secllmholmes", "SECLLMHOLMES"
@@ -27,7 +27,7 @@ _EXAMPLE = re.compile(r"(cwe-\d+)(-p)?", re.IGNORECASE)
 _CWE = re.compile(r"cwe-(\d+)", re.IGNORECASE)
 
 
-class DataError(SteeringError):
+class DataError(SpecError):
     """Scenarios that cannot be read: one sentence with the file, the reason and the remedy."""
 
 
@@ -126,7 +126,7 @@ def _augmented(base: Path, part: Part, depth: int, skipped: Skipped) -> Iterator
 
 
 def _numbered(base: Path, part: Part, variant: str, skipped: Skipped) -> Iterator[File]:
-    """``dataset/CWE-89/p_1.py`` and the like: an augmentation keeps the number of the scenario that it was made of."""
+    """``dataset/CWE-89/p_1.py`` and the like: an augmentation has the number of the scenario that it is like."""
     reasons = next((base / name for name in ("ground-truth", "ground_truth") if (base / name).is_dir()), None)
     _skip_beside(base, part, skipped)
     if not (base / "dataset").is_dir():

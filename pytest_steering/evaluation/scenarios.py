@@ -133,11 +133,16 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of every name, label and line of code: two data sets with the same one are the same."""
+        """The sha256 of every file's place in the data, label and code: two with the same one are the same data.
+
+        Where the data lies does not count, nor whether a clone or the ``datasets`` in it was named.
+        """
+        facts = sorted(
+            (case.part, case.scenario, case.variant, str(case.vulnerable), case.code) for case in self.cases()
+        )
         digest = hashlib.sha256()
-        for case in sorted(self.cases(), key=lambda case: case.name):
-            for text in (case.name, case.cwe, str(case.vulnerable), case.code):
-                digest.update(text.encode() + b"\0")
+        for text in (text for fact in facts for text in fact):
+            digest.update(text.encode() + b"\0")
         return digest.hexdigest()
 
     def _only(self, wanted: Callable[[Case], bool]) -> Dataset:

@@ -73,13 +73,13 @@ def build_and_test(
     if not of_cwe.pairs:
         raise DataError(f"there is no pair of {cwe}; the data set has {', '.join(dataset.cwes)}")
     if scheme is Scheme.FEW_SHOT:
-        tests = _once(pair for part in test_parts for pair in of_cwe.part(part).pairs)
+        tests = once(pair for part in test_parts for pair in of_cwe.part(part).pairs)
         singles = [case for part in test_parts for case in of_cwe.part(part).singles if not case.before]
         return (_split(scheme, cwe, "", of_cwe.part(Part.FEW_SHOT).pairs, tests, singles, max_samples_per_cwe),)
     parts = [Part.HAND_CRAFTED]
     if scheme is Scheme.GROUPED:
         parts += [Part.TRIVIAL, Part.NON_TRIVIAL]
-    pairs = _once(pair for part in parts for pair in of_cwe.part(part).pairs)
+    pairs = once(pair for part in parts for pair in of_cwe.part(part).pairs)
     alone = [case for part in parts for case in of_cwe.part(part).singles if not case.before]
     return tuple(
         _split(
@@ -107,7 +107,7 @@ def _split(
     notes = []
     tested = {case.code for pair in test for case in (pair.vulnerable, pair.patched)} | {case.code for case in singles}
     chosen = []
-    for pair in _in_turn(build):
+    for pair in in_turn(build):
         if pair.vulnerable.code in tested or pair.patched.code in tested:
             notes.append(f"{cwe}: {pair.vulnerable.name} does not build, because its code is also tested")
         else:
@@ -120,8 +120,8 @@ def _split(
     return Split(scheme, cwe, held_out, tuple(chosen[:most]), tuple(test), tuple(singles), tuple(notes))
 
 
-def _in_turn(pairs: Iterable[Pair]) -> list[Pair]:
-    """One pair of each scenario, then a second one of each: the first few are as different as can be."""
+def in_turn(pairs: Iterable[Pair]) -> list[Pair]:
+    """One pair of each scenario stands first, then a second one of each: the first few are as different as can be."""
     by_scenario: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         by_scenario[pair.scenario].append(pair)
@@ -129,8 +129,8 @@ def _in_turn(pairs: Iterable[Pair]) -> list[Pair]:
     return [group[turn] for turn in range(longest) for group in by_scenario.values() if turn < len(group)]
 
 
-def _once(pairs: Iterable[Pair]) -> list[Pair]:
-    """Each pair of texts once: the originals of augmentations repeat the hand-crafted files."""
+def once(pairs: Iterable[Pair]) -> list[Pair]:
+    """Each pair of texts stands in it once: the originals of augmentations repeat the hand-crafted files."""
     found: dict[tuple[str, str, str], Pair] = {}
     for pair in pairs:
         found.setdefault((pair.scenario, pair.vulnerable.code, pair.patched.code), pair)
