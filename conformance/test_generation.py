@@ -73,6 +73,7 @@ def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
     inputs = trial.prompts.batch()
     columns = trial.prompts.ids(inputs).shape[1]
     _possible(trial, inputs, prefill_chunk_size=columns - 1)
+    _need_first_chunk_seen(trial, inputs, columns - 1)
     checks.passes(trial, _middle(trial, positions), inputs, prefill_chunk_size=columns - 1)
 
 
@@ -212,6 +213,14 @@ def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
         runs.append(trial.replayed(sequences, inputs, [layer]).arrived(layer))
     if not same_bits(*runs):
         not_applicable("the unsteered model itself goes on from what it generated before")
+
+
+def _need_first_chunk_seen(trial: Trial, inputs: dict[str, Tensor], chunk: int) -> None:
+    """Hooks on the unsteered model see the first chunk, as they do not where it calls its own ``forward`` for it."""
+    options = {"prefill_chunk_size": chunk}
+    seen = trial.replayed(trial.generated_plain(inputs, **options), inputs, (), **options).passes
+    if not seen or seen[0].start >= chunk:
+        not_applicable("the unsteered model calls its own forward for chunks, so that hooks on it do not see them")
 
 
 def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:

@@ -100,3 +100,15 @@ def test_conforming(adapter: str, tmp_path: Path) -> None:
     found = verdicts(tmp_path / "report.json", *specs, f"--steering-adapter={adapter}", "-k", "not overhead")
     assert len(found) == len(FOUND)
     assert {name: row["failed"] for name, row in found.items() if row["failed"]} == {}
+
+
+def test_chunks_that_no_hook_sees_are_not_blamed_on_an_adapter(tmp_path: Path) -> None:
+    model = "fixtures.direct_calls:unseen_chunks"
+    asked = ("-k", "chunked_prefill or every_pass")
+    found = verdicts(tmp_path / "report.json", f"--steering-model={model}", "--steering-adapter=hooks", *asked)[
+        f"{model} hooks"
+    ]
+    outcomes = {entry["id"]: (entry["outcome"], entry["reason"]) for entry in found["requirements"]}
+    assert outcomes["chunked-prefill"][0] == "not_applicable"
+    assert "calls its own forward for chunks" in outcomes["chunked-prefill"][1]
+    assert outcomes["every-pass"][0] == "passed"
