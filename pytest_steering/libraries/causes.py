@@ -76,7 +76,7 @@ CAUSES: Final = (
         "steering_vectors_min_token_index",
         ("steering-vectors",),
         "`min_token_index` is counted anew in every pass, so with a KV cache no generated token is steered",
-        reason="only the first pass",
+        reason=r"only the first pass|positions generated, pass 1: .*nothing arrives in passes \[1, 2",
     ),
     Cause(
         "repeng_batch",
