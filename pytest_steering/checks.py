@@ -244,4 +244,6 @@ def _padding(trial: Trial, inputs: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def _brief(shapes: list[tuple[int, int]]) -> str:
+    if not shapes:
+        return "(none is seen)"
     return ", ".join(f"{start}+{columns}" for start, columns in shapes[:8]) + (" …" if len(shapes) > 8 else "")
