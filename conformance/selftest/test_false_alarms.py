@@ -6,7 +6,7 @@ import pytest
 
 from fixtures import false_alarms
 
-FEW = ["--runs", "1", "--jobs", "1", "-k", "any_scale or every_row"]
+FEW = ["--runs", "1", "--jobs", "1", "-k", "any_scale or every_row or layers_found"]
 
 
 def test_a_right_adapter_raises_none(capsys: pytest.CaptureFixture[str]) -> None:
