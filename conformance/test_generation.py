@@ -12,6 +12,7 @@ from torch import Tensor
 from pytest_steering import checks, verdicts
 from pytest_steering.applicability import need, not_applicable
 from pytest_steering.arrival import Pass
+from pytest_steering.candidates import forgets_candidates
 from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.diagnosis.evidence import likely_beams
 from pytest_steering.errors import Violation
@@ -157,8 +158,24 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
     plain = checks.passes(trial, plan, inputs)
     _need_one_answer(trial, inputs, options)
     _need_one_answer(trial, trial.prompts.batch(), {"use_cache": False})
-    if not torch.equal(assisted, plain) and not tied(trial, plan, inputs, plain, assisted):
+    if torch.equal(assisted, plain):
+        return
+    _need_candidates_forgotten(trial, inputs, assisted, plain, options)
+    if not tied(trial, plan, inputs, plain, assisted):
         verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
+
+
+def _need_candidates_forgotten(
+    trial: Trial, inputs: dict[str, Tensor], assisted: Tensor, plain: Tensor, options: dict[str, Any]
+) -> None:
+    """The unsteered model goes on after a wrong candidate as if it had not seen it, and ends where it is asked to."""
+    columns = plain.shape[1]
+    if assisted.shape[1] > columns and torch.equal(assisted[:, :columns], plain):
+        not_applicable(
+            f"the model's own assisted decoding goes on to token {assisted.shape[1]}, past the {columns} asked"
+        )
+    if not forgets_candidates(trial, inputs, plain, **options):
+        not_applicable("the unsteered model computes otherwise after candidates that were thrown away")
 
 
 def _some_end(trial: Trial) -> dict[str, int]:
