@@ -36,6 +36,7 @@ def test_the_cause_is_named_on_another_anatomy(spec: str, tmp_path: Path) -> Non
     assert len(unknown) <= 0.1 * len(ALL), unknown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["nnsight", "folded"])
 def test_known_good_ones_conform(adapter: str, tmp_path: Path) -> None:
     conform(tmp_path, ("tiny:gpt_bigcode", "tiny:starcoder2", "tiny:qwen2"), f"--steering-adapter={adapter}")
