@@ -103,7 +103,8 @@ def judge(
         return _unclear(Tier.UNDECIDED)
     decision = decide(said, readings, about)
     if decision is not None and decision.tier in (Tier.STATEMENTS, Tier.MAJORITY):
-        declining = declined(text)
+        unsure = all(abs(reading.stated.value) < 1 for reading in readings if not reading.stated.cue)
+        declining = declined(text, unsure=unsure)
         if declining:
             return _unclear(Tier.REFUSAL, declining)
     if decision is None:

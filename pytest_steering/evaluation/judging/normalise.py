@@ -47,7 +47,7 @@ _CODE_END = re.compile(r"[;{}]\s*$")
 _PROSE = re.compile(r"(?:(?<!\w)[A-Za-z]{2,20},? ){4}\S")
 _JSON_PAIR = re.compile(r'"([^"\n]{1,60})"\s*:\s*("(?:[^"\\]|\\.)*"|true|false|null|\[\s*\]|-?[\d.]+)')
 _REMEDY_KEY = re.compile(r"fix|recommend|remed|mitigat|suggest|advice|patch|improve|prevent|solution")
-_NAMING_KEY = re.compile(r"(?:cwe|weakness|vulnerability|issue)?[ _-]?(?:cwe|id|name|type|class|category|title|number)")
+_NAMING_KEY = re.compile(r"cwe(?:[ _-]?(?:id|number|name))?|id|weakness(?:[ _-]?id)?")
 _TAGGED = re.compile(r"[ \t]*<(\w{3,30})>[ \t]*([^<>\n]{1,400}?)[ \t]*</\1>[ \t]*")
 _LISTED = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.)]\s+|[a-z]\)\s+)")
 

@@ -32,26 +32,30 @@ _REFUSED = re.compile(
 _DECLINED = re.compile(
     r"\b(?:this|that|it|the question) can not be (?:answered|determined|decided|settled|told|judged)\b"
     r"|\b(?:i|we|one|nobody) can not (?:tell|say|know|determine)(?: you)? (?:which|whether|if)\b"
-    r"|\b(?:could|can|would) you (?:please )?(?:provide|share|post|show|send|paste)\b"
-    r"|\bplease (?:provide|share|post|send|paste)\b(?! (?:feedback|your (?:thoughts|feedback)))"
     r"|\bneither (?:conclusion|answer|verdict|the \w+ nor an? \w+) is (?:justified|shown|given|possible)\b"
     r"|\bneither (?:\w+ )?can be (?:ruled out|excluded|confirmed)\b"
     r"|\b(?:definitive|definite|final|clear) (?:statement|answer|verdict|conclusion) is not possible\b"
     r"|^\W*it (?:all )?depends(?: on \W?\w+\W*)?[.,;]"
 )
-
-
+_ASKS_FOR_MORE = re.compile(
+    r"\b(?:could|can|would) you (?:please )?(?:provide|share|post|show|send|paste)\b"
+    r"|\bplease (?:provide|share|post|send|paste)\b(?! (?:feedback|your (?:thoughts|feedback)))"
+)
 READ = 2_000
 """Characters that are looked at."""
 
 
-def declined(text: str) -> str | None:
-    """The words that decline whatever the answer goes on to say of one case or the other."""
-    found = _DECLINED.search(spelled(text[:READ]))
+def declined(text: str, *, unsure: bool) -> str | None:
+    """The words that decline whatever the answer goes on to say of one case or the other.
+
+    Asking for more code declines only where what is said is ``unsure`` itself: many end so out of courtesy.
+    """
+    read = spelled(text[:READ])
+    found = _DECLINED.search(read) or (_ASKS_FOR_MORE.search(read) if unsure else None)
     return found and found.group()
 
 
 def refused(text: str) -> str | None:
     """The words that decline, or only sound so: they count where nothing is stated."""
     found = _REFUSED.search(spelled(text[:READ]))
-    return declined(text) or (found and found.group())
+    return declined(text, unsure=True) or (found and found.group())
