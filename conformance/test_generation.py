@@ -73,9 +73,9 @@ def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
         need(trial, "POSITIONS")
     inputs = trial.prompts.batch()
     columns = trial.prompts.ids(inputs).shape[1]
-    _possible(trial, inputs, prefill_chunk_size=columns - 1)
-    _need_first_chunk_seen(trial, inputs, columns - 1)
-    checks.passes(trial, _middle(trial, positions), inputs, prefill_chunk_size=columns - 1)
+    options = {"prefill_chunk_size": columns - 1}
+    _need_first_chunk_seen(trial, _possible(trial, inputs, **options), inputs, **options)
+    checks.passes(trial, _middle(trial, positions), inputs, **options)
 
 
 @pytest.mark.steering_requirement(id="beams", needs=("GENERATE", "BEAMS"))
@@ -227,9 +227,8 @@ def _need_other_answers(
 def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
     """What the unsteered model generated before makes no difference, as it does where a prompt of one token is taken
     for the next token of the last prompt."""
-    _possible(trial, inputs)
+    sequences = _possible(trial, inputs)
     layer = trial.layers("middle")[0]
-    sequences = trial.generated_plain(inputs)
     runs = []
     for seed in (1, 2):
         trial.generated_plain(trial.prompts.batch(tokens=1, seed=seed))
@@ -238,17 +237,18 @@ def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
         not_applicable("the unsteered model itself goes on from what it generated before")
 
 
-def _need_first_chunk_seen(trial: Trial, inputs: dict[str, Tensor], chunk: int) -> None:
+def _need_first_chunk_seen(
+    trial: Trial, sequences: Tensor, inputs: dict[str, Tensor], *, prefill_chunk_size: int
+) -> None:
     """Hooks on the unsteered model see the first chunk, as they do not where it calls its own ``forward`` for it."""
-    options = {"prefill_chunk_size": chunk}
-    seen = trial.replayed(trial.generated_plain(inputs, **options), inputs, (), **options).passes
-    if not seen or seen[0].start >= chunk:
+    seen = trial.replayed(sequences, inputs, (), prefill_chunk_size=prefill_chunk_size).passes
+    if not seen or seen[0].start >= prefill_chunk_size:
         not_applicable("the unsteered model calls its own forward for chunks, so that hooks on it do not see them")
 
 
-def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> None:
-    """The unsteered model can do it, or the requirement is not applicable with the model's own reason."""
+def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> Tensor:
+    """What the unsteered model generates, or the requirement is not applicable with the model's own reason."""
     try:
-        trial.generated_plain(inputs, **options)
+        return trial.generated_plain(inputs, **options)
     except Exception as error:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--max-samples-per-cwe", type=int, metavar="N", help="Most pairs that build a vector")
     _option(parser, "--max-new-tokens", type=int, metavar="N", help="Length of written answers; 0 writes none")
     _option(parser, "--hidden-dim", type=int, metavar="N", help="Compared with what is measured")
-    _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles, of S1 to S6, R1 to R6 and D1 to D5")
+    _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles, of S1 to S6 and D1 to D3")
     _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="Weaknesses (default: all in the data)")
     _option(
         parser,

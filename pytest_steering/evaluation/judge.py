@@ -97,13 +97,13 @@ def judge(
         if mended:
             return _judged(Decision(True, Tier.CUES, (mended.group(),)))
         readings = read(lines_of(comments_of(text)), about)
-    judged = [verdict.vulnerable for verdict in said]
-    stated = [reading.accuses for reading in readings if not reading.stated.cue]
-    if contradicts_itself(" ".join(line.text for line in lines)) or wavers(text, judged) or wavers(text, stated):
+    stated = [reading for reading in readings if not reading.stated.cue]
+    sides = ([verdict.vulnerable for verdict in said], [reading.accuses for reading in stated])
+    if contradicts_itself(" ".join(line.text for line in lines)) or any(wavers(text, each) for each in sides):
         return _unclear(Tier.UNDECIDED)
     decision = decide(said, readings, about)
     if decision is not None and decision.tier in (Tier.STATEMENTS, Tier.MAJORITY):
-        unsure = all(abs(reading.stated.value) < 1 for reading in readings if not reading.stated.cue)
+        unsure = all(abs(reading.stated.value) < 1 for reading in stated)
         declining = declined(text, unsure=unsure)
         if declining:
             return _unclear(Tier.REFUSAL, declining)
@@ -111,7 +111,8 @@ def judge(
         refusing = refused(text)
         if refusing:
             return _unclear(Tier.REFUSAL, refusing)
-        decision = None if elsewhere(spelled(text), about.number) else by_cues(readings, spelled(text), about)
+        plain = spelled(text)
+        decision = None if elsewhere(plain, about.number) else by_cues(readings, plain, about)
     return _judged(decision) if decision else _unclear(Tier.UNDECIDED)
 
 

@@ -75,7 +75,7 @@ REMEDY_HEAD = re.compile(
 BUT = re.compile(r"^\W*(?:but|yet|however|in fact|in reality)\b")
 """The next clause is what counts."""
 AS_IS = re.compile(
-    r"^\W*(?:as it (?:now )?(?:stands|is)|in (?:its|the) (?:current|present) (?:form|state)|right now|currently"
+    r"^\W*(?:as it (?:now )?(?:stands|is)|in (?:its|the) (?:current|present) (?:form|state)|currently"
     r"|at present|right now|at the moment|presently|so far|without"
     r" (?:it|this|that))\b"
 )
