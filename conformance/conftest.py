@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pytest
 
-from pytest_steering.adapters import SteeringAdapter, make_adapter
-from pytest_steering.applicability import need
-from pytest_steering.belongings import Snapshot
-from pytest_steering.fresh import FreshRun
-from pytest_steering.memory import available_bytes, parameter_bytes
-from pytest_steering.model_fixtures import ADAPTER_NAME, parameters
-from pytest_steering.options import settings_of
-from pytest_steering.settings import process_settings, put_back
-from pytest_steering.target import Target
-from pytest_steering.trial import Trial
+from pytest_steering.adapters.protocol import SteeringAdapter
+from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.oracle.applicability import need
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
+from pytest_steering.plugin.options import settings_of
+from pytest_steering.suite.fresh_process import FreshRun
+from pytest_steering.suite.model_state import Snapshot, process_settings, put_back
+from pytest_steering.suite.trained import Behaviour
+from pytest_steering.targets.memory import available_bytes, parameter_bytes
+from pytest_steering.targets.target import Target
 
 _FRESH = pytest.StashKey[set[tuple[object, object]]]()
 
@@ -75,22 +75,39 @@ def _subject(item: pytest.Item) -> tuple[object, object]:
 
 
 @pytest.fixture(scope="session")
-def fresh_subject(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> dict[str, Any] | str:
-    """What a fresh process must be told to judge the same subject, or the reason why there is no room for one."""
-    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
-    if needed > free // 2:
-        return f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-    options = {name: request.config.getoption(f"steering_{name}") for name in ("device", "dtype", "trust_remote_code")}
-    return {"spec": trial.target.spec, "adapter": adapter_name, **options}
+def behaviour(trial: Trial) -> Behaviour:
+    """What a trained model can be asked about; it is asked when a requirement needs it."""
+    return Behaviour(trial)
 
 
 @pytest.fixture(scope="session")
-def fresh_run(fresh_subject: dict[str, Any] | str) -> Iterator[FreshRun | str]:
+def fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
     """A fresh process at work on the same model, or the reason why there is none."""
-    if isinstance(fresh_subject, str):
-        yield fresh_subject
+    yield from _fresh_process(trial, adapter_name, request.config)
+
+
+@pytest.fixture(scope="session")
+def other_fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
+    """A second one, for a trained model."""
+    if trial.target.trained:
+        yield from _fresh_process(trial, adapter_name, request.config)
+    else:
+        yield "the weights are untrained"
+
+
+def _fresh_process(trial: Trial, adapter_name: str, config: pytest.Config) -> Iterator[FreshRun | str]:
+    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
+    if needed > free // 2:
+        yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
         return
-    run = FreshRun(**fresh_subject)
+    settings = settings_of(config)
+    run = FreshRun(
+        spec=trial.target.spec,
+        adapter=adapter_name,
+        device=settings.device,
+        dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
+    )
     try:
         yield run
     finally:

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pytest_steering import checks
-from pytest_steering.architecture import detect_architecture
-from pytest_steering.dataflow import Call, record
-from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.architecture.detection import detect_architecture
+from pytest_steering.architecture.residual import same_bits
+from pytest_steering.architecture.tracing import Call, record
 from pytest_steering.errors import ArchitectureError, Violation
-from pytest_steering.residual import same_bits
-from pytest_steering.target import Target
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.targets.target import Target
 
 
 @pytest.mark.steering_requirement(id="layers-found", without_weights=True)

@@ -8,19 +8,18 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pytest_steering import checks, tolerance, verdicts
-from pytest_steering.applicability import need_study, not_applicable
-from pytest_steering.behaviour import CONTROLS, behaviour_of
-from pytest_steering.diagnosis.amounts import wrong_dose
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.evidence import Evidence, likely_cause
-from pytest_steering.diagnosis.experiments import never_arrives, settle
-from pytest_steering.diagnosis.place import behind, wrong_place
-from pytest_steering.direction import token_direction
-from pytest_steering.effects import Effect, by_name
 from pytest_steering.errors import Violation
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, comparison, tolerance
+from pytest_steering.oracle.applicability import need_study, not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.experiments import never_arrives, settle
+from pytest_steering.oracle.diagnosis.place import behind, wrong_place
+from pytest_steering.oracle.diagnosis.strength import wrong_dose
+from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.token_direction import token_direction
+from pytest_steering.suite.trained import CONTROLS, Behaviour, Effect, by_name
 
 PLACES = ("first", "middle", "last")
 
@@ -51,7 +50,7 @@ def test_upstream_untouched(trial: Trial, place: str) -> None:
         steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
         for before in range(layer):
             try:
-                verdicts.identical(
+                comparison.identical(
                     steered.arrived(before),
                     plain.arrived(before),
                     f"the residual stream after layer {before}",
@@ -70,14 +69,14 @@ def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
     plan = trial.plan(trial.layers(place), 0.0)
     steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
     for layer in trial.every_layer:
-        verdicts.identical(
+        comparison.identical(
             steered.arrived(layer),
             plain.arrived(layer),
             f"the residual stream after layer {layer}",
             where=checks.named(plan),
             likely=Cause.AT_ZERO,
         )
-    verdicts.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
+    comparison.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -137,7 +136,7 @@ def test_logits_diverge(trial: Trial, place: str) -> None:
             settle(violation, lambda plan=plan: never_arrives(trial, plan, inputs))  # type: ignore[misc]
             raise violation
         try:
-            verdicts.close(
+            comparison.close(
                 steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}"
             )
         except Violation as violation:
@@ -163,7 +162,7 @@ def test_tokens_diverge(trial: Trial) -> None:
         not_applicable(f"scale {plan.scale:g} at layer {layer} changes no token by a second mechanism either")
     found = trial.generated(plan, inputs).result
     same = torch.equal(found, plain)
-    verdicts.same_tokens(
+    comparison.same_tokens(
         found,
         expected,
         "the generated tokens",
@@ -201,12 +200,12 @@ def test_dose_response(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))
-def test_beats_random_direction(trial: Trial) -> None:
+def test_beats_random_direction(trial: Trial, behaviour: Behaviour) -> None:
     """a trained direction moves its own behaviour more than random directions of the same size.
 
     The behaviour is to say yes to vulnerable code and no to patched code; a model that cannot tell them has none.
     """
-    behaviour = behaviour_of(trial)
+    behaviour.need()
     by_chance = max(behaviour.expected(SteeringPlan(behaviour.random(number))) for number in range(CONTROLS))
     for scale in (1.0, -1.0):
         plan = SteeringPlan(behaviour.direction, scale)
@@ -227,13 +226,13 @@ def test_beats_random_direction(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="consistent-across-cwes", needs=("trained",))
-def test_consistent_across_cwes(trial: Trial, request: pytest.FixtureRequest) -> None:
+def test_consistent_across_cwes(trial: Trial, behaviour: Behaviour, request: pytest.FixtureRequest) -> None:
     """a trained direction moves the answer in every weakness as far as a second mechanism moves it.
 
     The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
     """
     need_study()
-    behaviour = behaviour_of(trial)
+    behaviour.need()
     plan = SteeringPlan(behaviour.direction)
     wanted = behaviour.expected_effects(plan)
     with trial.steering(plan) as steered, trial.running():

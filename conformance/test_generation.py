@@ -9,19 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from pytest_steering import checks, verdicts
-from pytest_steering.applicability import need, not_applicable
-from pytest_steering.arrival import Pass
-from pytest_steering.candidates import forgets_candidates
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.evidence import likely_beams
-from pytest_steering.errors import Violation
-from pytest_steering.plan import Positions, SteeringPlan
-from pytest_steering.replay import forced
-from pytest_steering.residual import same_bits
-from pytest_steering.specs import one_line
-from pytest_steering.ties import as_likely, drawn, drawn_alike, tied
-from pytest_steering.trial import Trial
+from pytest_steering.architecture.observation import Pass
+from pytest_steering.architecture.residual import same_bits
+from pytest_steering.errors import Violation, one_line
+from pytest_steering.oracle import checks, comparison
+from pytest_steering.oracle.applicability import need, not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.tokens import likely_beams
+from pytest_steering.oracle.forcing import forced
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import Positions, SteeringPlan
+from pytest_steering.suite.near_ties import as_likely, drawn, drawn_alike, forgets_candidates, tied
 
 MANY = 24
 """New tokens of the one generation that goes on for longer."""
@@ -48,7 +46,7 @@ def test_cache_equals_no_cache(trial: Trial) -> None:
     _need_one_answer(trial, inputs, {"use_cache": False})
     if not torch.equal(cached, uncached) and not tied(trial, plan, inputs, cached, uncached):
         _need_other_answers(trial, plan, inputs, cached, uncached)
-        verdicts.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
+        comparison.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.PROMPT, Positions.GENERATED])
@@ -91,7 +89,7 @@ def test_beams(trial: Trial) -> None:
         if not _same_fed(step, other):
             break  # another beam was kept: right only if it is as likely within rounding
         try:
-            verdicts.close(
+            comparison.close(
                 step.arrived[layer],
                 other.arrived[layer],
                 f"the residual stream of pass {number}, beside that of the second mechanism",
@@ -105,7 +103,7 @@ def test_beams(trial: Trial) -> None:
             raise
         exact = exact and same_bits(step.arrived[layer], other.arrived[layer])
     if not torch.equal(found.result, wanted.result) and not as_likely(trial, plan, inputs, found.result, wanted.result):
-        verdicts.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
+        comparison.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
 
 
 def _same_fed(one: Pass, other: Pass) -> bool:
@@ -124,7 +122,7 @@ def test_seeded_sampling(trial: Trial) -> None:
     wanted = drawn(lambda: trial.generated_expected(plan, inputs, **options).result)
     found = drawn(lambda: trial.generated(plan, inputs, **options).result)
     try:
-        verdicts.same_tokens(found, wanted, "the sampled tokens", where=checks.named(plan))
+        comparison.same_tokens(found, wanted, "the sampled tokens", where=checks.named(plan))
     except Violation as violation:
         if drawn_alike(trial, plan, inputs, found, options):
             return
@@ -162,7 +160,7 @@ def test_assisted(trial: Trial, positions: Positions) -> None:
         return
     _need_candidates_forgotten(trial, inputs, assisted, plain, options)
     if not tied(trial, plan, inputs, plain, assisted):
-        verdicts.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
+        comparison.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
 
 
 def _need_candidates_forgotten(

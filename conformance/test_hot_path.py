@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_steering import checks
-from pytest_steering.arrival import observe
-from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.architecture.observation import observe
+from pytest_steering.architecture.residual import logits_of
 from pytest_steering.errors import Violation
-from pytest_steering.residual import logits_of
-from pytest_steering.timing import overhead, seconds_of
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.timing import overhead, seconds_of
 
 FORWARD_BUDGET = 1.6
 GENERATE_BUDGET = 2.0

@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_steering import checks, tolerance, verdicts
-from pytest_steering.applicability import not_applicable
-from pytest_steering.belongings import belongings
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.leftovers import likely_leftover
+from pytest_steering.architecture.residual import logits_of, same_bits
 from pytest_steering.errors import SteeringError, Violation
-from pytest_steering.memory import available_bytes, parameter_bytes
-from pytest_steering.oracle import reference
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.residual import logits_of, same_bits
-from pytest_steering.settings import process_settings, put_back
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, comparison, tolerance
+from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.reference import reference
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.model_state import belongings, likely_leftover, process_settings, put_back
+from pytest_steering.targets.memory import available_bytes, parameter_bytes
 
 
 @pytest.mark.steering_requirement(id="clean-after-exit")
@@ -33,7 +31,7 @@ def test_clean_after_exit(trial: Trial) -> None:
     trial.steered(plan, inputs)
     if can_generate:
         trial.generated(plan, inputs)
-    verdicts.identical(
+    comparison.identical(
         trial.plain_again(inputs).result,
         before,
         "the unsteered logits after the block",
@@ -41,7 +39,7 @@ def test_clean_after_exit(trial: Trial) -> None:
         likely=f"{Cause.LEFT}: a hook or a changed parameter",
     )
     if tokens is not None:
-        verdicts.same_tokens(trial.generated_plain(inputs), tokens, "the unsteered tokens after the block")
+        comparison.same_tokens(trial.generated_plain(inputs), tokens, "the unsteered tokens after the block")
 
 
 @pytest.mark.steering_requirement(id="clean-after-exception")
@@ -60,7 +58,7 @@ def test_clean_after_exception(trial: Trial) -> None:
             raise Violation(f"the exception becomes {became}", where=checks.named(plan)) from error
     else:
         raise Violation("the exception is swallowed", where=checks.named(plan), likely=Cause.SWALLOWED)
-    verdicts.identical(
+    comparison.identical(
         trial.plain_again(inputs).result,
         before,
         "the unsteered logits after the exception",
@@ -79,7 +77,7 @@ def test_re_entry(trial: Trial) -> None:
     with trial.steering(trial.plan([layer])) as steered, trial.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
     plain = trial.plain(inputs).result
-    verdicts.close(
+    comparison.close(
         second,
         first,
         "the logits of the second call inside one block",
@@ -106,9 +104,9 @@ def test_nesting(trial: Trial) -> None:
             after = logits_of(outside(**inputs))
     replaced = tolerance.furthest(found, trial.expected(inner, inputs).result) <= tolerance.rounding(found)
     likely = Cause.INNER if replaced else ""
-    verdicts.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
-    verdicts.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
-    verdicts.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
+    comparison.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
+    comparison.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
+    comparison.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
 
 
 @pytest.mark.steering_requirement(id="two-models")
@@ -122,7 +120,7 @@ def test_two_models(trial: Trial) -> None:
     plans = trial.plan([layer]), trial.plan([layer], -2.0, seed=1)
     plain = trial.plain(inputs).result
     with trial.running(), trial.steering(plans[0]):
-        verdicts.identical(
+        comparison.identical(
             logits_of(other.model(**inputs)),
             plain,
             "the logits of the model that is not steered",
@@ -134,7 +132,7 @@ def test_two_models(trial: Trial) -> None:
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
         mixed = trial.expected(plans[1 - number], inputs).result
-        verdicts.close(
+        comparison.close(
             found,
             wanted,
             f"the logits of model {number} while both are steered",
@@ -241,7 +239,7 @@ def test_caller_inputs_unchanged(trial: Trial) -> None:
     if inputs.keys() != given.keys():
         raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
     for name, tensor in given.items():
-        verdicts.identical(
+        comparison.identical(
             inputs[name], tensor, f"the caller's {name}", where=checks.named(plan), likely=f"{Cause.INPUTS}: {name}"
         )
 
@@ -264,8 +262,8 @@ def test_steers_after_compile(trial: Trial) -> None:
         trial.model._compiled_call_impl = None
         torch.compiler.reset()
     likely = Cause.COMPILED if same_bits(found, before) else ""
-    verdicts.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
-    verdicts.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
+    comparison.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
+    comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
 
 def _compiled(trial: Trial, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -286,7 +284,7 @@ def test_steers_in_inference_mode(trial: Trial) -> None:
     with torch.inference_mode():
         plain = logits_of(trial.model(**inputs)).clone()
     likely = Cause.INFERENCE if same_bits(plain, found) else ""
-    verdicts.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
+    comparison.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
     if likely:
         raise Violation("inference mode is not steered", where=checks.named(plan), likely=likely)
 
@@ -316,7 +314,7 @@ def test_gradients_flow(trial: Trial) -> None:
         except RuntimeError as error:
             not_applicable(f"the model's own code has no gradient: {' '.join(str(error).split())[:120]}")
         found = gradient(adapted)
-    verdicts.close(
+    comparison.close(
         found,
         wanted,
         "the gradient of the loss with respect to the vector",

@@ -10,13 +10,13 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pytest_steering import checks, tolerance
-from pytest_steering.dataflow import hooked
-from pytest_steering.diagnosis.causes import Cause
+from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
-from pytest_steering.fuzz import fuzz
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, tolerance
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.fuzzing import fuzz
 
 LONG = (160, 80)
 """Tokens of a long prompt; models of few positions take the shorter one, or none."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_steering import checks, tolerance, verdicts
-from pytest_steering.applicability import need, not_applicable
-from pytest_steering.diagnosis.experiments import settle
-from pytest_steering.diagnosis.place import wrong_place
 from pytest_steering.errors import Violation
-from pytest_steering.plan import Positions
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, comparison, tolerance
+from pytest_steering.oracle.applicability import need, not_applicable
+from pytest_steering.oracle.diagnosis.experiments import settle
+from pytest_steering.oracle.diagnosis.place import wrong_place
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import Positions
 
 SIDES = ("left", "right")
 
@@ -80,7 +80,7 @@ def _rows_alone(trial: Trial, inputs: dict, where: str) -> None:  # type: ignore
         if floor > 4 * tolerance.rounding(unsteered):
             not_applicable("the unsteered model itself gives this row other logits in the batch")
         try:
-            verdicts.close(
+            comparison.close(
                 together[row, mask[row]],
                 trial.steered(plan, alone).result[0],
                 f"the logits of row {row}, beside the row alone",

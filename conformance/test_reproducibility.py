@@ -5,22 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 import torch
 
-from pytest_steering import checks, verdicts
-from pytest_steering.applicability import need_repeatable, need_study, not_applicable
-from pytest_steering.behaviour import behaviour_of
-from pytest_steering.diagnosis.causes import Cause
 from pytest_steering.errors import Violation
-from pytest_steering.fresh import FreshRun, digests
-from pytest_steering.fresh_study import first_difference, studies
-from pytest_steering.memory import available_bytes, parameter_bytes
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, comparison
+from pytest_steering.oracle.applicability import need_repeatable, not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
+from pytest_steering.suite.trained import Behaviour
 
 
 @pytest.mark.steering_requirement(id="same-twice")
@@ -29,7 +26,7 @@ def test_same_twice(trial: Trial) -> None:
     inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
     need_repeatable(trial)
     first, second = (trial.steered(plan, inputs).result for _ in range(2))
-    verdicts.identical(
+    comparison.identical(
         second,
         first,
         "the logits of the second run",
@@ -41,15 +38,8 @@ def test_same_twice(trial: Trial) -> None:
 @pytest.mark.steering_requirement(id="same-in-fresh-process")
 def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
     """a fresh process that loads the same model and steers it the same way gets bit-equal logits."""
-    if isinstance(fresh_run, str):
-        not_applicable(fresh_run)
-    assert isinstance(fresh_run, FreshRun)
     need_repeatable(trial)
-    here = digests(trial)
-    try:
-        there = fresh_run.digests()
-    except RuntimeError as error:
-        raise Violation(f"the fresh process fails: {error}") from error
+    there, here = _fresh_digests(fresh_run), digests(trial)
     if here.unsteered != there.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if here.steered != there.steered:
@@ -60,21 +50,31 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 
 
 @pytest.mark.steering_requirement(id="reproducible-experiment", needs=("trained",))
-def test_reproducible_experiment(fresh_subject: dict[str, Any] | str, trial: Trial, tmp_path: Path) -> None:
-    """an experiment that two fresh processes run finds the same numbers in both, to the last bit.
+def test_reproducible_experiment(
+    trial: Trial, behaviour: Behaviour, fresh_run: FreshRun | str, other_fresh_run: FreshRun | str
+) -> None:
+    """a trained direction has the same effect in two fresh processes, to the last bit.
 
-    Asked of models that tell vulnerable from patched code. A small one on the embedded pairs: one weakness, its
-    vectors, the answers at three doses and the robustness case.
+    Asked of models that tell vulnerable from patched code. Each process loads the model, trains the direction from the
+    same pairs and asks about the same others under it.
     """
-    if isinstance(fresh_subject, str):
-        not_applicable(fresh_subject)
-    need_study()
     need_repeatable(trial)
-    behaviour_of(trial)
-    room = available_bytes(trial.target.device) >= 4 * parameter_bytes(trial.model)
-    differs = first_difference(*studies(fresh_subject, tmp_path, together=room))
-    if differs:
-        raise Violation(f"two processes find other numbers: {differs}", likely=Cause.OUTSIDE)
+    behaviour.need()
+    one, other = _fresh_digests(fresh_run), _fresh_digests(other_fresh_run)
+    if one.unsteered != other.unsteered:
+        not_applicable("the unsteered model itself computes other logits in a fresh process")
+    if one.effect != other.effect:
+        nats = " and ".join(f"{float.fromhex(found.effect):+.9g}" for found in (one, other))
+        raise Violation(f"the direction moves the answer by {nats} nats in two processes", likely=Cause.OUTSIDE)
+
+
+def _fresh_digests(run: FreshRun | str) -> Digests:
+    if isinstance(run, str):
+        not_applicable(run)
+    try:
+        return run.digests()
+    except RuntimeError as error:
+        raise Violation(f"the fresh process fails: {error}") from error
 
 
 @pytest.mark.steering_requirement(id="rng-untouched")
@@ -135,7 +135,7 @@ def test_order_independent(trial: Trial) -> None:
     forth = [trial.steered(plan, batches[number]).result for plan, number in runs]
     back = [trial.steered(plan, batches[number]).result for plan, number in reversed(runs)][::-1]
     for (plan, number), one, other in zip(runs, forth, back, strict=True):
-        verdicts.identical(
+        comparison.identical(
             other,
             one,
             f"the logits of batch {number} in reversed order",

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pytest_steering import checks, vectors
-from pytest_steering.dataflow import hooked
-from pytest_steering.diagnosis.causes import Cause
+from pytest_steering import vectors
+from pytest_steering.architecture.residual import Path, kind_of, same_bits, tensors_in
+from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.residual import Path, kind_of, same_bits, tensors_in
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
 
 PLACES = ("first", "middle", "last")
 

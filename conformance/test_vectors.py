@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pytest_steering import checks, verdicts
-from pytest_steering.diagnosis.amounts import wrong_dose
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.evidence import NEVER
-from pytest_steering.diagnosis.experiments import settle
 from pytest_steering.errors import Violation
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks, comparison
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.experiments import settle
+from pytest_steering.oracle.diagnosis.strength import wrong_dose
+from pytest_steering.oracle.diagnosis.tokens import NEVER
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.vectors import load_vectors, save_vectors, train_vectors
 
 PLACES = ("first", "middle", "last")
@@ -73,9 +73,9 @@ def test_vector_round_trip(trial: Trial, tmp_path: Path) -> None:
     file = tmp_path / "vectors.safetensors"
     save_vectors(file, plan.vectors, trial.architecture, method="seeded")
     loaded = load_vectors(file, trial.architecture)
-    verdicts.identical(loaded[layer], plan.vectors[layer], "the loaded vector", where=f"layer {layer}")
+    comparison.identical(loaded[layer], plan.vectors[layer], "the loaded vector", where=f"layer {layer}")
     inputs = trial.prompts.batch()
-    verdicts.identical(
+    comparison.identical(
         trial.steered(SteeringPlan(loaded), inputs).result,
         trial.steered(plan, inputs).result,
         "the logits steered by the loaded vector",
@@ -123,7 +123,7 @@ def test_caller_vector_unchanged(trial: Trial) -> None:
     for scale in (3.0, -1.0):
         trial.steered(SteeringPlan(given, scale), trial.prompts.batch())
     for layer, vector in given.items():
-        verdicts.identical(
+        comparison.identical(
             vector,
             before[layer],
             "the caller's vector",

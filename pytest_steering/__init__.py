@@ -10,30 +10,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_steering.adapters import SteeringAdapter
-    from pytest_steering.architecture import Architecture, detect_architecture
-    from pytest_steering.capability import Capability
+    from pytest_steering.adapters.protocol import SteeringAdapter
+    from pytest_steering.architecture.detection import detect_architecture
+    from pytest_steering.architecture.model import Architecture
     from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError, TargetError
     from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
-    from pytest_steering.plan import Positions, SteeringPlan
-    from pytest_steering.target import Target, load_target
+    from pytest_steering.steering.capability import Capability
+    from pytest_steering.steering.plan import Positions, SteeringPlan
+    from pytest_steering.targets.target import Target, load_target
 
 _HOMES = {
     "AdapterError": "errors",
-    "Architecture": "architecture",
+    "Architecture": "architecture.model",
     "ArchitectureError": "errors",
-    "Capability": "capability",
-    "Positions": "plan",
+    "Capability": "steering.capability",
+    "Positions": "steering.plan",
     "SpecError": "errors",
-    "SteeringAdapter": "adapters",
+    "SteeringAdapter": "adapters.protocol",
     "SteeringError": "errors",
-    "SteeringPlan": "plan",
-    "Target": "target",
+    "SteeringPlan": "steering.plan",
+    "Target": "targets.target",
     "TargetError": "errors",
     "UniversalSteeringConfig": "evaluation.config",
     "UniversalSteeringExperiment": "evaluation.experiment",
-    "detect_architecture": "architecture",
-    "load_target": "target",
+    "detect_architecture": "architecture.detection",
+    "load_target": "targets.target",
 }
 
 __all__ = [

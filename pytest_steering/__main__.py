@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_steering.evaluation import command as experiment
-from pytest_steering.kills.matrix import read_kept, read_kills, write_kept
-from pytest_steering.kills.table import table as kill_table
-from pytest_steering.libraries.kept import read_findings
-from pytest_steering.libraries.kept import read_kept as read_libraries
-from pytest_steering.libraries.kept import write_kept as write_findings
-from pytest_steering.libraries.table import table as library_table
-from pytest_steering.requirements import table
-from pytest_steering.survey import command
-from pytest_steering.survey.kept import SurveyError
+from pytest_steering.suite.catalogue import table
+from pytest_steering.survey.architectures import command
+from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.kill_matrix.stored import read_kept, read_kills, write_kept
+from pytest_steering.survey.kill_matrix.table import table as kill_table
+from pytest_steering.survey.libraries.stored import read_findings
+from pytest_steering.survey.libraries.stored import read_kept as read_libraries
+from pytest_steering.survey.libraries.stored import write_kept as write_findings
+from pytest_steering.survey.libraries.table import table as library_table
 
 BAD_INPUT = 4
 """The exit status for what cannot be meant, as pytest has it."""

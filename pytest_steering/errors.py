@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 300
+
 
 class SteeringError(Exception):
     """One clear sentence that names the thing, the reason and the remedy."""
@@ -35,3 +37,13 @@ class Violation(AssertionError):
         self.detail = detail
         self.where = where
         self.likely = likely
+
+
+def one_line(error: BaseException | str, *, kind: bool = True) -> str:
+    """An exception as ``Type: message`` on one line, cut to 300 characters; only the message unless ``kind``."""
+    message = " ".join(str(error).split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST].rstrip()} …"
+    if not kind or isinstance(error, str):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

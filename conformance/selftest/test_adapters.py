@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_steering.adapters import GROUP, SteeringAdapter, find_factory, make_adapter
-from pytest_steering.architecture import detect_architecture
+from pytest_steering.adapters.protocol import SteeringAdapter
+from pytest_steering.adapters.registry import GROUP, find_factory, make_adapter
+from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import AdapterError, SpecError
-from pytest_steering.plan import Positions, SteeringPlan
-from pytest_steering.zoo import tiny_model
+from pytest_steering.steering.plan import Positions, SteeringPlan
+from pytest_steering.targets.tiny.models import tiny_model
 
 ADAPTERS = """
 class NoSteer:
@@ -103,7 +104,7 @@ def test_someone_elses_package_registers_one(tmp_path: Path) -> None:
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text(
-        "[pytest_steering.adapters]\nmine = my_adapters:NoSteer\ntheirs = not_there:Adapter\n"
+        "[pytest_steering.adapters.registry]\nmine = my_adapters:NoSteer\ntheirs = not_there:Adapter\n"
     )
     assert find_factory("mine").__name__ == "NoSteer"
     with pytest.raises(SpecError, match=r"steering adapter 'theirs' cannot be imported .*install its package"):

@@ -12,10 +12,10 @@ import transformers
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering import load_target
 from pytest_steering.errors import ArchitectureError, SpecError, TargetError
-from pytest_steering.patterns import expanded
-from pytest_steering.survey.kept import KEPT, Entry, read_survey, write_survey
-from pytest_steering.survey.representatives import representatives
-from pytest_steering.survey.table import counts
+from pytest_steering.survey.architectures.representatives import representatives
+from pytest_steering.survey.architectures.stored import KEPT, Entry, read_survey, write_survey
+from pytest_steering.survey.architectures.table import counts
+from pytest_steering.targets.spec import expanded
 
 ROOT = Path(__file__).parents[2]
 SURVEY = read_survey()

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from pytest_steering import detect_architecture, load_target
-from pytest_steering.arrival import Trace, observe
+from pytest_steering.architecture.inputs import seeded_ids
+from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.errors import Violation
-from pytest_steering.feed import seeded_ids
-from pytest_steering.zoo import tiny_model
+from pytest_steering.targets.tiny.models import tiny_model
 
 
 @pytest.mark.parametrize("model_type", ["xlnet", "llama", "gpt2"])

@@ -13,10 +13,10 @@ from fixtures.checkpoint import write_checkpoint
 from fixtures.known_bad.dose import SignLost
 from fixtures.known_bad.layers import NeverFires
 from pytest_steering import load_target
-from pytest_steering.adapters import Factory
 from pytest_steering.adapters.hooks import HooksAdapter
+from pytest_steering.adapters.protocol import Factory
 from pytest_steering.errors import Violation
-from pytest_steering.trial import Trial
+from pytest_steering.oracle.harness import Trial
 
 TRAINED = Path(__file__).parents[2] / "fixtures" / "trained"
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pytest_steering import load_target
 from pytest_steering.adapters.hooks import HooksAdapter
-from pytest_steering.candidates import forgets_candidates
-from pytest_steering.trial import Trial
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.suite.near_ties import forgets_candidates
 
 LOOKUP = {"prompt_lookup_num_tokens": 3}
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from fixtures.checkpoint import train_tokenizer, write_checkpoint
 from pytest_steering import Positions, SteeringError, SteeringPlan, detect_architecture, load_target
-from pytest_steering.adapters import make_adapter
-from pytest_steering.evaluation.choice import forced_choice, generate_answers
-from pytest_steering.evaluation.encoding import prompt_batch, prompt_ids, question
-from pytest_steering.zoo import random_model, tiny_config, tiny_tokenizer
+from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.byte_tokenizer import tiny_tokenizer
+from pytest_steering.suite.encoding import prompt_batch, prompt_ids, question
+from pytest_steering.suite.forced_choice import forced_choice, generate_answers
+from pytest_steering.targets.tiny.models import random_model, tiny_config
 
 architecture_of = functools.cache(detect_architecture)
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from fixtures import anatomies, unusual
-from pytest_steering.architecture import detect_architecture
+from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import ArchitectureError
-from pytest_steering.zoo import tiny_model
+from pytest_steering.targets.tiny.models import tiny_model
 
 PATHS = {
     "gpt2": "transformer.h",

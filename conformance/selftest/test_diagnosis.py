@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.curve import SCALES, likely_curve
-from pytest_steering.diagnosis.evidence import NEVER, Evidence, likely_cause, likely_rows
-from pytest_steering.diagnosis.leftovers import likely_leftover
-from pytest_steering.diagnosis.pass_pattern import SeenPass, likely_passes
-from pytest_steering.diagnosis.whole import Failed, likely_of
-from pytest_steering.plan import Positions
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.passes import SeenPass, likely_passes
+from pytest_steering.oracle.diagnosis.strength import SCALES, likely_curve
+from pytest_steering.oracle.diagnosis.summary import Failed, likely_of
+from pytest_steering.oracle.diagnosis.tokens import NEVER, Evidence, likely_cause, likely_rows
+from pytest_steering.steering.plan import Positions
+from pytest_steering.suite.model_state import likely_leftover
 
 ROWS, COLUMNS, WIDTH = 3, 5, 8
 SCALE = 2.5

@@ -17,17 +17,17 @@ from fixtures.known_bad.part import ThinsOut
 from fixtures.known_bad.place import AtTheFirstPart, AtTheInput
 from fixtures.known_bad.state import RemembersTheFirst
 from fixtures.known_bad.tokens import RowZero
-from pytest_steering import checks
 from pytest_steering.adapters.folded import FoldedAdapter
-from pytest_steering.anatomy import Architecture
-from pytest_steering.dataflow import hooked
-from pytest_steering.diagnosis.causes import Cause
-from pytest_steering.diagnosis.evidence import likely_beams
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.positions import PassPositions
-from pytest_steering.target import Target, load_target
-from pytest_steering.trial import Trial
+from pytest_steering.oracle import checks
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.tokens import likely_beams
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.steering.token_positions import PassPositions
+from pytest_steering.targets.target import Target, load_target
 
 
 @pytest.fixture(scope="module", params=["tiny:llama", "tiny:bloom"])

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 from pytest_steering import SteeringPlan, load_target
-from pytest_steering.adapters import make_adapter
+from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.evaluation import divergence
 from pytest_steering.evaluation.divergence import (
     argmax_agreement,
@@ -20,7 +20,7 @@ from pytest_steering.evaluation.divergence import (
     relative_dose,
     residual_norms,
 )
-from pytest_steering.target import Target
+from pytest_steering.targets.target import Target
 
 PROMPTS = ["a", "if (x) { return y; }", "while"]
 

@@ -16,18 +16,18 @@ import torch
 
 from conformance.selftest.small_study import finished_study, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
-from pytest_steering.adapters import make_adapter
+from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
 from pytest_steering.evaluation.batching import peak_of, plan_batches
 from pytest_steering.evaluation.bench import random_direction, relative
-from pytest_steering.evaluation.choice import forced_choice
 from pytest_steering.evaluation.config import ExperimentError
 from pytest_steering.evaluation.provenance import weights_hash
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
+from pytest_steering.suite.forced_choice import forced_choice
+from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.vectors import load_vectors
-from pytest_steering.zoo import tiny_model
 
 CPU = torch.device("cpu")
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from fixtures import anatomies, unusual
 from pytest_steering import load_target
-from pytest_steering.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
+from pytest_steering.architecture.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
+from pytest_steering.architecture.inputs import feeds, seeded_ids, spoils
+from pytest_steering.architecture.residual import Layout, fitted
 from pytest_steering.errors import ArchitectureError
-from pytest_steering.feed import feeds, seeded_ids, spoils
-from pytest_steering.residual import Layout, fitted
 
 
 def test_by_name_with_a_mask() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from fixtures.known_bad import ALL, ELSEWHERE
 from pytest_steering.__main__ import main
-from pytest_steering.kills.matrix import bugs, read_kept, read_kills, write_kept
-from pytest_steering.kills.table import table
-from pytest_steering.survey.kept import SurveyError
+from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.kill_matrix.stored import bugs, read_kept, read_kills, write_kept
+from pytest_steering.survey.kill_matrix.table import table
 
 
 def report(path: Path, dtype: str, torch: str = "2.13.0", **broken: list[str]) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from conformance.selftest.known_bad_runs import known_bad_run, misnamed
 from fixtures.known_bad import ALL
-from pytest_steering.requirements import catalogue
+from pytest_steering.suite.catalogue import catalogue
 
 OF_MODELS = {
     "layers-found": "detection finds the layers or the model is refused: see test_detection.py",

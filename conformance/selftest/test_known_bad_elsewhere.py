@@ -11,8 +11,8 @@ import pytest
 from conformance.selftest.known_bad_runs import known_bad_run, misnamed
 from conformance.selftest.verdicts_of import verdicts
 from fixtures.known_bad import ALL
-from pytest_steering.capability import Capability
-from pytest_steering.requirements import catalogue
+from pytest_steering.steering.capability import Capability
+from pytest_steering.suite.catalogue import catalogue
 
 
 @pytest.mark.slow

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from pytest_steering import adapters
 from pytest_steering.__main__ import main
-from pytest_steering.adapters import GROUP, find_factory
+from pytest_steering.adapters import registry
+from pytest_steering.adapters.registry import GROUP, find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.libraries.causes import CAUSES, SCRIPTS, UNEXPLAINED
-from pytest_steering.libraries.kept import KEPT, read_findings, read_kept, write_kept
-from pytest_steering.libraries.table import table
-from pytest_steering.survey.kept import SurveyError
+from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.libraries.causes import CAUSES, SCRIPTS, UNEXPLAINED
+from pytest_steering.survey.libraries.stored import KEPT, read_findings, read_kept, write_kept
+from pytest_steering.survey.libraries.table import table
 
 ROOT = Path(__file__).parents[2]
 FINDINGS = read_kept()
@@ -104,7 +104,7 @@ def test_each_library_has_an_extra_and_a_tox_environment_of_the_judged_version()
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_library_that_is_not_installed_is_named_in_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint(name, target, GROUP) for name, target in LIBRARIES.items()]
-    monkeypatch.setattr(adapters, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
     monkeypatch.setitem(sys.modules, name.replace("-", "_"), None)
     monkeypatch.delitem(sys.modules, LIBRARIES[name].partition(":")[0], raising=False)
     with pytest.raises(SpecError) as refusal:

@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fixtures.checkpoint import write_checkpoint
-from pytest_steering import TargetError, load_target, memory
-from pytest_steering.checkpoint import check_weights
-from pytest_steering.memory import Workload, available_bytes, check_fits, parameter_bytes, plan_workload
-from pytest_steering.zoo import tiny_model
+from pytest_steering import TargetError, load_target
+from pytest_steering.targets import memory
+from pytest_steering.targets.checkpoint import check_weights
+from pytest_steering.targets.memory import Workload, available_bytes, check_fits, parameter_bytes, plan_workload
+from pytest_steering.targets.tiny.models import tiny_model
 
 CPU = torch.device("cpu")
 # StarCoder2-15B: what its config.json says.

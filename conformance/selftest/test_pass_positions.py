@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.plan import Positions
-from pytest_steering.positions import PassPositions
+from pytest_steering.steering.plan import Positions
+from pytest_steering.steering.token_positions import PassPositions
 
 MASK = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
 TOTAL = 7

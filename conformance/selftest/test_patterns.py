@@ -8,8 +8,16 @@ import transformers
 from conformance.selftest.desk import Desk, ids, no_xdist_and_two_workers
 from conformance.selftest.test_plugin_usage import refused
 from pytest_steering import SpecError, load_target
-from pytest_steering.patterns import every_type, expanded
-from pytest_steering.specs import IMAGE_TEXT, TEXT, check_spec, parse_spec, tiny_of, tiny_types
+from pytest_steering.targets.spec import (
+    IMAGE_TEXT,
+    TEXT,
+    check_spec,
+    every_type,
+    expanded,
+    parse_spec,
+    tiny_of,
+    tiny_types,
+)
 
 BOTH = "llama4"
 """A type that is two models."""

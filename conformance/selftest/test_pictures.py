@@ -13,15 +13,7 @@ from matplotlib.transforms import BboxBase
 
 from conformance.selftest.small_study import finished_study, small_config
 from pytest_steering.evaluation import UniversalSteeringExperiment
-from pytest_steering.evaluation.pictures import (
-    RANDOM,
-    SATURATED,
-    TARGET,
-    dose_response,
-    draw_all,
-    layers,
-    weaknesses,
-)
+from pytest_steering.evaluation.pictures import RANDOM, SATURATED, TARGET, dose_response, draw_all, layers, weaknesses
 from pytest_steering.evaluation.summary import Summary
 
 PICTURES = (dose_response, layers, weaknesses)

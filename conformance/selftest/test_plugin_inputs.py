@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_steering.inputs import Batch
-from pytest_steering.model_fixtures import VectorFactory
-from pytest_steering.target import Target
+from pytest_steering.oracle.inputs import Batch
+from pytest_steering.plugin.fixtures import VectorFactory
+from pytest_steering.targets.target import Target
 
 pytestmark = pytest.mark.steering_model("tiny:llama")
 

@@ -10,9 +10,9 @@ import pytest
 from xdist.remote import Producer
 
 from conformance.selftest.desk import Desk
-from pytest_steering.options import SETTINGS
-from pytest_steering.scheduling import ModelScheduling
-from pytest_steering.subject import spec_in
+from pytest_steering.plugin.options import SETTINGS
+from pytest_steering.plugin.xdist import ModelScheduling
+from pytest_steering.targets.spec import spec_in
 
 MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_steering.process import FreshProcess
+from pytest_steering.suite.fresh_process import FreshProcess
 
 
 def test_what_it_printed() -> None:

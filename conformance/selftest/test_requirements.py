@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_steering.requirements import catalogue, first_sentence, table
+from pytest_steering.suite.catalogue import catalogue, first_sentence, table
 
 VERSION_1_0 = {
     "architecture": "layers-found layers-chain hidden-size-measured text-decoder-only each-layer-once default-layers",

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from pytest_steering.errors import SpecError
-from pytest_steering.specs import SpecKind, check_device, check_dtype, check_spec, parse_spec, tiny_types
+from pytest_steering.targets.spec import SpecKind, check_device, check_dtype, check_spec, parse_spec, tiny_types
 
 VERSION = transformers.__version__
 FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
@@ -208,7 +208,7 @@ def test_device_that_this_machine_lacks() -> None:
 
 def test_parsing_imports_neither_torch_nor_transformers() -> None:
     code = (
-        "import sys; from pytest_steering.specs import *; check_spec(parse_spec('owner/name'));"
+        "import sys; from pytest_steering.targets.spec import *; check_spec(parse_spec('owner/name'));"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

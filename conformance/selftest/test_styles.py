@@ -7,9 +7,9 @@ import pytest
 
 from fixtures.checkpoint import train_tokenizer
 from pytest_steering import SteeringError
-from pytest_steering.evaluation.cwes import WEAKNESSES
 from pytest_steering.evaluation.scenarios import Case
 from pytest_steering.evaluation.styles import STYLES, Polarity, Style, conclude, render
+from pytest_steering.suite.cwes import WEAKNESSES
 
 NAMES = {
     "CWE-22": "path traversal",

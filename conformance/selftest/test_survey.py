@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pytest_steering.__main__ import main
-from pytest_steering.survey import command, kept
-from pytest_steering.survey.compare import WORSE, differences
-from pytest_steering.survey.kept import Survey, SurveyError, read_survey, write_survey
-from pytest_steering.survey.sweep import read_sweep
-from pytest_steering.survey.table import table
+from pytest_steering.survey.architectures import command, stored
+from pytest_steering.survey.architectures.compare import WORSE, differences
+from pytest_steering.survey.architectures.stored import Survey, SurveyError, read_survey, write_survey
+from pytest_steering.survey.architectures.sweep import read_sweep
+from pytest_steering.survey.architectures.table import table
 
 VERSIONS = {"python": "3.11.7", "pytest": "9.2.0", "torch": "2.13.0+cpu", "transformers": "5.23.0"}
 FOUND = {
@@ -117,7 +117,7 @@ def test_one_model_under_two_adapters_is_one_entry(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_read_again_and_differs_by_line(sweep: Survey, tmp_path: Path) -> None:
-    path = tmp_path / "kept.json"
+    path = tmp_path / "stored.json"
     write_survey(sweep, path)
     assert read_survey(path) == sweep
     before = path.read_text().splitlines()
@@ -195,8 +195,8 @@ def test_keeping_showing_and_comparing(
 ) -> None:
     path = tmp_path / "architectures.json"
     monkeypatch.setattr(command, "KEPT", path)
-    monkeypatch.setattr(kept.read_survey, "__defaults__", (path,))
-    monkeypatch.setattr(kept.write_survey, "__defaults__", (path,))
+    monkeypatch.setattr(stored.read_survey, "__defaults__", (path,))
+    monkeypatch.setattr(stored.write_survey, "__defaults__", (path,))
     one = report(tmp_path / "one.json", GOOD)
     assert typed(monkeypatch, "--from", one, "--write") == 0
     assert "wrote architectures.json; the README says:\n\nWith transformers 5.23.0" in capsys.readouterr().out
@@ -262,7 +262,7 @@ def test_reports_of_different_versions_do_not_go_together(tmp_path: Path) -> Non
 
 
 def test_a_kept_file_that_is_none(tmp_path: Path, sweep: Survey) -> None:
-    path = tmp_path / "kept.json"
+    path = tmp_path / "stored.json"
     spoilt: list[dict[str, Any]] = [{"schema": 2}, {"types": [{}]}, {"versions": []}, {"types": None}]
     for spoil in spoilt:
         path.write_text(json.dumps(copy.deepcopy(sweep) | spoil))

@@ -12,12 +12,12 @@ from torch import Tensor
 from fixtures.known_bad.honest import Honest
 from fixtures.known_bad.lifecycle import SamplesUnsteered
 from pytest_steering import load_target
-from pytest_steering.adapters import Factory
 from pytest_steering.adapters.folded import FoldedAdapter
 from pytest_steering.adapters.hooks import HooksAdapter
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.ties import drawn, drawn_alike
-from pytest_steering.trial import Trial
+from pytest_steering.adapters.protocol import Factory
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.near_ties import drawn, drawn_alike
 
 OPTIONS = {"do_sample": True, "top_k": 0, "max_new_tokens": 48, "min_new_tokens": 48}
 """Long, so that one draw of many falls between two tokens."""

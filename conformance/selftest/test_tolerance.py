@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_steering import verdicts
 from pytest_steering.errors import Violation
-from pytest_steering.tolerance import ulp
+from pytest_steering.oracle import comparison
+from pytest_steering.oracle.tolerance import ulp
 
 ASKED = torch.ones(2, 4, dtype=torch.bool)
 
@@ -24,7 +24,7 @@ def states(dtype: torch.dtype, size: float = 1.0, width: int = 64) -> tuple[torc
 def test_a_right_addition_passes(dtype: torch.dtype, scale: float) -> None:
     plain, vector = states(dtype)
     steered = plain + (vector.double() * scale).to(dtype)
-    verdicts.arrives(steered, plain, vector, scale, ASKED, where="")
+    comparison.arrives(steered, plain, vector, scale, ASKED, where="")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -32,7 +32,7 @@ def test_one_percent_too_much_fails(dtype: torch.dtype) -> None:
     plain, vector = states(dtype)
     steered = plain + (vector.double() * 1.01).to(dtype)
     with pytest.raises(Violation):
-        verdicts.arrives(steered, plain, vector, 1.0, ASKED, where="")
+        comparison.arrives(steered, plain, vector, 1.0, ASKED, where="")
 
 
 def test_one_bit_of_the_vector_is_rounding_however_few_elements_carry_it() -> None:
@@ -40,29 +40,29 @@ def test_one_bit_of_the_vector_is_rounding_however_few_elements_carry_it() -> No
     vector = torch.zeros(6144)
     vector[7] = 1.7
     one_bit_more = torch.nextafter(vector, torch.full_like(vector, 9.0)) * (vector != 0)
-    verdicts.arrives(plain + one_bit_more, plain, vector, 1.0, ASKED, where="")
+    comparison.arrives(plain + one_bit_more, plain, vector, 1.0, ASKED, where="")
 
 
 def test_equal_elements_are_rounded_alike() -> None:
     plain, _ = states(torch.bfloat16, width=6144)
     for size in torch.linspace(0.4, 0.9, 40).tolist():
         constant = torch.full((6144,), size)
-        verdicts.arrives(plain + constant.to(torch.bfloat16), plain, constant, 1.0, ASKED, where="")
+        comparison.arrives(plain + constant.to(torch.bfloat16), plain, constant, 1.0, ASKED, where="")
 
 
 def test_what_bfloat16_absorbs_is_no_fault() -> None:
     plain = torch.full((2, 4, 64), 200.0, dtype=torch.bfloat16)
     vector = torch.full((64,), 0.3)
     assert torch.equal(plain + vector.to(torch.bfloat16), plain)
-    verdicts.arrives(plain, plain, vector, 1.0, ASKED, where="")
+    comparison.arrives(plain, plain, vector, 1.0, ASKED, where="")
 
 
 @pytest.mark.parametrize("scale", [1e-146, -1e-200, 1e-300, 5e-324])
 def test_a_dose_whose_square_is_zero_is_absorbed(scale: float) -> None:
     plain, vector = states(torch.float32)
-    verdicts.arrives(plain, plain, vector, scale, ASKED, where="")
+    comparison.arrives(plain, plain, vector, scale, ASKED, where="")
     with pytest.raises(Violation):
-        verdicts.arrives(plain + vector, plain, vector, scale, ASKED, where="")
+        comparison.arrives(plain + vector, plain, vector, scale, ASKED, where="")
 
 
 def test_one_bit_elsewhere_fails() -> None:
@@ -71,10 +71,10 @@ def test_one_bit_elsewhere_fails() -> None:
     asked[1, 2] = False
     steered = plain + vector
     steered[1, 2] = plain[1, 2]
-    verdicts.arrives(steered, plain, vector, 1.0, asked, where="")
+    comparison.arrives(steered, plain, vector, 1.0, asked, where="")
     steered[1, 2, 7] = torch.nextafter(plain[1, 2, 7], torch.tensor(9.0))
     with pytest.raises(Violation, match="at row 1, position 2; allowed none"):
-        verdicts.arrives(steered, plain, vector, 1.0, asked, where="")
+        comparison.arrives(steered, plain, vector, 1.0, asked, where="")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -83,13 +83,13 @@ def test_what_is_not_finite_fails(value: float) -> None:
     steered = plain + vector
     steered[0, 3, 5] = value
     with pytest.raises(Violation, match=r"max .Δ. inf at row 0, position 3"):
-        verdicts.arrives(steered, plain, vector, 1.0, ASKED, where="")
+        comparison.arrives(steered, plain, vector, 1.0, ASKED, where="")
 
 
 def test_another_dtype_fails() -> None:
     plain, vector = states(torch.bfloat16)
     with pytest.raises(Violation, match="float32 arrives, bfloat16 without steering"):
-        verdicts.arrives(plain.float() + vector, plain, vector, 1.0, ASKED, where="")
+        comparison.arrives(plain.float() + vector, plain, vector, 1.0, ASKED, where="")
 
 
 def test_units_in_the_last_place() -> None:

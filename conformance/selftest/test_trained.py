@@ -19,7 +19,7 @@ from fixtures.training.train import train_model
 from fixtures.training.writing import write_checkpoint
 from pytest_steering.evaluation.scenarios import Pair, embedded_root, load_secllmholmes
 from pytest_steering.evaluation.styles import STYLES, render
-from pytest_steering.target import Target, load_target
+from pytest_steering.targets.target import Target, load_target
 
 TRAINED = Path(__file__).resolve().parents[2] / "fixtures" / "trained"
 

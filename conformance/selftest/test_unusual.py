@@ -11,7 +11,7 @@ from conformance.selftest.verdicts_of import verdicts
 from fixtures import unusual
 from fixtures.anatomies import WIDTH
 from fixtures.known_bad import ELSEWHERE
-from pytest_steering.architecture import detect_architecture
+from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import ArchitectureError
 
 FOUND: dict[str, tuple[str, int, tuple[str, ...]]] = {

@@ -15,8 +15,9 @@ from torch import Tensor
 from fixtures.checkpoint import train_tokenizer
 from pytest_steering import Architecture, SteeringPlan, Target, detect_architecture, load_target, vectors
 from pytest_steering.adapters.hooks import HooksAdapter
-from pytest_steering.arrival import observe
-from pytest_steering.inputs import zero_mean
+from pytest_steering.architecture.observation import observe
+from pytest_steering.oracle.inputs import zero_mean
+from pytest_steering.targets.tiny.models import random_model, tiny_config
 from pytest_steering.vectors import (
     Method,
     VectorError,
@@ -26,9 +27,8 @@ from pytest_steering.vectors import (
     train_from_texts,
     train_vectors,
 )
-from pytest_steering.vectors.directions import first_component, logistic_probe, train_direction
-from pytest_steering.vectors.texts import tokenised
-from pytest_steering.zoo import random_model, tiny_config
+from pytest_steering.vectors.methods import first_component, logistic_probe, train_direction
+from pytest_steering.vectors.states import tokenised
 
 METHODS = list(Method)
 WIDE = 64

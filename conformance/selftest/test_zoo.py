@@ -10,10 +10,11 @@ import torch
 import transformers
 
 from pytest_steering import SpecError, load_target
-from pytest_steering.shrink import shrunk
-from pytest_steering.shrink_overrides import OVERRIDES
-from pytest_steering.specs import IMAGE_TEXT, TEXT, Task
-from pytest_steering.zoo import tiny_config, tiny_model, tiny_tokenizer
+from pytest_steering.byte_tokenizer import tiny_tokenizer
+from pytest_steering.targets.spec import IMAGE_TEXT, TEXT, Task
+from pytest_steering.targets.tiny.models import tiny_config, tiny_model
+from pytest_steering.targets.tiny.overrides import OVERRIDES
+from pytest_steering.targets.tiny.shrink import shrunk
 
 TYPES = [
     "bloom",

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from pytest_steering.adapters.arithmetic import scaled
-from pytest_steering.anatomy import Architecture, Emission
-from pytest_steering.capability import Capability
-from pytest_steering.dataflow import hooked
-from pytest_steering.feed import seeded_ids
-from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.adapters._common import scaled
+from pytest_steering.architecture.inputs import seeded_ids
+from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import Positions, SteeringPlan
 
 _TOKENS = 3
 

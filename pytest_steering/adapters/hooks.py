@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_steering.adapters.arithmetic import Step, steps
-from pytest_steering.adapters.steered import Steered
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.dataflow import hooked
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.positions import PassPositions
+from pytest_steering.adapters._common import Steered, Step, steps
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.steering.token_positions import PassPositions
 
 
 class HooksAdapter:

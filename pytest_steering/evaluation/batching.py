@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pytest_steering.errors import TargetError
-from pytest_steering.evaluation.encoding import prompt_ids
-from pytest_steering.memory import available_bytes, gigabytes
+from pytest_steering.suite.encoding import prompt_ids
+from pytest_steering.targets.memory import available_bytes, gigabytes
 
 LARGEST = 8
 _SHARE = 2

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pytest_steering.adapters import SteeringAdapter
-from pytest_steering.evaluation.choice import forced_choice, generate_answers
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import next_token_log_probabilities, residual_norms
 from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.scenarios import Case, Dataset
 from pytest_steering.evaluation.styles import STYLES, render, shots_for
-from pytest_steering.plan import Positions, SteeringPlan
-from pytest_steering.target import Target
+from pytest_steering.steering.plan import Positions, SteeringPlan
+from pytest_steering.suite.forced_choice import forced_choice, generate_answers
+from pytest_steering.targets.target import Target
 from pytest_steering.vectors import train_from_texts
 
 Answers = dict[str, dict[str, list[float]]]

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pytest_steering.applicability import STUDY
 from pytest_steering.errors import SpecError, SteeringError
 from pytest_steering.evaluation.config import UniversalSteeringConfig
+from pytest_steering.oracle.applicability import STUDY
 
 BAD_INPUT = 4
 FAILED = 1

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pytest_steering.anatomy import Architecture
-from pytest_steering.arrival import observe
-from pytest_steering.evaluation.encoding import device_of, filler_of, in_batches, model_of, padded, prompt_ids
-from pytest_steering.vectors.texts import tokenised
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.observation import observe
+from pytest_steering.suite.encoding import device_of, filler_of, in_batches, model_of, padded, prompt_ids
+from pytest_steering.vectors.states import tokenised
 
 SATURATED = 0.5
 """Below this share of the unsteered input dependence the output hardly depends on the prompt any more."""

@@ -10,11 +10,10 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from pytest_steering.adapters import make_adapter
+from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.evaluation.batching import plan_batches
 from pytest_steering.evaluation.bench import Bench
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
-from pytest_steering.evaluation.encoding import context_limit, prompt_ids
 from pytest_steering.evaluation.folds import Fold, folds_of, without
 from pytest_steering.evaluation.parts import measures
 from pytest_steering.evaluation.provenance import data_facts, model_facts, versions
@@ -22,8 +21,9 @@ from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secll
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES
 from pytest_steering.evaluation.summary import Summary, summarise
-from pytest_steering.specs import SpecKind, parse_spec
-from pytest_steering.target import Target, load_target
+from pytest_steering.suite.encoding import context_limit, prompt_ids
+from pytest_steering.targets.spec import SpecKind, parse_spec
+from pytest_steering.targets.target import Target, load_target
 from pytest_steering.vectors import hash_pairs, load_vectors, save_vectors
 
 __all__ = ["Finished", "UniversalSteeringConfig", "UniversalSteeringExperiment"]

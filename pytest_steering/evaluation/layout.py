@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.cwes import WEAKNESSES
+from pytest_steering.suite.cwes import WEAKNESSES
 
 OPTION, VARIABLE = "--secllmholmes", "SECLLMHOLMES"
 REMEDY = f"name a whole clone of SecLLMHolmes with {OPTION}=PATH or {VARIABLE}"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pytest_steering.evaluation.scenarios import Dataset
-from pytest_steering.target import Target
+from pytest_steering.targets.target import Target
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "pytest-steering")
 _SAMPLE = 1024

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_steering.evaluation.config import ExperimentError
-from pytest_steering.vectors.writing import whole_file
+from pytest_steering.vectors._common import whole_file
 
 IDENTITY = "experiment.json"
 RESULTS = "results.json"

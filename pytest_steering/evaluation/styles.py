@@ -13,9 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from pytest_steering.evaluation.cwes import WEAKNESSES, Weakness
 from pytest_steering.evaluation.layout import DataError, Part
 from pytest_steering.evaluation.scenarios import Case, Dataset
+from pytest_steering.suite.cwes import WEAKNESSES, Weakness
 
 ANSWER = "Answer:"
 """What every prompt that is not reasoned ends with, so that `` yes`` or `` no`` comes next."""

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.model import Record, Result, Row
-from pytest_steering.requirements import SUITE_VERSION
 
 SCHEMA = 1
 PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from pytest_steering.applicability import PREFIX
-from pytest_steering.diagnosis.whole import Failed, likely_of
-from pytest_steering.options import Settings
-from pytest_steering.requirements import catalogue
-from pytest_steering.subject import spec_in
+from pytest_steering.oracle.applicability import PREFIX
+from pytest_steering.oracle.diagnosis.summary import Failed, likely_of
+from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.targets.spec import spec_in
 
 
 class Outcome(StrEnum):
@@ -70,7 +69,7 @@ class Model:
     titles: dict[str, str] = field(default_factory=dict)
     overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By adapter and weakness, of trained models: see ``pytest_steering.effects``."""
+    """By adapter and weakness, of trained models: see ``pytest_steering.suite.trained``."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,10 @@ class Row:
 class Record:
     """The results of this run, as they come in."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, specs: Sequence[str], adapters: Sequence[str]) -> None:
+        """``specs`` and ``adapters`` are those of the run, in the order in which they were named."""
+        self.specs = specs
+        self.adapters = adapters
         self.results: dict[str, Result] = {}
         self.models: dict[str, Model] = {}
         self.others_ran = False
@@ -157,9 +158,9 @@ class Record:
         for result in self.results.values():
             by_spec.setdefault(result.spec, []).append(result)
         rows = []
-        for spec in _ordered(by_spec, self.settings.specs):
-            ran = {result.adapter for result in by_spec[spec] if result.adapter} or self.settings.adapters
-            rows += [self._row(spec, adapter, by_spec[spec]) for adapter in _ordered(ran, self.settings.adapters)]
+        for spec in _ordered(by_spec, self.specs):
+            ran = {result.adapter for result in by_spec[spec] if result.adapter} or self.adapters
+            rows += [self._row(spec, adapter, by_spec[spec]) for adapter in _ordered(ran, self.adapters)]
         return rows
 
     def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
@@ -182,7 +183,7 @@ class Record:
         listed = next((entry for entry in catalogue().values() if entry.nodeid == function), None)
         if listed is None or not report.failed:
             return None
-        spec = spec_in(report.nodeid, self.settings.specs)
+        spec = spec_in(report.nodeid, self.specs)
         return Result(report.nodeid, listed.id, listed.group, spec, "")
 
     def _learn(self, result: Result, report: pytest.TestReport) -> None:

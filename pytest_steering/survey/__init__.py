@@ -1,1 +1,1 @@
-"""What a sweep over every architecture found: kept in one file, shown as a table, compared with another sweep."""
+"""What this project measured of others, kept in ``data`` and shown as tables."""

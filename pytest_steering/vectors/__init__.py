@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_steering.vectors.directions import Method, difference_in_means, first_component, logistic_probe
-from pytest_steering.vectors.errors import VectorError
+from pytest_steering.vectors._common import VectorError
 from pytest_steering.vectors.files import FORMAT, load_vectors, read_fingerprint, save_vectors, stack
 from pytest_steering.vectors.fingerprint import Fingerprint
-from pytest_steering.vectors.llama_cpp import load_gguf, save_gguf
-from pytest_steering.vectors.states import read_states
-from pytest_steering.vectors.texts import hash_pairs
+from pytest_steering.vectors.gguf import load_gguf, save_gguf
+from pytest_steering.vectors.methods import Method, difference_in_means, first_component, logistic_probe
+from pytest_steering.vectors.states import hash_pairs, read_states
 from pytest_steering.vectors.training import train_from_texts, train_vectors
 
 __all__ = [

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from pytest_steering.anatomy import Architecture
-from pytest_steering.requirements import SUITE_VERSION
-from pytest_steering.vectors.errors import VectorError
+from pytest_steering._version import SUITE_VERSION
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.vectors._common import VectorError
 
 _MUST_FIT = ("hidden_size", "num_layers", "layers_path", "model_type")
 _VOLATILE = ("transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "_attn_implementation")

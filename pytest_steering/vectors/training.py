@@ -9,13 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pytest_steering.anatomy import Architecture
-from pytest_steering.feed import embedding_of
-from pytest_steering.vectors.directions import Method, find_method, train_direction
-from pytest_steering.vectors.errors import VectorError
-from pytest_steering.vectors.progress import progress_bar
-from pytest_steering.vectors.states import Place, chosen_tokens, read_states
-from pytest_steering.vectors.texts import Text, tokenised
+from pytest_steering.architecture.inputs import embedding_of
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.vectors._common import VectorError, needs
+from pytest_steering.vectors.methods import Method, find_method, train_direction
+from pytest_steering.vectors.states import Place, Text, chosen_tokens, read_states, tokenised
 
 Position = int | Literal["mean"] | tuple[Tensor, Tensor]
 """A :data:`Place` for both sides: a mask for each of them where the tokens are marked."""
@@ -42,7 +40,7 @@ def train_vectors(
     which is where an adapter writes, at ``position``: of each row's real tokens the one of that index (the last by
     default), their ``"mean"``, or the mean of those that a pair of boolean masks marks. ``layers`` defaults to the
     architecture's steering layers. All methods give vectors of comparable size: see
-    :mod:`pytest_steering.vectors.directions`. ``VectorError`` says what cannot be.
+    :mod:`pytest_steering.vectors.methods`. ``VectorError`` says what cannot be.
     """
     find_method(method)
     layers = _checked_layers(architecture, layers)
@@ -126,3 +124,17 @@ def _check_vocabulary(architecture: Architecture, ids: Tensor) -> None:
             f"the tokenizer has token {int(ids.max())}, and the model embeds {known} tokens; "
             "use the model's own tokenizer"
         )
+
+
+@contextmanager
+def progress_bar(total: int, what: str, *, shown: bool) -> Iterator[Callable[[int], object]]:
+    """What is yielded is called with the number of rows done; nothing is imported or written unless ``shown``."""
+    if not shown:
+        yield lambda _rows: None
+        return
+    try:
+        from tqdm import tqdm  # noqa: PLC0415 (an optional package)
+    except ImportError:
+        raise needs("tqdm", "a progress bar") from None
+    with tqdm(total=total, desc=what, unit="text") as bar:
+        yield bar.update

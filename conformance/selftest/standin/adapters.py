@@ -1,10 +1,10 @@
-"""Stand-in for ``pytest_steering.adapters``: adapters that are what their names say."""
+"""Stand-in for ``pytest_steering.adapters.registry``: adapters that are what their names say."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pytest_steering.capability import Capability
 from pytest_steering.errors import AdapterError, SpecError, Violation
+from pytest_steering.steering.capability import Capability
 
 Factory = Callable[[Any, Any], "SteeringAdapter"]
 

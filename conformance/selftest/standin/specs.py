@@ -1,4 +1,4 @@
-"""Stand-in for ``pytest_steering.specs``: everything but ``tiny:`` is refused."""
+"""Stand-in for ``pytest_steering.targets.spec``: everything but ``tiny:`` is refused."""
 
 from pytest_steering.errors import SpecError
 

@@ -1,4 +1,4 @@
-"""Stand-in for ``pytest_steering.target``: models of no weight that write down when they are loaded and freed."""
+"""Models of no weight that write down when they are loaded and freed."""
 
 import os
 from collections.abc import Callable

@@ -10,11 +10,11 @@ from nnterp import StandardizedTransformer
 from torch import nn
 
 from pytest_steering.adapters.libraries import refusal, version
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.feed import fed_tokens
-from pytest_steering.plan import Positions, SteeringPlan
-from pytest_steering.zoo import tiny_tokenizer
+from pytest_steering.architecture.inputs import fed_tokens
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.byte_tokenizer import tiny_tokenizer
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
 class NnterpAdapter:

@@ -11,9 +11,9 @@ from pyvene.models.intervenable_modelcard import type_to_module_mapping
 from torch import nn
 
 from pytest_steering.adapters.libraries import no_such_layer_refused, version
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.plan import SteeringPlan
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import SteeringPlan
 
 
 class PyveneAdapter:

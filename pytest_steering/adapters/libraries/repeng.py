@@ -10,9 +10,9 @@ from repeng import ControlModel, ControlVector
 from torch import nn
 
 from pytest_steering.adapters.libraries import no_such_layer_refused, refusal, version
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.plan import SteeringPlan
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import SteeringPlan
 
 
 class RepengAdapter:

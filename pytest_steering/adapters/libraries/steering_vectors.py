@@ -10,10 +10,10 @@ from steering_vectors import SteeringVector
 from torch import Tensor, nn
 
 from pytest_steering.adapters.libraries import refusal, version
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.feed import fed_tokens
-from pytest_steering.plan import Positions, SteeringPlan
+from pytest_steering.architecture.inputs import fed_tokens
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
 class SteeringVectorsAdapter:

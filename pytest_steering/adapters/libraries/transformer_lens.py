@@ -14,10 +14,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer
 
 from pytest_steering.adapters.libraries import refusal, version
-from pytest_steering.anatomy import Architecture
-from pytest_steering.capability import Capability
-from pytest_steering.plan import SteeringPlan
-from pytest_steering.zoo import tiny_tokenizer
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.byte_tokenizer import tiny_tokenizer
+from pytest_steering.steering.capability import Capability
+from pytest_steering.steering.plan import SteeringPlan
 
 
 class TransformerLensAdapter:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_steering.applicability import not_applicable
+from pytest_steering.oracle.applicability import not_applicable
 
 
 @pytest.mark.steering_requirement(id="same-twice")

@@ -1,0 +1,74 @@
+"""What every built-in adapter does to a residual stream: add the scaled steering vector where the mask says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.architecture.inputs import fed_mask, fed_tokens
+from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.steering.token_positions import PassPositions
+
+
+def scaled(plan: SteeringPlan, layer: int, dtype: torch.dtype) -> Tensor:
+    """``scale * vector`` in ``dtype``, rounded once from double precision."""
+    return (plan.vectors[layer].double() * plan.scale).to(dtype)
+
+
+def steps(plan: SteeringPlan, architecture: Architecture) -> dict[int, Step]:
+    """One step for each steered layer of a plan that was checked."""
+    return {layer: Step(plan, layer, architecture.emissions[layer]) for layer in plan.vectors}
+
+
+class Step:
+    """Adds ``scale * vector`` to what one decoder layer emits."""
+
+    def __init__(self, plan: SteeringPlan, layer: int, emission: Emission) -> None:
+        self._layout = emission.layout
+        self._delta = scaled(plan, layer, emission.dtype)
+        self._idle = plan.scale == 0
+        self._placed: dict[torch.device, Tensor] = {}
+
+    def __call__(self, output: Any, mask: Tensor | bool) -> Any:
+        """``output`` with the residual stream steered where ``mask`` is true; ``output`` itself when nowhere."""
+        if self._idle or mask is False:
+            return output
+        residual = self._layout.read(output)
+        steered = residual + self._on(residual.device)
+        if isinstance(mask, Tensor):
+            where = self._layout.spread(mask.to(residual.device), residual)
+            steered = torch.where(where, steered, residual)
+        return self._layout.write(output, steered)
+
+    def _on(self, device: torch.device) -> Tensor:
+        if self._delta.requires_grad:
+            return self._delta.to(device)
+        if device not in self._placed:
+            self._placed[device] = self._delta.to(device)
+        return self._placed[device]
+
+
+class Steered:
+    """A model that is called and generates like itself, with ``_run`` around each call."""
+
+    def __init__(self, model: nn.Module, passes: PassPositions) -> None:
+        self._model = model
+        self._passes = passes
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns, steered."""
+        return self._run(self._model, args, kwargs)
+
+    def generate(self, inputs: Tensor | None = None, **options: Any) -> Any:
+        """What the model generates, steered in every pass."""
+        given = options if inputs is None else {"input_ids": inputs, **options}
+        with self._passes.generating(fed_tokens(given), fed_mask(given)):
+            generate: Callable[..., Any] = self._model.generate  # type: ignore[assignment]
+            return self._run(generate, () if inputs is None else (inputs,), options)
+
+    def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return function(*args, **kwargs)

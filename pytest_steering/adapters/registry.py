@@ -1,0 +1,97 @@
+"""How an adapter is found by name, and made for one model."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_steering.adapters.protocol import Factory, SteeringAdapter
+from pytest_steering.errors import AdapterError, SpecError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pytest_steering.architecture.model import Architecture
+
+GROUP = "pytest_steering.adapters.registry"
+
+
+def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Factory:
+    """The callable that makes the adapter ``name``: provided by a hook, an entry point, or ``module:attribute``.
+
+    Raises ``SpecError`` with one sentence when there is none or it cannot be called.
+    """
+    provided = provided or {}
+    if name in provided:
+        return provided[name]
+    if ":" in name:
+        return _imported(name)
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in found:
+        known = sorted({*found, *provided})
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}, or module:attribute"
+        raise SpecError(f"there is no steering adapter {name!r}: {hint}")
+    try:
+        factory = found[name].load()
+    except (ImportError, AttributeError) as error:
+        raise SpecError(
+            f"steering adapter {name!r} cannot be imported ({_line(error)}): install its package, "
+            f"as in pip install 'pytest-steering[{name}]'"
+        ) from error
+    return _callable(name, factory)
+
+
+def make_adapter(
+    name: str, model: nn.Module, architecture: Architecture, provided: Mapping[str, Factory] | None = None
+) -> SteeringAdapter:
+    """The adapter ``name`` for one model; ``AdapterError`` when it cannot be built or breaks the protocol."""
+    factory = find_factory(name, provided)
+    try:
+        adapter = factory(model, architecture)
+    except Exception as error:
+        raise AdapterError(f"adapter {name} cannot be built: {type(error).__name__}: {_line(error)}") from error
+    if not callable(getattr(adapter, "steer", None)):
+        raise AdapterError(
+            f"adapter {name} made a {type(adapter).__name__}, which has no steer(plan) method: "
+            "see the contract of an adapter in the README"
+        )
+    for attribute in ("name", "capabilities"):
+        if not hasattr(adapter, attribute):
+            raise AdapterError(f"adapter {name} has no attribute {attribute!r}: the contract asks for it")
+    return adapter
+
+
+def _imported(name: str) -> Factory:
+    module_name, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise SpecError(
+            f"steering adapter {name!r}: module {module_name!r} cannot be imported "
+            f"({type(error).__name__}: {_line(error)})"
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise SpecError(f"steering adapter {name!r}: module {module_name!r} has no attribute {attribute!r}")
+        found = getattr(found, part)
+    return _callable(name, found)
+
+
+def _callable(name: str, factory: object) -> Factory:
+    if not callable(factory):
+        raise SpecError(
+            f"steering adapter {name!r} is a {type(factory).__name__}, not a callable (model, architecture) -> adapter"
+        )
+    return cast(Factory, factory)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or "no message"

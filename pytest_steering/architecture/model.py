@@ -1,0 +1,124 @@
+"""What is known of a model's anatomy: its decoder layers, its hidden size, who receives what they emit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_steering.architecture.inputs import Feed
+from pytest_steering.architecture.residual import Layout
+
+FINAL_LAYERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Emission:
+    """The residual stream as one decoder layer emits it, and as the next module receives it."""
+
+    name: str
+    """Dotted name of the decoder layer."""
+    module: nn.Module
+    parts: tuple[nn.Module, ...]
+    """The modules that make up the layer: itself, or one of each list that the layers are spread over."""
+    kind: str
+    """``tensor``, ``tuple`` or ``list``: the type of what the layer returns."""
+    layout: Layout
+    """Where the residual stream sits in what the layer returns."""
+    dtype: torch.dtype
+    receiver_name: str
+    """Dotted name of the module that receives exactly this tensor; empty when none does."""
+    receiver: nn.Module | None
+    arrival: Layout
+    """Where the residual stream sits in the receiver's ``(args, kwargs)``."""
+    calls: int
+    """How often the layer ran in one forward pass."""
+    alone: bool = True
+    """The receiver is all that reads what the layer emits: to change what it receives is to steer."""
+    streams: int = 1
+    """How many residual streams run side by side; a steering vector is added to each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """The decoder layers of a language model, proven by data flow."""
+
+    layers_path: str
+    """Dotted path of the decoder layers, e.g. ``model.layers``."""
+    emissions: tuple[Emission, ...]
+    entry_name: str
+    """Dotted name of the innermost module around the layers that receives the token ids; empty for the model."""
+    entry: nn.Module
+    """That module: a forward pass begins when it is called."""
+    feed: Feed
+    """How the model is given tokens."""
+    hidden_size: int
+    """Width of the residual stream between decoder layers, measured."""
+    anatomy: tuple[str, ...] = ()
+    """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
+    notes: tuple[str, ...] = ()
+    """What a steering vector means here where that is not plain, and where the config contradicts what was measured."""
+    model_class: str = ""
+    """Class name of the whole model."""
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """The decoder layers in the order in which they run."""
+        return tuple(emission.module for emission in self.emissions)
+
+    @property
+    def num_layers(self) -> int:
+        """How many decoder layers there are."""
+        return len(self.emissions)
+
+    @property
+    def steering_layers(self) -> tuple[int, ...]:
+        """The decoder layers steered by default: the final three, or all of fewer."""
+        return tuple(range(max(0, self.num_layers - FINAL_LAYERS), self.num_layers))
+
+    @property
+    def output_kind(self) -> str:
+        """What the decoder layers return: ``tensor``, ``tuple`` or ``list``; several are joined by ``|``."""
+        return "|".join(dict.fromkeys(emission.kind for emission in self.emissions))
+
+    @property
+    def block_classes(self) -> tuple[str, ...]:
+        """The class name of each decoder layer."""
+        return tuple(type(emission.module).__name__ for emission in self.emissions)
+
+    @property
+    def extra_positions(self) -> int:
+        """How many positions of its own the model puts before the tokens."""
+        return self.emissions[0].layout.extra
+
+    def summary(self) -> str:
+        """One line for people: where the layers are, how many, how wide, and which are steered by default."""
+        return found(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts that the report carries."""
+        return {
+            "layers_path": self.layers_path,
+            "num_layers": self.num_layers,
+            "hidden_size": self.hidden_size,
+            "steering_layers": list(self.steering_layers),
+            "output_kind": self.output_kind,
+            "block_classes": sorted(set(self.block_classes)),
+            "residual_dtype": str(self.emissions[0].dtype).removeprefix("torch."),
+            "anatomy": list(self.anatomy),
+            "model_class": self.model_class,
+            "receiver": self.emissions[-1].receiver_name,
+            "notes": list(self.notes),
+        }
+
+
+def found(architecture: Mapping[str, Any]) -> str:
+    """Where the decoder layers are, how many, how wide, and which are steered by default, in one line."""
+    number = architecture["num_layers"]
+    return (
+        f"Found {architecture['layers_path']} with {number} {'layer' if number == 1 else 'layers'}, "
+        f"hidden size {architecture['hidden_size']}; steering layers {architecture['steering_layers']}"
+    )

@@ -1,0 +1,191 @@
+"""What arrives: the residual stream as the module after each decoder layer receives it, pass by pass.
+
+Nothing here looks at ``output_hidden_states``: for most architectures its last entry is taken after the final norm,
+and what a hook adds may be invisible in it. What the module after a decoder layer receives is what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from pytest_steering.architecture.inputs import fed_mask, fed_tokens, remembered
+from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.residual import tensors_in
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.errors import Violation
+
+
+class Arrivals(dict[int, Tensor]):
+    """Decoder layer index → what arrived after it; ``Violation`` for a layer after which nothing was seen."""
+
+    def __missing__(self, layer: int) -> Tensor:
+        raise Violation(
+            f"nothing is seen to arrive after layer {layer}",
+            likely="modules of the model are replaced, or the hooks of others are removed",
+        )
+
+
+@dataclass(eq=False)
+class Pass:
+    """One forward pass: its first absolute column, its width, and the residual stream after each watched layer."""
+
+    start: int
+    columns: int
+    arrived: Arrivals = field(default_factory=Arrivals)
+    """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it; several residual
+    streams stand before the last axis."""
+    fed: Tensor | None = None
+    """The tokens of the pass, as ids or embedded."""
+    again: dict[int, list[Tensor]] = field(default_factory=dict)
+    """Decoder layer index → the same for every further run of the layer in this pass."""
+    added: dict[int, Tensor] = field(default_factory=dict)
+    """Decoder layer index → the absolute values that the layer's own parts added up: what it rounded along the way."""
+
+
+@dataclass(eq=False)
+class Trace:
+    """What was seen while something ran."""
+
+    passes: list[Pass]
+    result: Any = None
+
+    def arrived(self, layer: int) -> Tensor:
+        """The residual stream after ``layer`` in the only pass; ``Violation`` when none was seen."""
+        if not self.passes:
+            raise Violation(
+                "no forward pass of the model is seen",
+                likely="another copy of the model is run, or the hooks of others are removed",
+            )
+        return self.passes[0].arrived[layer]
+
+
+def observe(
+    architecture: Architecture, layers: Sequence[int], run: Callable[[], Any], *, inside: bool = False
+) -> Trace:
+    """Every pass made while ``run`` runs, with a copy of what arrived after each of ``layers``.
+
+    With ``inside``, also how large the numbers were that each of these layers added to the residual stream.
+    To be called inside the adapter's block, so that the hooks here run after the adapter's own.
+    """
+    trace = Trace([])
+    with ExitStack() as stack:
+        stack.enter_context(following(architecture, trace.passes))
+        for layer in layers:
+
+            def keep(tensor: Tensor, layer: int = layer) -> None:
+                now = trace.passes[-1]
+                if layer in now.arrived:
+                    now.again.setdefault(layer, []).append(tensor.detach().clone())
+                else:
+                    now.arrived[layer] = tensor.detach().clone()
+
+            stack.enter_context(arriving(architecture.emissions[layer], keep))
+            if inside:
+                stack.enter_context(_adding(architecture.emissions[layer], layer, trace.passes))
+        trace.result = run()
+    return trace
+
+
+@contextmanager
+def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
+    """A ``Pass`` is appended whenever a forward pass begins."""
+
+    def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
+        tokens = fed_tokens(kwargs, args)
+        columns = tokens.shape[1]
+        mask, memory = fed_mask(kwargs), remembered(kwargs)
+        if mask is not None:
+            start = max(0, mask.shape[1] - columns)
+        elif memory is not None:
+            start = memory
+        else:
+            values = [*args, *kwargs.values()]
+            cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
+            start = _cached_columns(cache, passes, columns)
+        passes.append(Pass(start, columns, fed=tokens.detach()))
+
+    with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
+        yield
+
+
+@contextmanager
+def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None]:
+    """The absolute outputs of the layer's own parts (attention, feed-forward, …) are summed for each pass."""
+
+    def add(_module: nn.Module, _args: Any, output: Any) -> None:
+        part = next((tensor for _, tensor in tensors_in(output)), None)
+        if part is None or not part.is_floating_point():
+            return
+        if layer in passes[-1].arrived:
+            return
+        added = passes[-1].added
+        part = part.detach().abs().double()
+        if layer not in added:
+            added[layer] = part
+        elif added[layer].shape == part.shape:
+            added[layer] = added[layer] + part
+
+    # A norm has no matrix: what it returns is read by the parts and not added to the residual stream.
+    parts = [part for part in emission.module.children() if any(p.ndim >= 2 for p in part.parameters())]
+    with hooked(*(part.register_forward_hook(add) for part in parts)):
+        yield
+
+
+def _cached_columns(cache: Any, passes: Sequence[Pass], columns: int) -> int:
+    if cache is not None:
+        with suppress(TypeError, ValueError, NotImplementedError):
+            return int(cache.get_seq_length())
+    # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
+    if not passes or columns > passes[-1].columns:
+        return 0
+    return passes[-1].start + passes[-1].columns
+
+
+@contextmanager
+def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edits: bool = False) -> Iterator[None]:
+    """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
+
+    With ``edits`` it returns another to take its place, for all that read it. Without, it sees also what hooks do that
+    were registered after this began: whenever the layer runs, the watching hook is put behind them.
+    """
+
+    def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
+        layout = emission.arrival
+        tensor = layout.read((args, kwargs))
+        new = use(layout.canonical(tensor))
+        if new is None:
+            return None
+        return layout.write((args, kwargs), layout.native(new))
+
+    def emitted(_module: nn.Module, _args: Any, output: Any) -> Any:
+        layout = emission.layout
+        new = use(layout.canonical(layout.read(output)))
+        if new is None:
+            return None
+        return layout.write(output, layout.native(new))
+
+    def watch() -> RemovableHandle:
+        if emission.receiver is not None and (emission.alone or not edits):
+            return emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
+        # The model's own forward consumes the last layer's output: the output itself is all that can be read.
+        return emission.module.register_forward_hook(emitted)
+
+    handles = [watch()]
+
+    def last_again(_module: nn.Module, _args: Any) -> None:
+        handles.pop().remove()
+        handles.append(watch())
+
+    if not edits:
+        handles.insert(0, emission.module.register_forward_pre_hook(last_again))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

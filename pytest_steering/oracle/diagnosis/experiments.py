@@ -1,0 +1,112 @@
+"""Further runs after a failure, that tell bugs apart which look alike in the numbers of one run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from torch import Tensor
+
+from pytest_steering.architecture.residual import same_bits
+from pytest_steering.errors import Violation
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.place import wrong_place
+from pytest_steering.oracle.diagnosis.strength import wrong_dose, wrong_vectors
+from pytest_steering.oracle.diagnosis.tokens import NEVER
+from pytest_steering.steering.plan import SteeringPlan
+
+if TYPE_CHECKING:
+    from pytest_steering.oracle.harness import Trial
+
+Inputs = Mapping[str, Tensor]
+Judge = Callable[["Trial", SteeringPlan, Inputs], object]
+
+_OUTLIER = 4.0
+"""A vector with an element of so many root mean squares is not an ordinary one."""
+
+
+def explain(violation: Violation, trial: Trial, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> None:
+    """The violation's likely cause is the one that further runs of a forward pass point to, where they point to one.
+
+    ``judge`` raises a violation like this one, for any trial, plan and inputs.
+    """
+    settle(
+        violation,
+        lambda: unsteered_changed(trial, inputs),
+        lambda: fresh_conforms(violation, trial, lambda other: judge(other, plan, inputs)),
+        lambda: wrong_place(trial, plan, inputs, violation.likely),
+        lambda: wrong_vectors(trial, plan, inputs),
+        lambda: wrong_outliers(trial, plan, inputs, judge),
+        lambda: wrong_dose(trial, plan, inputs) if _of_doses(violation.likely) else "",
+    )
+
+
+_DOSES: Final = (
+    Cause.NEVER,
+    Cause.TWICE,
+    Cause.SUBTRACTED,
+    Cause.SIGN,
+    Cause.SCALE_IGNORED,
+    Cause.SCALE_TWICE,
+    Cause.NORMALISED,
+    Cause.DIVIDED,
+    "the dose is",
+    "the vector loses precision",
+)
+"""What the numbers of one run say of a dose that is wrong, or of none: those at other scales may say more."""
+
+
+def _of_doses(likely: str) -> bool:
+    return not likely or likely.startswith(_DOSES)
+
+
+def settle(violation: Violation, *experiments: Callable[[], str]) -> None:
+    """The first experiment that names a cause has the word; what goes wrong in one is no news, the violation stands."""
+    for experiment in experiments:
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            if said := experiment():
+                violation.likely = said
+                return
+
+
+def unsteered_changed(trial: Trial, inputs: Inputs) -> str:
+    """The unsteered model no longer computes what it did before it was steered."""
+    before, now = trial.plain(inputs).result, trial.plain_again(inputs).result
+    if same_bits(before, now) or any(trial.floor(layer) for layer in trial.every_layer):
+        return ""
+    return f"{Cause.LEFT}: the unsteered model computes other logits than before"
+
+
+def never_arrives(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+    """A plain forward pass with the plan's vectors is not steered either, at any token."""
+    everywhere, layer = SteeringPlan(plan.vectors, plan.scale), min(plan.vectors)
+    steered, plain = trial.steered(everywhere, inputs), trial.plain(inputs)
+    return NEVER if same_bits(steered.arrived(layer), plain.arrived(layer)) else ""
+
+
+def fresh_conforms(violation: Violation, trial: Trial, again: Callable[[Trial], object]) -> str:
+    """An adapter that is built anew does what the old one does not: it kept something."""
+    try:
+        again(trial.twin(trial.model))
+    except Violation:
+        return ""
+    tokens = violation.likely.startswith((Cause.PADDING, "tokens", "positions", "batch rows"))
+    return f"{Cause.STALE_MASK if tokens else Cause.STALE}: an adapter that is built anew steers rightly"
+
+
+def wrong_outliers(trial: Trial, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> str:
+    """An ordinary vector arrives and this one does not: what becomes of one with a single large element."""
+    (layer, *more) = plan.vectors
+    given, ordinary = plan.vectors[layer], trial.vector(layer)
+    if more or float(given.abs().amax()) < _OUTLIER * float(given.double().square().mean().sqrt()):
+        return ""
+    outlier = ordinary.clone()
+    outlier[0] = 2 * _OUTLIER * ordinary.abs().amax()
+    for vector in (ordinary, outlier):
+        try:
+            judge(trial, SteeringPlan({layer: vector}, plan.scale, plan.positions), inputs)
+        except Violation as violation:
+            return "" if vector is ordinary else violation.likely
+    return ""

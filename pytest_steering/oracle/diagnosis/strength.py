@@ -1,0 +1,210 @@
+"""How much of which vector arrives, over several layers and many scales."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pytest_steering.architecture.residual import fitted
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.tolerance import rounding
+from pytest_steering.steering.plan import SteeringPlan
+
+if TYPE_CHECKING:
+    from pytest_steering.oracle.harness import Trial
+
+Inputs = Mapping[str, Tensor]
+
+
+def wrong_vectors(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+    """A layer of a plan for several is given what another one should get."""
+    if len(plan.vectors) == 1:
+        return ""
+    asked = trial.prompts.steered_tokens(inputs, plan.positions)
+    steered, expected = trial.steered(plan, inputs), trial.expected(plan, inputs, asked)
+    deltas = {layer: vector.double() * plan.scale for layer, vector in plan.vectors.items()}
+    for layer in sorted(deltas):
+        added = added_to(steered.arrived(layer), expected.arrived(layer), asked) + deltas[layer]
+        if is_delta(added, deltas[layer]):
+            continue
+        if is_delta(added, torch.stack([*deltas.values()]).sum(0)):
+            return f"{Cause.SUMMED}: layer {layer} does"
+        for other, delta in deltas.items():
+            if is_delta(added, delta):
+                return f"{Cause.MIXED}: layer {layer} that of layer {other}"
+        return f"{Cause.SOME_LAYERS}: layer {layer} is not" if is_delta(added, torch.zeros_like(added)) else ""
+    return ""
+
+
+def wrong_dose(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+    """The dose that arrives is another function of the scale than the identity."""
+    if len(plan.vectors) > 1:
+        return ""
+    curve, asked = dose_curve(trial, plan, inputs)
+    (layer,) = plan.vectors
+    eps = torch.finfo(trial.architecture.emissions[layer].dtype).eps
+    norm = float(plan.vectors[layer].double().norm())
+    return likely_curve(curve, eps=_relative(trial, plan, eps), norm=norm, columns=int(asked.shape[1]))
+
+
+def dose_curve(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> tuple[dict[float, float], Tensor]:
+    """Scale → the mean dose that arrives, NaN where the scale is refused; and the tokens that are steered."""
+    (layer,) = plan.vectors
+    asked = trial.prompts.steered_tokens(inputs, plan.positions)
+    plain = trial.plain(inputs).arrived(layer)
+    vector = plan.vectors[layer].double()
+    curve = {}
+    for scale in dict.fromkeys((*SCALES, plan.scale)):
+        if not scale or not _fits(plain, vector, scale):
+            continue
+        try:
+            steered = trial.steered(SteeringPlan(plan.vectors, scale, plan.positions), inputs).arrived(layer)
+        except ValueError:
+            curve[scale] = math.nan
+            continue
+        doses = _doses(steered, plain, asked, vector)
+        if float((doses - doses.mean()).abs().amax()) > 0.01 * abs(scale):
+            # Not one dose but several: no function of the scale alone.
+            return {}, asked
+        curve[scale] = float(doses.mean())
+    return curve, asked
+
+
+def _doses(steered: Tensor, plain: Tensor, asked: Tensor, vector: Tensor) -> Tensor:
+    difference = (steered.double() - plain.double()).cpu()
+    return difference[fitted(asked.cpu(), difference.shape[1])] @ vector.cpu() / (vector @ vector).cpu()
+
+
+def _fits(plain: Tensor, vector: Tensor, scale: float) -> bool:
+    """The scale is neither absorbed by the residual stream nor beyond its dtype."""
+    size = float(vector.abs().amax()) * abs(scale)
+    absorbed = 64 * torch.finfo(plain.dtype).eps * float(plain.abs().amax())
+    return absorbed < size < torch.finfo(plain.dtype).max / 8
+
+
+def _relative(trial: Trial, plan: SteeringPlan, eps: float) -> float:
+    """The machine epsilon in units of the vector: what rounding does to a measured dose."""
+    (layer,) = plan.vectors
+    size = float(plan.vectors[layer].double().square().mean().sqrt())
+    return eps * max(1.0, trial.residual_size(layer) / size) if size else eps
+
+
+def added_to(steered: Tensor, plain: Tensor, asked: Tensor) -> Tensor:
+    """``(hidden_size,)``: what was added on average to the tokens that are steered, double precision."""
+    difference = (steered.double() - plain.double()).cpu()
+    return difference[fitted(asked.cpu(), difference.shape[1])].flatten(0, -2).mean(0)
+
+
+def is_delta(added: Tensor, delta: Tensor) -> bool:
+    """What was added is ``delta``, within a hundredth."""
+    size = max(float(added.norm()), float(delta.norm()))
+    return float((added - delta.cpu()).norm()) <= 0.01 * size + rounding(delta)
+
+
+SCALES = (0.0005, 0.002, 0.02, 0.25, 0.5, 1.0, 2.5, 7.0, 20.0, 64.0, 150.0, -0.25, -1.0, -2.5, -20.0)
+"""From small to large, of either sign, whole and not."""
+
+Curve = Mapping[float, float]
+"""Scale → dose: by how many vectors the residual stream moved; NaN where the scale was refused."""
+
+
+def likely_curve(curve: Curve, *, eps: float, norm: float, columns: int) -> str:
+    """The bug class of a curve that is not the identity, or an empty string.
+
+    ``eps`` is the machine epsilon of the residual stream's dtype, ``norm`` that of the vector, ``columns`` how many
+    tokens the pass has.
+    """
+
+    def fits(expected: Callable[[float], float], scales: list[float]) -> bool:
+        return all(abs(curve[s] - expected(s)) <= _slack(s, eps) for s in scales)
+
+    scales = [scale for scale in curve if not math.isnan(curve[scale])]
+    refused = [scale for scale in curve if math.isnan(curve[scale])]
+    wrong = [scale for scale in scales if not fits(lambda s: s, [scale])]
+    if not wrong:
+        large = refused and min(map(abs, refused)) > max(map(abs, scales), default=0.0)
+        return f"{Cause.REFUSED}: {min(refused, key=abs):g}" if large else ""
+    if not any(curve[scale] for scale in scales):
+        return ""
+    ratio = curve[max(wrong, key=abs)] / max(wrong, key=abs)
+    for factor, cause in (
+        (2.0, Cause.TWICE),
+        (-1.0, f"{Cause.SUBTRACTED} at every scale"),
+        (1 / norm, Cause.NORMALISED),
+        (1 / columns if columns > 1 else math.nan, f"{Cause.DIVIDED} in the pass"),
+        (ratio, f"{Cause.FACTOR}: it is {ratio:.4g} times the plan's, at every scale"),
+    ):
+        if fits(lambda s, factor=factor: s * factor, scales):  # type: ignore[misc]
+            return cause
+    for expected, cause in (
+        (abs, Cause.SIGN),
+        (lambda s: 1.0, Cause.SCALE_IGNORED),
+        (lambda s: s * s, Cause.SCALE_TWICE),
+        (lambda s: math.copysign(1.0, s), f"{Cause.SCALE_IGNORED}, but for its sign"),
+    ):
+        if fits(expected, scales):
+            return cause
+    whole = all(abs(curve[s] - round(curve[s])) <= _slack(s, eps) and abs(curve[s] - s) <= 1 for s in scales)
+    if whole and all(s % 1 for s in wrong):
+        return f"{Cause.WHOLE}: {_pair(curve, wrong)}"
+    limit = abs(curve[max(wrong, key=abs)])
+    if fits(lambda s: max(-limit, min(limit, s)), scales):
+        return f"{Cause.CLAMPED} to {limit:.4g}: {_pair(curve, wrong)}"
+    right = [abs(scale) for scale in scales if scale not in wrong]
+    if right and max(map(abs, wrong)) < min(right) and fits(lambda s: 0.0, wrong):
+        return f"{Cause.SMALL_LOST}: nothing arrives up to {max(map(abs, wrong)):g}, all of it from {min(right):g} on"
+    return ""
+
+
+def _slack(scale: float, eps: float) -> float:
+    """A measured dose is off by rounding, in proportion to the scale and to the residual stream."""
+    return 1e-3 * abs(scale) + 4 * eps
+
+
+def _pair(curve: Curve, wrong: list[float]) -> str:
+    scale = max(wrong, key=abs)
+    return f"{curve[scale]:.4g} where the plan says {scale:g}"
+
+
+_HALF = (torch.bfloat16, torch.float16)
+
+
+def likely_elements(found: Tensor, delta: Tensor) -> str:
+    """The bug class of a delta some of whose elements are wrong; both ``(hidden_size,)``, double precision."""
+    largest = float(delta.abs().amax())
+    for shift in (1, -1):
+        if float((found - delta.roll(shift)).norm()) <= 0.01 * float(delta.norm()):
+            return f"{Cause.SHIFTED} by {shift:+d}"
+    if float((found - found.mean()).norm()) <= 0.01 * float(found.norm()) and len(delta) > 1:
+        return "" if float((delta - delta.mean()).norm()) <= 0.01 * float(delta.norm()) else Cause.BROADCAST
+    off = (found - delta).abs() > 1e-3 * delta.abs() + 1e-4 * largest
+    wrong = off.nonzero().flatten().tolist()
+    # Elements that are zero are right whatever the dose.
+    right = int((~off & (delta != 0)).sum())
+    if not wrong or not right:
+        return ""
+    few = f"{wrong}" if len(wrong) <= 4 else f"{len(wrong)} of {len(delta)}"
+    if float(found[off].abs().amax()) <= 1e-3 * largest:
+        return f"{Cause.ELEMENTS}: {few}"
+    limit = found[off].abs()
+    clipped = float(limit.amax() - limit.amin()) <= 1e-3 * float(limit.amax())
+    # Only what is beyond the limit is off.
+    beyond = bool((delta[off].abs() > limit).all()) and bool((delta[~off].abs() <= 1.001 * limit.amax()).all())
+    return f"{Cause.CLIPPED} at {float(limit.amax()):.3g}: {few}" if clipped and beyond else ""
+
+
+def rounded_to(found: Tensor, vector: Tensor, scale: float) -> str:
+    """The dtype through which the vector, or the scaled vector, passed on its way; empty when none explains it.
+
+    ``found`` is what was added and ``vector`` what was asked for, both ``(hidden_size,)``, double precision.
+    """
+    plain = float((found - vector * scale).norm())
+    for dtype in _HALF:
+        for rounded in ((vector * scale).to(dtype).double(), vector.to(dtype).double() * scale):
+            if float((found - rounded).norm()) < 0.2 * plain:
+                return str(dtype).removeprefix("torch.")
+    return ""

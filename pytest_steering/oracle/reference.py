@@ -1,0 +1,41 @@
+"""What should have happened: the same plan, steered by a second mechanism that no adapter shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor
+
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.observation import Pass, arriving, following
+from pytest_steering.architecture.residual import fitted
+
+
+@contextmanager
+def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: Tensor | None = None) -> Iterator[None]:
+    """The model is steered inside the block by a second mechanism: at the input of the module after each layer.
+
+    ``deltas`` maps a decoder layer to ``scale * vector`` in double precision; ``where`` of shape
+    ``(rows, absolute columns)`` says which tokens are steered (all of them when it is ``None``).
+    """
+    passes: list[Pass] = []
+    with ExitStack() as stack:
+        stack.enter_context(following(architecture, passes))
+        for layer, delta in deltas.items():
+
+            def push(tensor: Tensor, delta: Tensor = delta) -> Tensor:
+                step = delta.to(tensor.device, tensor.dtype)
+                now = passes[-1]
+                if where is not None:
+                    mask = where[:, now.start : now.start + now.columns].to(tensor.device)
+                elif architecture.extra_positions:
+                    mask = torch.ones(tensor.shape[0], now.columns, dtype=torch.bool, device=tensor.device)
+                else:
+                    return tensor + step
+                mask = fitted(mask, tensor.shape[1])
+                return torch.where(mask.view(*mask.shape, *[1] * (tensor.ndim - 2)), tensor + step, tensor)
+
+            stack.enter_context(arriving(architecture.emissions[layer], push, edits=True))
+        yield

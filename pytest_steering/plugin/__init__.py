@@ -1,0 +1,146 @@
+"""The pytest plugin: hooks and nothing else; what a hook needs is imported when the plugin is in use."""
+
+# A project that has the plugin and does not use it pays for this file and its imports: no torch.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_steering.plugin import collection, fixtures, options
+from pytest_steering.plugin.fixtures import steering_adapter, steering_batch, steering_model, steering_vector
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+__all__ = ["steering_adapter", "steering_batch", "steering_model", "steering_vector"]
+
+_DIST = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_steering.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    # Before pytest-xdist turns -n into --dist=load.
+    config.stash[_DIST] = getattr(config.option, "dist", "no")
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in options.MARKERS:
+        config.addinivalue_line("markers", marker)
+    settings = options.read_settings(config)
+    config.stash[fixtures.FAILURES] = fixtures.Failures()
+    if options.needs_check(config, settings):
+        from pytest_steering.plugin.validation import check_usage
+
+        settings = check_usage(config, settings)
+    config.stash[options.SETTINGS] = settings
+    if settings.in_use and not config.option.collectonly:
+        from pytest_steering.plugin.session import Closing
+
+        config.pluginmanager.register(Closing(config, settings), "steering-closing")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    settings = options.settings_of(config)
+    return options.header(settings) if settings.in_use else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    collection.choose_tests(session)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return collection.ignore(collection_path, config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    return collection.collect_file(file_path, parent, (yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    fixtures.request_by_marker(collector, obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    fixtures.choose_models(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    fixtures.group_by_model(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if fixtures.asks_for_model(item):
+        from pytest_steering.plugin import outcomes
+
+        outcomes.begin(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    if fixturedef.scope == "function" and fixtures.asks_for_model(request.node):
+        from pytest_steering.plugin.fixtures import check_needs
+
+        check_needs(request.node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    if fixtures.asks_for_model(item):
+        from pytest_steering.plugin.fixtures import check_needs
+
+        check_needs(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if not fixtures.asks_for_model(item):
+        return (yield)
+    from pytest_steering.plugin import outcomes
+
+    outcomes.note_properties(item, call.when)
+    report = yield
+    outcomes.judge(item, call, report)
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    node.workerinput[options.SPECS] = list(options.settings_of(node.config).specs)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    if not options.settings_of(config).in_use or config.stash[_DIST] != "no":
+        return None
+    from pytest_steering.plugin.xdist import ModelScheduling
+
+    return ModelScheduling(config, log)

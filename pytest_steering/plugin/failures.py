@@ -1,0 +1,84 @@
+"""How a failure reads: what is required, what was measured, the likely cause, the command that repeats it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from types import TracebackType
+
+import pytest
+
+from pytest_steering.errors import Violation
+from pytest_steering.plugin.items import Clause, Subject
+from pytest_steering.plugin.options import settings_of
+
+_LIBRARIES = re.compile(r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)")
+
+
+def violation_text(item: pytest.Item, subject: Subject, clause: Clause, violation: Violation) -> str:
+    """The four lines of a requirement that is not met."""
+    place = f"{subject}, {violation.where}" if violation.where else str(subject)
+    lines = [f"{clause.id}: {clause.sentence}", f"  {place}: {one_line(violation.detail)}"]
+    if violation.likely:
+        lines.append(f"  likely: {violation.likely}")
+    return "\n".join([*lines, f"  rerun: {rerun(item, subject)}"])
+
+
+def error_text(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> str:
+    """The three lines of a requirement that could not be judged, because something raised."""
+    return "\n".join(
+        [
+            f"{clause.id}: {clause.sentence}",
+            f"  {subject}: {cause(item.config, error)}",
+            f"  rerun: {rerun(item, subject)}",
+        ]
+    )
+
+
+def cause(config: pytest.Config, error: BaseException) -> str:
+    """An exception in one line, with the place in the user's own code where it was raised."""
+    message = one_line(str(error))
+    kind = "" if isinstance(error, pytest.fail.Exception) else type(error).__name__
+    place = raised_at(config, error.__traceback__)
+    said = ": ".join(part for part in (kind, message) if part)
+    return f"{said} ({place})" if place else said
+
+
+def raised_at(config: pytest.Config, traceback: TracebackType | None) -> str:
+    """``file:line`` of the innermost frame that is in no library; of the innermost one when all are."""
+    places: list[tuple[str, int]] = []
+    while traceback is not None:
+        places.append((traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    if not places:
+        return ""
+    own = [place for place in places if not _LIBRARIES.search(place[0]) and not place[0].startswith("<")]
+    path, line = (own or places)[-1]
+    here = config.invocation_params.dir
+    return f"{os.path.relpath(path, here) if path.startswith(str(here)) else path}:{line}"
+
+
+def rerun(item: pytest.Item, subject: Subject) -> str:
+    """The command that repeats one test on one model under one adapter."""
+    settings = settings_of(item.config)
+    words = ["pytest", f"--steering-model={subject.spec}"] if subject.spec else ["pytest"]
+    nodeid = item.nodeid
+    if subject.adapter:
+        if (subject.adapter,) != settings.default_adapters:
+            words.append(f"--steering-adapter={subject.adapter}")
+        if len(settings.adapters) > 1:
+            nodeid = nodeid.replace(f"[{subject.spec}-{subject.adapter}", f"[{subject.spec}", 1)
+    if settings.device:
+        words.append(f"--steering-device={settings.device}")
+    if settings.dtype:
+        words.append(f"--steering-dtype={settings.dtype}")
+    if settings.trust_remote_code:
+        words.append("--steering-trust-remote-code")
+    quoted = shlex.quote(nodeid) if re.search(r'["$`\\!]', nodeid) else f'"{nodeid}"'
+    return " ".join([*map(shlex.quote, words), quoted])
+
+
+def one_line(text: str) -> str:
+    """Text with its line breaks and runs of blanks folded into one blank each."""
+    return " ".join(text.split())

@@ -1,0 +1,151 @@
+"""What a user can ask for: the options and ini settings, and what they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_steering.targets.spec import is_pattern
+
+if TYPE_CHECKING:
+    from pytest_steering.adapters.protocol import Factory
+
+DEFAULT_ADAPTER = "hooks"
+
+MARKERS = (
+    "steering_model(*specs, needs=(), min_layers=0): run the test on these models, or on those of "
+    "--steering-model; it is not applicable to a model or adapter that lacks what it needs",
+    "steering_requirement(id, needs, since): the requirement of the bundled suite that the test stands for",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What this run is about."""
+
+    specs: tuple[str, ...]
+    """The models that tests run on when they name none."""
+    named: tuple[str, ...]
+    """The same as a user named them, where a pattern may stand for several."""
+    typed: bool
+    """Whether the models were typed on the command line."""
+    adapters: tuple[str, ...]
+    default_adapters: tuple[str, ...]
+    """The adapters of a run that names none."""
+    device: str | None
+    dtype: str | None
+    trust_remote_code: bool
+    reports: tuple[str, ...]
+    known_failures: tuple[str, ...]
+    provided: Mapping[str, Factory]
+    """The adapters that hooks provide, by name."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any model is named; without one, the plugin stays out of sight."""
+        return bool(self.specs)
+
+
+SETTINGS = pytest.StashKey[Settings]()
+SPECS = "steering_specs"
+"""Under this key a controller of pytest-xdist tells its workers the models."""
+_FEW = 6
+"""As many models are listed in the head of the run, one by one."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """The option group ``steering`` and the ini settings exist."""
+    group = parser.getgroup("steering", "activation steering")
+    repeatable: dict[str, Any] = {"action": "append", "default": []}
+    group.addoption(
+        "--steering-model",
+        metavar="SPEC",
+        help="Model to test: a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable "
+        "(repeatable; tiny:* is every type). Without a path, the bundled suite runs",
+        **repeatable,
+    )
+    group.addoption(
+        "--steering-adapter",
+        metavar="NAME",
+        help="Steering implementation to test: an installed name or module:attribute (repeatable; default: hooks)",
+        **repeatable,
+    )
+    group.addoption("--steering-device", metavar="DEVICE", help="Device to run models on, for example cuda:1")
+    group.addoption("--steering-dtype", metavar="DTYPE", help="Floating-point type to run models in, for example bf16")
+    group.addoption(
+        "--steering-report",
+        metavar="PATH",
+        help="Write a report to this .json file (repeatable)",
+        **repeatable,
+    )
+    group.addoption(
+        "--steering-trust-remote-code",
+        action="store_true",
+        help="Let a checkpoint run the Python code that comes with it",
+    )
+    parser.addini("steering_models", "Models to test when --steering-model names none", type="args", default=[])
+    parser.addini("steering_adapter", "Adapters to test when --steering-adapter names none", type="args", default=[])
+    parser.addini(
+        "steering_known_failures",
+        'Requirements that are known to fail, one "requirement-id: reason" a line',
+        type="linelist",
+        default=[],
+    )
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Options before ini settings before defaults; repetitions are folded into one."""
+    option = config.option
+    defaults = _once(config.getini("steering_adapter")) or (DEFAULT_ADAPTER,)
+    named = _once(option.steering_model) or _once(config.getini("steering_models"))
+    return Settings(
+        specs=tuple(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
+        named=named,
+        typed=bool(option.steering_model),
+        adapters=_once(option.steering_adapter) or defaults,
+        default_adapters=defaults,
+        device=option.steering_device,
+        dtype=option.steering_dtype,
+        trust_remote_code=option.steering_trust_remote_code,
+        reports=_once(option.steering_report),
+        known_failures=tuple(config.getini("steering_known_failures")),
+        provided={
+            name: factory
+            for adapters in config.hook.pytest_steering_adapter(config=config)
+            for name, factory in adapters.items()
+        },
+    )
+
+
+def needs_check(config: pytest.Config, settings: Settings) -> bool:
+    """Whether this run says anything about steering that could be wrong."""
+    if is_worker(config) or config.option.help or config.option.version:
+        return False
+    options = (settings.known_failures, settings.reports, settings.device, settings.dtype)
+    selected = "steering_requirement" in (config.option.markexpr or "")
+    return settings.in_use or selected or bool(config.option.steering_adapter) or any(options)
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """What this run is about, as read when pytest was configured."""
+    return config.stash[SETTINGS]
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist, which reports to a controller."""
+    return hasattr(config, "workerinput")
+
+
+def _once(texts: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def header(settings: Settings) -> str:
+    """What is going to be tested, for the head of the run."""
+    models = ", ".join(settings.specs)
+    if len(settings.specs) > _FEW and any(map(is_pattern, settings.named)):
+        models = f"{', '.join(settings.named)} ({len(settings.specs)} models)"
+    return f"steering: {models} with {', '.join(settings.adapters)}"

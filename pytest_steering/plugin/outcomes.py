@@ -1,0 +1,143 @@
+"""What becomes of a test's result: its properties for every report, and a text that a person can act on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_steering.errors import AdapterError, SteeringError, Violation
+from pytest_steering.plugin.collection import is_suite_item
+from pytest_steering.plugin.failures import cause, error_text, one_line, violation_text
+from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
+from pytest_steering.plugin.items import Clause, Subject, clause_of, subject_of
+from pytest_steering.plugin.known_failures import known_failures
+from pytest_steering.plugin.metering import ForwardTokens, peak_bytes
+
+if TYPE_CHECKING:
+    from pytest_steering.targets.target import Target
+
+NEVER_ARRIVES = "the vector never arrives"
+
+SEEN = pytest.StashKey[dict[tuple[str, ...], str]]()
+"""The first test that met each cause."""
+NOTED = pytest.StashKey[dict[str, set[str]]]()
+"""What has been said of each model."""
+TOKENS = pytest.StashKey[int]()
+
+
+def begin(item: pytest.Item) -> None:
+    """What the test costs is counted from here."""
+    item.stash[TOKENS] = ForwardTokens.of(item.config).total
+
+
+def note_properties(item: pytest.Item, when: str) -> None:
+    """The test's ``user_properties`` say what it is about and what it cost, before its report copies them."""
+    if when == "teardown" or not is_suite_item(item):
+        return
+    add = item.user_properties.append
+    subject = subject_of(item)
+    if when == "setup":
+        clause = clause_of(item)
+        shown = {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER)}
+        add(("steering_requirement", clause.id))
+        add(("steering_group", clause.group))
+        add(("steering_spec", subject.spec))
+        add(("steering_adapter", subject.adapter))
+        add(("steering_params", json.dumps(shown, ensure_ascii=False)))
+    if when == "call":
+        add(("steering_adapter_title", subject.title))
+        add(("steering_forward_tokens", str(ForwardTokens.of(item.config).total - item.stash[TOKENS])))
+        add(("steering_peak_bytes", str(peak_bytes())))
+    target = (getattr(item, "funcargs", None) or {}).get(MODEL)
+    if target is not None:
+        _note_model(item, target)
+
+
+def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """A failure gets its text, its reason for the reports, and the outcome ``known`` where it is known."""
+    error = _innermost(call.excinfo.value) if call.excinfo is not None else None
+    if error is None or not report.failed or not isinstance(error, Exception | pytest.fail.Exception):
+        return
+    subject = subject_of(item)
+    suite = is_suite_item(item)
+    if isinstance(error, SteeringError):
+        adapter = subject.adapter if isinstance(error, AdapterError) else ""
+        sentence = one_line(str(error))
+        text, reason = sentence if subject.spec in sentence else f"{subject.spec}: {sentence}", sentence
+        first = _first(item, (type(error).__name__, subject.spec, adapter, sentence))
+        _add(item, report, "steering_error", sentence)
+    elif suite:
+        text, reason, first = _judged(item, subject, clause_of(item), error)
+    else:
+        return
+    if first:
+        text = f"{clause_of(item).id}: see {first}" if suite else f"see {first}"
+    if not item.config.option.fulltrace:
+        report.longrepr = text
+    if suite:
+        _add(item, report, "steering_reason", reason)
+        if isinstance(error, Violation) and error.likely:
+            _add(item, report, "steering_likely", error.likely)
+        known = known_failures(item.config).get(clause_of(item).id)
+        if known is not None and not isinstance(error, SteeringError):
+            report.outcome = "skipped"
+            report.wasxfail = known
+
+
+def _judged(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> tuple[str, str, str]:
+    if not isinstance(error, Violation):
+        return error_text(item, subject, clause, error), cause(item.config, error), ""
+    reason = f"{error.where}: {one_line(error.detail)}" if error.where else one_line(error.detail)
+    if error.likely:
+        reason += f"; likely: {error.likely}"
+    first = ""
+    if error.likely.startswith(NEVER_ARRIVES):
+        first = _first(item, (NEVER_ARRIVES, subject.spec, subject.adapter))
+    return violation_text(item, subject, clause, error), reason, first
+
+
+def _first(item: pytest.Item, key: tuple[str, ...]) -> str:
+    """The earlier test that met this cause; empty when this is the first."""
+    first = item.config.stash.setdefault(SEEN, {}).setdefault(key, item.nodeid)
+    return "" if first == item.nodeid else first
+
+
+def _add(item: pytest.Item, report: pytest.TestReport, name: str, value: str) -> None:
+    item.user_properties.append((name, value))
+    report.user_properties.append((name, value))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The one error that a group of errors is about: a violation if there is any."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_innermost(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, Violation)), leaves[0])
+
+
+def _note_model(item: pytest.Item, target: Target) -> None:
+    noted = item.config.stash.setdefault(NOTED, {}).setdefault(target.spec, set())
+
+    def once(name: str, value: str) -> None:
+        if f"{name} {value}" not in noted:
+            noted.add(f"{name} {value}")
+            item.user_properties.append((name, value))
+
+    if not noted:
+        once("steering_load_seconds", f"{target.load_seconds:.3f}")
+        once("steering_device", _placed(target))
+    architecture: Any = vars(target).get("architecture")
+    if architecture is not None and "architecture" not in noted:
+        noted.add("architecture")
+        once("steering_architecture", json.dumps(architecture.as_json(), ensure_ascii=False))
+    for sentence in target.notes:
+        once("steering_note", one_line(sentence))
+
+
+def _placed(target: Target) -> str:
+    try:
+        return f"{target.device} {str(target.dtype).removeprefix('torch.')}"
+    except SteeringError:
+        return ""

@@ -1,0 +1,87 @@
+"""How a run on a model ends: the reports are written, and the exit status says what they say."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_steering.plugin.collection import Selection
+from pytest_steering.plugin.known_failures import stale
+from pytest_steering.plugin.options import Settings, is_worker
+from pytest_steering.report import json_report, terminal
+from pytest_steering.report.model import Outcome, Record
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+WORKER_KEY = "steering_selection"
+
+
+class Closing:
+    """The hooks that follow a run on a model to its end; without a model, pytest never meets them.
+
+    Results are gathered by the controller where there are workers, and the selection of tests by the workers.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.selection = Selection()
+        self.record = Record(settings.specs, settings.adapters)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Some tests do not run."""
+        self.selection.drop(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The tests are known, except to a controller."""
+        if session.items:
+            self.selection.take(session.items)
+        if len(self.settings.specs) > terminal.SWEEP:
+            # The tests stay to the end; the search for garbage before each model would go through all of them.
+            gc.collect()
+            gc.freeze()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended, here or on a worker."""
+        if not is_worker(self.config):
+            self.record.add(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        """A worker is done and says what it selected: the same as every other."""
+        dump = getattr(node, "workeroutput", {}).get(WORKER_KEY)
+        if dump is not None:
+            self.selection.load(dump)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """The reports are written, unless the run was cut short."""
+        if is_worker(self.config):
+            self.config.workeroutput[WORKER_KEY] = self.selection.dump()  # type: ignore[attr-defined]
+        elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = self._exitstatus()
+            document = json_report.as_json(self.record)
+            for path in self.settings.reports:
+                json_report.write(self.config.invocation_params.dir / path, document)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The report on the terminal."""
+        if not is_worker(self.config):
+            terminal.show(terminalreporter, self.record, self._stale())
+
+    def _exitstatus(self) -> pytest.ExitCode:
+        """That of a run in which nothing failed; one in which nothing was applicable ran nothing."""
+        if self._stale():
+            return pytest.ExitCode.TESTS_FAILED
+        outcomes = {result.outcome for result in self.record.results.values()}
+        if outcomes == {Outcome.NOT_APPLICABLE} and not self.record.others_ran:
+            return pytest.ExitCode.NO_TESTS_COLLECTED
+        return pytest.ExitCode.OK
+
+    def _stale(self) -> list[str]:
+        return stale(self.config, self.record, self.selection)

@@ -1,0 +1,91 @@
+"""What cannot be meant is refused before anything runs: exit status 4 and one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_steering.adapters.registry import find_factory
+from pytest_steering.errors import SpecError
+from pytest_steering.plugin.options import Settings
+from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.targets.spec import check_device, check_dtype, check_spec, is_pattern, parse_spec
+
+_MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
+_MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
+
+
+def check_usage(config: pytest.Config, settings: Settings) -> Settings:
+    """The settings with every pattern expanded: all of it can be meant, or ``pytest.UsageError`` says what cannot."""
+    try:
+        parse_known_failures(settings.known_failures)
+        _check_selection(config.option.markexpr or "")
+        _check_reports(config.invocation_params.dir, settings)
+        if settings.device is not None:
+            check_device(settings.device)
+        if settings.dtype is not None:
+            check_dtype(settings.dtype)
+        if any(map(is_pattern, settings.specs)):
+            from pytest_steering.targets.spec import expanded  # noqa: PLC0415 (it looks into transformers)
+
+            settings = replace(settings, specs=expanded(settings.specs))
+        for spec in settings.specs:
+            check_spec(parse_spec(spec))
+        for adapter in settings.adapters:
+            find_factory(adapter, settings.provided)
+    except SpecError as error:
+        raise pytest.UsageError(" ".join(str(error).split())) from error
+    return settings
+
+
+def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:
+    """The reason of each requirement that is known to fail; ``SpecError`` for a line that cannot be meant."""
+    known: dict[str, str] = {}
+    for line in lines:
+        name, colon, reason = (part.strip() for part in line.partition(":"))
+        if not (colon and name and reason):
+            raise SpecError(f'steering_known_failures: {line!r} is not of the form "requirement-id: reason"')
+        _check_requirement(name, "steering_known_failures")
+        if name in known:
+            raise SpecError(f"steering_known_failures: {name!r} is listed twice")
+        known[name] = reason
+    return known
+
+
+def _check_selection(expression: str) -> None:
+    for call in _MARKER_CALL.finditer(expression):
+        for single, double in _MARKER_ID.findall(call[1]):
+            _check_requirement(single or double, "-m")
+
+
+def _check_requirement(name: str, source: str) -> None:
+    known: Mapping[str, object] = catalogue()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise SpecError(f"{source}: there is no requirement {name!r}{hint}")
+
+
+def _check_reports(here: Path, settings: Settings) -> None:
+    if settings.reports and not settings.in_use:
+        raise SpecError("--steering-report has nothing to report on: name a model with --steering-model=SPEC")
+    for text in settings.reports:
+        path = here / text
+        if path.suffix != ".json":
+            raise SpecError(f"--steering-report={text}: reports are .json files")
+        if path.is_dir():
+            raise SpecError(f"--steering-report={text} is a directory")
+        if not path.parent.is_dir():
+            raise SpecError(f"--steering-report={text}: there is no directory {os.path.dirname(text) or '.'}")
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise SpecError(f"--steering-report={text} cannot be written: {error.strerror}") from error

@@ -1,0 +1,89 @@
+"""What to steer: a steering vector per decoder layer, a scale, and token positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pytest_steering.architecture.model import Architecture
+
+
+class Positions(StrEnum):
+    """Which token positions are steered, for a prompt of length P, whatever the KV cache holds."""
+
+    ALL = "all"
+    """Every real token."""
+    LAST = "last"
+    """The final prompt token and every generated one (t ≥ P-1): those whose logits choose the next token."""
+    PROMPT = "prompt"
+    """Every real token of the prompt (t < P)."""
+    GENERATED = "generated"
+    """Every generated token (t ≥ P)."""
+
+
+@dataclass(frozen=True)
+class SteeringPlan:
+    """What decoder layer ``i`` emits becomes ``h + scale * vectors[i]`` at ``positions`` and stays as it is elsewhere.
+
+    ``vectors`` maps a decoder layer index to a steering vector of shape ``(hidden_size,)``. A plan that could mean
+    nothing (no vector, another rank, a NaN or infinity, a negative index) raises ``ValueError`` when it is made; one
+    that does not fit a model raises it in :meth:`check`.
+    """
+
+    vectors: Mapping[int, Tensor]
+    scale: float = 1.0
+    positions: Positions = Positions.ALL
+
+    def __post_init__(self) -> None:
+        if not self.vectors:
+            raise ValueError("a steering plan needs at least one steering vector; got none")
+        for layer, vector in self.vectors.items():
+            _check_vector(layer, vector)
+        if not torch.isfinite(torch.tensor(float(self.scale))):
+            raise ValueError(f"the scale must be a finite number; got {self.scale}")
+        object.__setattr__(self, "vectors", MappingProxyType(dict(self.vectors)))
+        object.__setattr__(self, "positions", Positions(self.positions))
+
+    def check(self, architecture: Architecture) -> None:
+        """The plan fits the model, or ``ValueError`` names the layer, the width or the dose that does not.
+
+        A dose that overflows the dtype of the residual stream would send infinities down the model.
+        """
+        for layer, vector in self.vectors.items():
+            if layer >= architecture.num_layers:
+                raise ValueError(
+                    f"there is no decoder layer {layer}: {architecture.layers_path} has layers "
+                    f"0 to {architecture.num_layers - 1}"
+                )
+            if vector.shape[0] != architecture.hidden_size:
+                raise ValueError(
+                    f"the steering vector of layer {layer} has {vector.shape[0]} elements; "
+                    f"the residual stream of {architecture.layers_path} is {architecture.hidden_size} wide"
+                )
+            dtype = architecture.emissions[layer].dtype
+            if not bool(torch.isfinite((vector.detach().double() * self.scale).to(dtype)).all()):
+                raise ValueError(
+                    f"scale {self.scale:g} times the steering vector of layer {layer} overflows "
+                    f"{str(dtype).removeprefix('torch.')}, the dtype of the residual stream"
+                )
+
+
+def _check_vector(layer: object, vector: object) -> None:
+    if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
+        raise ValueError(f"a decoder layer index is a whole number from 0; got {layer!r}")
+    if not isinstance(vector, Tensor) or not vector.is_floating_point():
+        kind = vector.dtype if isinstance(vector, Tensor) else type(vector).__name__
+        raise ValueError(f"the steering vector of layer {layer} must be a floating-point tensor; got {kind}")
+    if vector.ndim != 1:
+        raise ValueError(
+            f"the steering vector of layer {layer} must have shape (hidden_size,); got {tuple(vector.shape)}"
+        )
+    if not bool(torch.isfinite(vector).all()):
+        raise ValueError(f"the steering vector of layer {layer} holds a NaN or an infinity")

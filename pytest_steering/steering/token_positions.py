@@ -1,0 +1,147 @@
+"""Which tokens of the current forward pass are steered, in absolute positions, whatever the KV cache holds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.architecture.inputs import fed_mask, fed_tokens, remembered
+from pytest_steering.steering.plan import Positions
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """The prompt of one ``generate`` call."""
+
+    rows: int
+    columns: int
+    attention_mask: Tensor | None
+
+
+class PassPositions:
+    """Follows the forward passes of one model and tells for each which ``(row, column)`` are steered.
+
+    ``mask`` is ``True`` when every column of the pass is steered, ``False`` when none is, else a boolean tensor of
+    shape ``(rows, columns)``. A column is a token position counted with the padding before it; padding is never
+    steered. A pass outside of :meth:`generating` is all prompt.
+    """
+
+    def __init__(self, positions: Positions, extra: int = 0) -> None:
+        """``extra`` positions of the model's own stand before the tokens, so the mask is never simply ``True``."""
+        self.positions = positions
+        self.extra = extra
+        self.mask: Tensor | bool = True
+        self.prompt: Prompt | None = None
+        """Inside :meth:`generating`, what is generated from."""
+        self.start = 0
+        """The first absolute column of the current pass."""
+        self.columns = 0
+        self.rows = 0
+
+    @contextmanager
+    def generating(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
+        """Passes inside belong to one ``generate`` call for a prompt of shape ``(rows, prompt columns)``."""
+        before = self.prompt, self.start, self.columns
+        rows, columns = (0, 0) if prompt is None else prompt.shape[:2]
+        self.prompt, self.start, self.columns = Prompt(rows, columns, attention_mask), 0, 0
+        try:
+            yield
+        finally:
+            self.prompt, self.start, self.columns = before
+
+    def begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
+        if args:
+            kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
+        tokens, mask = fed_tokens(kwargs), fed_mask(kwargs)
+        rows, columns = tokens.shape[:2]
+        self.start = self._start(kwargs, columns, mask)
+        self.rows, self.columns = rows, columns
+        if mask is not None:
+            # Some models put a token after the prompt in which they write the next one.
+            mask = torch.nn.functional.pad(mask, (0, max(0, self.start + columns - mask.shape[1])), value=1)
+        if self.prompt is None:
+            self.mask = self._plain(mask, tokens.device)
+        else:
+            self.mask = self._generated(self.prompt, mask, tokens.device)
+        if self.mask is True and self.extra:
+            self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
+
+    def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
+        if mask is not None:
+            return max(0, mask.shape[1] - columns)
+        memory = remembered(kwargs)
+        if memory is not None:
+            return memory
+        cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
+        if cache is not None:
+            with suppress(TypeError, ValueError, NotImplementedError):
+                return int(cache.get_seq_length())
+        # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
+        if self.prompt is None or columns > self.columns:
+            return 0
+        return self.start + self.columns
+
+    def _plain(self, mask: Tensor | None, device: torch.device) -> Tensor | bool:
+        if self.positions is Positions.GENERATED:
+            return False
+        real = _real(mask, self.start, self.columns)
+        if self.positions is not Positions.LAST:
+            return True if real is None else real
+        if real is None:
+            real = torch.ones(self.rows, self.columns, dtype=torch.bool, device=device)
+        return _last_of(real)
+
+    def _generated(self, prompt: Prompt, mask: Tensor | None, device: torch.device) -> Tensor | bool:
+        start, rows, columns = self.start, self.rows, self.columns
+        if start >= prompt.columns > 0:
+            return self.positions is not Positions.PROMPT
+        if mask is None and prompt.attention_mask is not None and prompt.attention_mask.ndim == 2:
+            # Beams and several returned sequences repeat each row of the prompt in place.
+            mask = prompt.attention_mask.repeat_interleave(rows // prompt.rows, dim=0)
+            mask = torch.nn.functional.pad(mask, (0, max(0, start + columns - mask.shape[1])), value=1)
+        real = _real(mask, start, columns)
+        if real is None:
+            if self.positions is Positions.ALL:
+                return True
+            real = torch.ones(rows, columns, dtype=torch.bool, device=device)
+        absolute = torch.arange(start, start + columns, device=device)
+        generated = (absolute >= prompt.columns).expand(rows, columns)
+        if self.positions is Positions.ALL:
+            return real
+        if self.positions is Positions.PROMPT:
+            return real & ~generated
+        if self.positions is Positions.GENERATED:
+            return generated
+        return generated | self._prompt_end(real, absolute, mask, prompt.columns)
+
+    @staticmethod
+    def _prompt_end(real: Tensor, absolute: Tensor, mask: Tensor | None, prompt_columns: int) -> Tensor:
+        """The final real token of each row's prompt, where this pass holds it."""
+        if mask is None or mask.shape[1] < prompt_columns:
+            return (absolute == prompt_columns - 1).expand_as(real)
+        columns = torch.arange(prompt_columns, device=real.device)
+        last = (columns * mask[:, :prompt_columns].to(torch.bool)).amax(dim=1, keepdim=True)
+        return absolute == last
+
+
+def _real(mask: Tensor | None, start: int, columns: int) -> Tensor | None:
+    """The real tokens of the pass, ``None`` when all are: one look at the mask, so that a pass without padding
+    needs no masking at all."""
+    if mask is None:
+        return None
+    real = mask[:, start : start + columns].to(torch.bool)
+    return None if bool(real.all()) else real
+
+
+def _last_of(real: Tensor) -> Tensor:
+    """Each row's last real column."""
+    columns = torch.arange(real.shape[1], device=real.device)
+    last = (columns * real).amax(dim=1, keepdim=True)
+    return (columns == last) & real

@@ -1,0 +1,128 @@
+"""The same steered run in a process that shares nothing with this one but its environment.
+
+``python -m pytest_steering.suite.fresh_process REQUEST`` loads the model, steers it and prints digests of the logits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.oracle.harness import Trial
+from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.trained import Behaviour
+from pytest_steering.targets.target import load_target
+
+
+class Digests(NamedTuple):
+    """SHA-256 over the bits of logits, and what a trained direction does."""
+
+    unsteered: str
+    steered: str
+    effect: str = ""
+    """How far the trained direction of a model's behaviour moves its answers, in nats and to the last bit; empty where
+    the model has none."""
+
+
+class FreshProcess:
+    """``python -m module arguments…``, which works while the caller does something else."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        """The process starts at once."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                # As many threads as here, since their number may change the last bits; and none that spins while the
+                # caller works.
+                "OMP_NUM_THREADS": str(torch.get_num_threads()),
+                "OMP_WAIT_POLICY": "PASSIVE",
+            },
+        )
+
+    def output(self, *, seconds: float = 600) -> str:
+        """What the process printed once it has ended.
+
+        Raises ``RuntimeError`` with the last line of its errors, or when it has not ended after ``seconds``.
+        """
+        try:
+            output, errors = self._process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise RuntimeError(f"it has not ended after {seconds:g} s") from None
+        if self._process.returncode != 0:
+            lines = [line for line in errors.splitlines() if line.strip()] or ["no message"]
+            raise RuntimeError(f"exit status {self._process.returncode}: {lines[-1]}")
+        return output
+
+    @property
+    def ended(self) -> bool:
+        """True when it runs no more."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """The process is ended if it still runs."""
+        if not self.ended:
+            self._process.kill()
+        self._process.communicate()
+
+
+class FreshRun(FreshProcess):
+    """A process of its own that loads the model, steers it, and reports digests of the logits."""
+
+    def __init__(self, **request: Any) -> None:
+        """``request`` is what ``main`` reads."""
+        super().__init__("pytest_steering.suite.fresh_process", json.dumps(request))
+
+    def digests(self) -> Digests:
+        """What the process computed, or ``RuntimeError`` with the last line that it wrote."""
+        return Digests(**json.loads(self.output().splitlines()[-1]))
+
+
+def digests(trial: Trial) -> Digests:
+    """The digests of the trial's own batch, unsteered and steered by its own vector."""
+    inputs = trial.prompts.batch()
+    plan = trial.plan(trial.layers("middle")[:1])
+    return Digests(_digest(trial.plain(inputs).result), _digest(trial.steered(plan, inputs).result))
+
+
+def _digest(logits: Tensor) -> str:
+    return hashlib.sha256(logits.detach().cpu().double().numpy().tobytes()).hexdigest()
+
+
+def _effect(trial: Trial) -> str:
+    """The small measurement: a direction is trained from a few pairs, and a few others are asked about under it."""
+    behaviour = Behaviour(trial)
+    if behaviour.lacking:
+        return ""
+    with trial.steering(SteeringPlan(behaviour.direction)) as steered, trial.running():
+        return behaviour.effect(steered).hex()
+
+
+def main(arguments: list[str]) -> None:
+    """The request is one JSON argument: ``spec``, ``adapter`` and the options of ``load_target``."""
+    request = json.loads(arguments[0])
+    build = partial(make_adapter, request.pop("adapter"))
+    target = load_target(request.pop("spec"), **request)
+    trial = Trial(target, build(target.model, target.architecture), build)
+    found = digests(trial)
+    if trial.target.trained:
+        found = found._replace(effect=_effect(trial))
+    sys.stdout.write(f"\n{json.dumps(found._asdict())}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Which known-bad adapters the suite fails, on which models."""

@@ -1,0 +1,95 @@
+"""The kill matrix: for each known-bad adapter and each model, the requirements that it breaks."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_steering.report.model import Outcome
+from pytest_steering.suite.catalogue import first_sentence, suite_directory
+from pytest_steering.survey.architectures.stored import SurveyError, read_json
+from pytest_steering.survey.architectures.sweep import read_report, versions_of
+
+SCHEMA: Final = 1
+KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "kill_matrix.json"
+"""What the last whole run found; it comes with the package."""
+
+Matrix = dict[str, Any]
+"""``schema``, ``versions``, ``suite``, ``columns``, ``otherwise`` and ``adapters``: what each breaks, by column.
+
+``otherwise`` has the versions of the adapters that ran with others than the first report's.
+"""
+
+
+def read_kills(paths: Sequence[Path]) -> Matrix:
+    """What the reports say of known-bad adapters; a column is a model in a floating-point type."""
+    columns: list[str] = []
+    adapters: dict[str, dict[str, list[str]]] = {}
+    known, head = bugs(), versions_of(read_report(paths[0]))
+    otherwise: dict[str, dict[str, str]] = {}
+    for path in paths:
+        report = read_report(path)
+        versions = versions_of(report)["versions"]
+        dtype = report["environment"]["device"].rpartition(" ")[2]
+        for model in report["models"]:
+            if model["adapter"] not in known:
+                continue
+            column = model["spec"] if dtype == "float32" else f"{model['spec']} {dtype}"
+            if column not in columns:
+                columns.append(column)
+            broken = {
+                result["id"] for result in model["requirements"] if result["outcome"] in (Outcome.FAILED, Outcome.ERROR)
+            }
+            adapters.setdefault(model["adapter"], {})[column] = sorted(broken)
+            if versions != head["versions"]:
+                otherwise[model["adapter"]] = versions
+    if not adapters:
+        raise SurveyError(f"{', '.join(map(str, paths))}: there is no known-bad adapter in it")
+    ordered = {name: adapters[name] for name in known if name in adapters}
+    return {"schema": SCHEMA, **head, "columns": columns, "otherwise": otherwise, "adapters": ordered}
+
+
+def read_kept(path: Path = KEPT) -> Matrix:
+    """The matrix that is kept."""
+    matrix = read_json(path)
+    if not isinstance(matrix, dict) or matrix.get("schema") != SCHEMA or "adapters" not in matrix:
+        raise SurveyError(f"{path} is no kill matrix of schema {SCHEMA}")
+    return matrix
+
+
+def write_kept(matrix: Matrix, path: Path = KEPT) -> None:
+    """The matrix is at ``path``, a line for each adapter and model."""
+    path.write_text("".join(f"{line}\n" for line in _lines(matrix)), encoding="utf-8")
+
+
+def bugs() -> dict[str, str]:
+    """Every known-bad adapter of the fixtures, with the sentence that says what is wrong with it."""
+    found = {}
+    for path in sorted(suite_directory().with_name("fixtures").joinpath("known_bad").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            named = isinstance(node, ast.ClassDef) and any(
+                isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "subject")
+                for part in node.body
+            )
+            if named and isinstance(node, ast.ClassDef):
+                found[node.name] = first_sentence(ast.get_docstring(node) or "")
+    return found
+
+
+def _lines(matrix: Matrix) -> Iterator[str]:
+    yield "{"
+    for key in ("schema", "versions", "suite", "columns", "otherwise"):
+        yield f" {json.dumps(key)}: {json.dumps(matrix[key])},"
+    yield ' "adapters": {'
+    adapters = list(matrix["adapters"].items())
+    for number, (name, columns) in enumerate(adapters, 1):
+        yield f"  {json.dumps(name)}: {{"
+        rows = [f"   {json.dumps(column)}: {json.dumps(broken)}" for column, broken in columns.items()]
+        yield from (f"{row}," for row in rows[:-1])
+        yield from rows[-1:]
+        yield "  }" + ("," if number < len(adapters) else "")
+    yield " }"
+    yield "}"

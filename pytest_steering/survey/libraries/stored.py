@@ -1,0 +1,112 @@
+"""The file that keeps what was found in libraries: from reports, one for each library, to a line for each model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_steering.report.model import Outcome
+from pytest_steering.survey.architectures.stored import SurveyError, read_json
+from pytest_steering.survey.architectures.sweep import read_report, versions_of
+from pytest_steering.survey.libraries.causes import CAUSES, cause_of
+
+SCHEMA: Final = 1
+KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "libraries.json"
+"""What the last runs found; it comes with the package."""
+
+Findings = dict[str, Any]
+"""``schema``, ``suite``, ``libraries`` (each with its versions and its ``models``) and the ``causes``."""
+
+_TITLE = re.compile(r"^(\S+)(?: (\d\S*))?$")
+_REFUSED = re.compile(r"cannot be built: (?:\w+: )?\S+ refuses (.*)")
+
+
+def read_findings(paths: Sequence[Path]) -> Findings:
+    """What the reports say of each adapter, library by library, in the order in which they are named."""
+    found: dict[str, dict[str, Any]] = {}
+    suites = set()
+    for path in paths:
+        report = read_report(path)
+        head = versions_of(report)
+        suites.add(head["suite"])
+        for model in report["models"]:
+            match = _TITLE.match(model["adapter"])
+            if match is None:
+                raise SurveyError(f"{path}: {model['adapter']!r} is no adapter with a version")
+            adapter, version = match.groups()
+            library = found.setdefault(
+                adapter, {"adapter": adapter, "version": "", "versions": head["versions"], "models": {}}
+            )
+            if library["versions"] != head["versions"]:
+                raise SurveyError(f"{path}: {adapter} was judged with {head['versions']} and {library['versions']}")
+            library["version"] = version or library["version"]
+            library["models"][model["spec"]] = _judged(adapter, model)
+    if len(suites) > 1:
+        raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
+    used = {name for library in found.values() for verdict in library["models"].values() for name in _causes(verdict)}
+    beside = {cause.name for cause in CAUSES if cause.beside and found.keys() & set(cause.adapters)}
+    causes = {cause.name: cause.says for cause in CAUSES if cause.name in used | beside}
+    return {"schema": SCHEMA, "suite": suites.pop(), "libraries": list(found.values()), "causes": causes}
+
+
+def read_kept(path: Path = KEPT) -> Findings:
+    """What is kept."""
+    findings = read_json(path)
+    if not isinstance(findings, dict) or findings.get("schema") != SCHEMA or "libraries" not in findings:
+        raise SurveyError(f"{path} holds no findings about libraries of schema {SCHEMA}")
+    return findings
+
+
+def write_kept(findings: Findings, path: Path = KEPT) -> None:
+    """The findings are at ``path``, a line for each library, model and cause."""
+    path.write_text("".join(f"{line}\n" for line in _lines(findings)), encoding="utf-8")
+
+
+def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
+    """What became of one model: it conforms, the library refuses it, or requirements fail, each with its causes."""
+    failed = [result for result in model["requirements"] if result["outcome"] in (Outcome.FAILED, Outcome.ERROR)]
+    refused = next((match for result in failed if (match := _REFUSED.search(result["reason"]))), None)
+    if refused is not None:
+        return {"verdict": "refuses", "reason": refused[1]}
+    if not failed:
+        return {"verdict": "conforms"}
+    causes: dict[str, list[str]] = {}
+    for result in failed:
+        name = cause_of(adapter, model["spec"], result["id"], result["reason"])
+        if result["id"] not in causes.setdefault(name, []):
+            causes[name].append(result["id"])
+    return {"verdict": "fails", "failed": dict(sorted(causes.items()))}
+
+
+def _causes(verdict: dict[str, Any]) -> list[str]:
+    return list(verdict.get("failed", ()))
+
+
+def _lines(findings: Findings) -> Iterator[str]:
+    yield "{"
+    yield f' "schema": {findings["schema"]},'
+    yield f' "suite": {_text(findings["suite"])},'
+    yield ' "libraries": ['
+    for number, library in enumerate(findings["libraries"], 1):
+        head = {key: value for key, value in library.items() if key != "models"}
+        yield f'  {_text(head)[:-1]}, "models": {{'
+        yield from _items(library["models"], "   ")
+        yield "  }}" + ("," if number < len(findings["libraries"]) else "")
+    yield " ],"
+    yield ' "causes": {'
+    yield from _items(findings["causes"], "  ")
+    yield " }"
+    yield "}"
+
+
+def _items(mapping: dict[str, Any], indent: str) -> Iterator[str]:
+    rows = [f"{indent}{_text(key)}: {_text(value)}" for key, value in mapping.items()]
+    yield from (f"{row}," for row in rows[:-1])
+    yield from rows[-1:]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

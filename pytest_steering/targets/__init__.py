@@ -1,0 +1,1 @@
+"""What is judged: from a model spec to a loaded model."""

@@ -1,0 +1,292 @@
+"""What a model spec means, and what can be known to be wrong with it before anything is loaded."""
+
+# The plugin parses every spec with this module, so transformers is imported only when a type is looked up.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pytest_steering.errors import SpecError, one_line
+from pytest_steering.targets.devices import parse_device, parse_dtype
+
+Task = Literal["text-generation", "image-text-to-text"]
+TEXT: Final = "text-generation"
+IMAGE_TEXT: Final = "image-text-to-text"
+TASKS: Final[tuple[Task, ...]] = (TEXT, IMAGE_TEXT)
+
+_CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_HUB_PART = r"\w(?:[\w.-]*\w)?"
+_HUB_ID = re.compile(rf"(?!.*(--|\.\.)){_HUB_PART}(/{_HUB_PART})?", re.ASCII)
+_FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
+
+
+class SpecKind(StrEnum):
+    """Where a model comes from."""
+
+    HUB = "hub"
+    """A Hub id: ``name`` or ``owner/name``."""
+    DIRECTORY = "directory"
+    """A directory that holds a checkpoint."""
+    TINY = "tiny"
+    """``tiny:TYPE`` or ``tiny:TYPE@TASK``: a small random instance of a transformers model type."""
+    CONFIG = "config"
+    """``config:PATH``: full-size shapes from a config.json, without weights."""
+    CALLABLE = "callable"
+    """``module:callable``: a function that returns the model."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed model spec: the ``text`` as typed, its ``kind``, and the ``value`` without its prefix."""
+
+    text: str
+    kind: SpecKind
+    value: str
+
+
+def parse_spec(text: str) -> Spec:
+    """What ``text`` means by its form: a prefix first, then ``module:callable``, a path, a Hub id."""
+    for kind in (SpecKind.TINY, SpecKind.CONFIG):
+        if text.startswith(f"{kind}:"):
+            return Spec(text, kind, text.removeprefix(f"{kind}:"))
+    if _CALLABLE.fullmatch(text):
+        return Spec(text, SpecKind.CALLABLE, text)
+    return Spec(text, SpecKind.DIRECTORY if _is_path(text) else SpecKind.HUB, text)
+
+
+def check_spec(spec: Spec) -> None:
+    """The spec can be meant, as far as is known without loading; otherwise ``SpecError`` says why."""
+    if not spec.text.strip():
+        raise SpecError(f"the model spec is empty: give {_FORMS}")
+    match spec.kind:
+        case SpecKind.HUB:
+            _check_hub(spec)
+        case SpecKind.DIRECTORY:
+            _check_directory(spec)
+        case SpecKind.TINY:
+            _check_tiny(spec)
+        case SpecKind.CONFIG:
+            read_config(spec)
+        case SpecKind.CALLABLE:
+            find_callable(spec)
+
+
+def check_device(text: str) -> None:
+    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
+    parse_device(text)
+
+
+def check_dtype(text: str) -> None:
+    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
+    parse_dtype(text)
+
+
+def find_callable(spec: Spec) -> Callable[[], Any]:
+    """The callable that ``module:callable`` names; the current directory is importable for it.
+
+    ``SpecError`` when the module is missing or fails while it is imported, and when the attribute is missing
+    or cannot be called.
+    """
+    module_name, _, attribute = spec.value.partition(":")
+    found: Any = _imported(spec, module_name)
+    for step in attribute.split("."):
+        if not hasattr(found, step):
+            close = difflib.get_close_matches(step, [name for name, value in vars(found).items() if callable(value)])
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise SpecError(f"{spec.text}: {module_name} has no attribute {step!r}{hint}")
+        found = getattr(found, step)
+    if not callable(found):
+        raise SpecError(
+            f"{spec.text}: {attribute} is of type {type(found).__name__} and cannot be called; "
+            "name a callable that returns a torch.nn.Module or (model, tokenizer)"
+        )
+    result: Callable[[], Any] = found
+    return result
+
+
+def read_config(spec: Spec) -> dict[str, Any]:
+    """The contents of the config.json that ``config:PATH`` names; ``SpecError`` when there are none."""
+    if not spec.value:
+        raise SpecError(f"{spec.text} names no path; give a directory with a config.json, or the file")
+    path = Path(spec.value).expanduser()
+    if path.is_dir():
+        path = path / "config.json"
+        if not path.is_file():
+            raise SpecError(f"{spec.text}: the directory has no config.json")
+    elif not path.is_file():
+        raise SpecError(f"{spec.text}: there is no such file or directory")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}") from None
+    if not isinstance(config, dict):
+        raise SpecError(f"{spec.text}: {path.name} holds JSON of type {type(config).__name__}, not an object")
+    return config
+
+
+def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
+    """The model types that the installed transformers knows for ``task``."""
+    from transformers.models.auto import modeling_auto
+
+    if task == TEXT:
+        return tuple(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    return tuple(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+
+
+def tiny_of(spec: Spec) -> tuple[str, Task]:
+    """The model type and the task of ``tiny:TYPE`` or ``tiny:TYPE@TASK``.
+
+    Without a task it is text generation where the type has a text decoder of its own.
+    """
+    model_type, at, said = spec.value.partition("@")
+    task = check_task(spec.text, said) if at else tiny_task(model_type)
+    if model_type not in tiny_types(task):
+        raise SpecError(unknown_type(model_type, tiny_types(task), task))
+    return model_type, task
+
+
+def tiny_task(model_type: str) -> Task:
+    """The task that ``tiny:TYPE`` means: text generation where the type has a text decoder of its own."""
+    for task in TASKS:
+        if model_type in tiny_types(task):
+            return task
+    raise SpecError(unknown_type(model_type, tuple(dict.fromkeys(tiny_types(TEXT) + tiny_types(IMAGE_TEXT)))))
+
+
+def check_task(text: str, task: str) -> Task:
+    """``task``, which the spec ``text`` names, when it is one; otherwise ``SpecError`` lists them."""
+    if task not in TASKS:
+        raise SpecError(f"{text}: there is no task {task!r}; give {' or '.join(TASKS)}")
+    return task
+
+
+def unknown_type(model_type: str, known: tuple[str, ...], task: str = "") -> str:
+    """The sentence about a ``tiny:`` type that is none of the ``known``, with the closest of them."""
+    from transformers import __version__
+
+    close = difflib.get_close_matches(model_type, known, n=3, cutoff=0.5)
+    at, what = (f"@{task}", task) if task else ("", "language")
+    hint = f"; did you mean {' or '.join(f'tiny:{name}{at}' for name in close)}?" if close else ""
+    return f"tiny:{model_type}{at}: transformers {__version__} has no {what} model type {model_type!r}{hint}"
+
+
+def _is_path(text: str) -> bool:
+    if text.startswith((".", "/", "~")) or (text and Path(text).exists()):
+        return True
+    return "/" in text and Path(text).parent.is_dir()
+
+
+def _imported(spec: Spec, module_name: str) -> Any:
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise SpecError(_no_module(spec, error.name)) from None
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+
+
+def _no_module(spec: Spec, missing: str) -> str:
+    prefix, _, rest = spec.value.partition(":")
+    close = difflib.get_close_matches(prefix, [SpecKind.TINY.value, SpecKind.CONFIG.value], cutoff=0.7)
+    hint = f"did you mean {close[0]}:{rest}?" if close else "it must be installed or in the current directory"
+    return f"{spec.text}: there is no module {missing!r}; {hint}"
+
+
+def _check_directory(spec: Spec) -> None:
+    path = Path(spec.value).expanduser()
+    if not path.exists():
+        raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
+    if not path.is_dir():
+        raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
+    if not (path / "config.json").is_file():
+        raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
+
+
+def _directory_remedy(spec: Spec, path: Path) -> str:
+    if _HUB_ID.fullmatch(spec.value):
+        return f"for a Hub model of that name, run where there is no directory {str(path.parent)!r}"
+    siblings = [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, siblings)
+    return f"did you mean {' or '.join(close)}?" if close else "give one that holds config.json and the weights"
+
+
+def _check_hub(spec: Spec) -> None:
+    if not _HUB_ID.fullmatch(spec.value):
+        raise SpecError(f"{spec.text!r} is neither a directory nor a Hub id (name or owner/name): give {_FORMS}")
+
+
+def _check_tiny(spec: Spec) -> None:
+    if not spec.value:
+        raise SpecError("tiny: names no model type; give for example tiny:llama")
+    if set(spec.value) & set("*?["):
+        raise SpecError(f"{spec.text} is a pattern; give one type per spec, for example tiny:llama")
+    tiny_of(spec)
+
+
+def expanded(specs: Iterable[str]) -> tuple[str, ...]:
+    """The specs with every pattern replaced by what it stands for, each spec once.
+
+    ``SpecError`` for a pattern that no model type fits, and for a task that does not exist.
+    """
+    found: dict[str, None] = {}
+    for spec in specs:
+        found |= dict.fromkeys(_fitting(spec) if is_pattern(spec) else (spec,))
+    return tuple(found)
+
+
+def every_type() -> dict[str, tuple[str, str]]:
+    """The model type and the task of every ``tiny:`` spec: first those that write text, then those that see.
+
+    A type that does both is two models. Its name alone means the one that writes text.
+    """
+    texts, images = tiny_types(TEXT), tiny_types(IMAGE_TEXT)
+    named = {f"tiny:{name}": (name, TEXT) for name in texts}
+    return named | {
+        f"tiny:{name}@{IMAGE_TEXT}" if name in texts else f"tiny:{name}": (name, IMAGE_TEXT) for name in images
+    }
+
+
+def _fitting(spec: str) -> list[str]:
+    pattern, at, task = spec.removeprefix("tiny:").partition("@")
+    if at:
+        check_task(spec, task)
+    known = {name: model_type for name, (model_type, its) in every_type().items() if its == task or not at}
+    found = [name for name, model_type in known.items() if fnmatchcase(model_type, pattern)]
+    if not found:
+        close = difflib.get_close_matches(pattern.strip("*?"), dict.fromkeys(known.values()), n=3)
+        hint = f"; did you mean {' or '.join(f'tiny:{name}{at}{task}' for name in close)}?" if close else ""
+        raise SpecError(f"{spec}: no language model type of the installed transformers fits{hint}")
+    return found
+
+
+def is_pattern(spec: str) -> bool:
+    """Whether a spec is a pattern, which stands for every ``tiny:`` type that fits it."""
+    return spec.startswith("tiny:") and not set("*?[").isdisjoint(spec)
+
+
+def spec_in(nodeid: str, specs: Container[str]) -> str:
+    """The longest of ``specs`` that the parameters of a node id start with; empty when none does.
+
+    A set of specs is not searched through: a run may have hundreds, and tens of thousands of ids.
+    """
+    start = nodeid.partition("[")[2].removesuffix("]")
+    while start and start not in specs:
+        start = start.rpartition("-")[0]
+    return start

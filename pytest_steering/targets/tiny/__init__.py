@@ -1,0 +1,1 @@
+"""Small random instances of transformers' model types, made on the spot."""
