@@ -1,4 +1,4 @@
-"""What the requirements share: the trial of one model under one adapter."""
+"""What the requirements share: the harness of one model under one adapter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.oracle.applicability import need
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.fresh_process import FreshRun
@@ -29,21 +29,21 @@ def adapter_name(request: pytest.FixtureRequest, steering_adapter: SteeringAdapt
 
 
 @pytest.fixture(scope="session")
-def trial(
+def harness(
     request: pytest.FixtureRequest, steering_model: Target, steering_adapter: SteeringAdapter, adapter_name: str
-) -> Trial:
+) -> Harness:
     """The model under the adapter, with the batches, vectors and runs that requirements are judged on."""
     build = partial(make_adapter, adapter_name, provided=settings_of(request.config).provided)
-    trial = Trial(steering_model, steering_adapter, build)
-    if trial.workload.note:
-        steering_model.notes.append(trial.workload.note)
-    return trial
+    harness = Harness(steering_model, steering_adapter, build)
+    if harness.workload.note:
+        steering_model.notes.append(harness.workload.note)
+    return harness
 
 
 @pytest.fixture(scope="session")
-def pristine(trial: Trial) -> Snapshot:
+def pristine(harness: Harness) -> Snapshot:
     """The model as it is before any requirement is tried."""
-    return Snapshot(trial.model)
+    return Snapshot(harness.model)
 
 
 @pytest.fixture(autouse=True)
@@ -53,16 +53,16 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
     What an adapter leaves behind fails the requirement that asks for it, and is taken away before the next one.
     """
     marker = request.node.get_closest_marker("steering_requirement")
-    if marker is None or "trial" not in request.fixturenames:
+    if marker is None or "harness" not in request.fixturenames:
         yield
     else:
         pristine = request.getfixturevalue("pristine")
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
-        trial = request.getfixturevalue("trial")
-        if trial.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
+        harness = request.getfixturevalue("harness")
+        if harness.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
             # It loads the model while the tests before its own go on.
             request.getfixturevalue("fresh_run")
-        need(trial, *weights, *marker.kwargs.get("needs", ()))
+        need(harness, *weights, *marker.kwargs.get("needs", ()))
         before = process_settings()
         yield
         put_back(before)
@@ -75,34 +75,34 @@ def _subject(item: pytest.Item) -> tuple[object, object]:
 
 
 @pytest.fixture(scope="session")
-def behaviour(trial: Trial) -> Behaviour:
+def behaviour(harness: Harness) -> Behaviour:
     """What a trained model can be asked about; it is asked when a requirement needs it."""
-    return Behaviour(trial)
+    return Behaviour(harness)
 
 
 @pytest.fixture(scope="session")
-def fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
+def fresh_run(harness: Harness, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
     """A fresh process at work on the same model, or the reason why there is none."""
-    yield from _fresh_process(trial, adapter_name, request.config)
+    yield from _fresh_process(harness, adapter_name, request.config)
 
 
 @pytest.fixture(scope="session")
-def other_fresh_run(trial: Trial, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
+def other_fresh_run(harness: Harness, adapter_name: str, request: pytest.FixtureRequest) -> Iterator[FreshRun | str]:
     """A second one, for a trained model."""
-    if trial.target.trained:
-        yield from _fresh_process(trial, adapter_name, request.config)
+    if harness.target.trained:
+        yield from _fresh_process(harness, adapter_name, request.config)
     else:
         yield "the weights are untrained"
 
 
-def _fresh_process(trial: Trial, adapter_name: str, config: pytest.Config) -> Iterator[FreshRun | str]:
-    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
+def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -> Iterator[FreshRun | str]:
+    needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
     if needed > free // 2:
         yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
         return
     settings = settings_of(config)
     run = FreshRun(
-        spec=trial.target.spec,
+        spec=harness.target.spec,
         adapter=adapter_name,
         device=settings.device,
         dtype=settings.dtype,

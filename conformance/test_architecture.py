@@ -16,7 +16,7 @@ from pytest_steering.architecture.tracing import Call, record
 from pytest_steering.errors import ArchitectureError, Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.targets.target import Target
 
 
@@ -31,59 +31,61 @@ def test_layers_found(steering_model: Target) -> None:
     except ArchitectureError as error:
         raise Violation(str(error)) from error
     names = [name for name, _ in steering_model.model.named_modules()]
-    lost = [emission.name for emission in architecture.emissions if emission.name not in names]
+    lost = [decoder_layer.name for decoder_layer in architecture.decoder_layers if decoder_layer.name not in names]
     if lost:
         raise Violation(f"{', '.join(lost)} is no module of the model")
 
 
 @pytest.mark.steering_requirement(id="layers-chain", without_weights=True)
-def test_layers_chain(trial: Trial) -> None:
+def test_layers_chain(harness: Harness) -> None:
     """each decoder layer receives exactly what the one before it emitted.
 
     Where the model's own code stands between the layers, the report says so.
     """
-    emissions = trial.architecture.emissions
-    for number, (emission, following) in enumerate(pairwise(emissions)):
-        if emission.receiver is None:
-            trial.target.notes.append(f"what {emission.name} emits is received by no module as it is")
-        elif emission.receiver not in following.parts:
+    decoder_layers = harness.architecture.decoder_layers
+    for number, (decoder_layer, following) in enumerate(pairwise(decoder_layers)):
+        if decoder_layer.receiver is None:
+            harness.target.notes.append(f"what {decoder_layer.name} emits is received by no module as it is")
+        elif decoder_layer.receiver not in following.parts:
             raise Violation(
-                f"what {emission.name} emits is received by {emission.receiver_name}, not by {following.name}",
+                f"what {decoder_layer.name} emits is received by {decoder_layer.receiver_name}, "
+                f"not by {following.name}",
                 where=f"layer {number}",
             )
-    if emissions[-1].receiver is None:
-        trial.target.notes.append("the last layer's output is consumed by the model's own forward")
+    if decoder_layers[-1].receiver is None:
+        harness.target.notes.append("the last layer's output is consumed by the model's own forward")
 
 
 @pytest.mark.steering_requirement(id="hidden-size-measured", without_weights=True)
-def test_hidden_size_measured(trial: Trial) -> None:
+def test_hidden_size_measured(harness: Harness) -> None:
     """every decoder layer emits a residual stream of the one measured hidden size.
 
     A config that says otherwise is reported, and the measured width is used.
     """
-    inputs = trial.prompts.batch()
-    trace = trial.plain(inputs)
-    for layer in trial.every_layer:
-        width = trace.arrived(layer).shape[-1]
-        if width != trial.architecture.hidden_size:
+    inputs = harness.prompts.batch()
+    trace = harness.plain(inputs)
+    for layer in harness.every_layer:
+        width = trace.received(layer).shape[-1]
+        if width != harness.architecture.hidden_size:
             raise Violation(
-                f"{width} elements arrive, the hidden size is {trial.architecture.hidden_size}", where=f"layer {layer}"
+                f"{width} elements arrive, the hidden size is {harness.architecture.hidden_size}",
+                where=f"layer {layer}",
             )
 
 
 @pytest.mark.steering_requirement(id="text-decoder-only", without_weights=True)
-def test_text_decoder_only(trial: Trial) -> None:
+def test_text_decoder_only(harness: Harness) -> None:
     """steering the first decoder layer leaves every module that ran before it as it was.
 
     Embeddings, encoders and towers beside the text decoder run before it: a difference there means that another
     part of the model is steered.
     """
-    inputs = trial.prompts.batch()
-    first = trial.architecture.layers[0]
-    with trial.running():
-        plain, _ = record(trial.model, lambda: trial.model(**inputs))
-    with trial.steering(trial.plan([0])) as steered, trial.running():
-        during, _ = record(trial.model, lambda: steered(**inputs))
+    inputs = harness.prompts.batch()
+    first = harness.architecture.layers[0]
+    with harness.running():
+        plain, _ = record(harness.model, lambda: harness.model(**inputs))
+    with harness.steering(harness.plan([0])) as steered, harness.running():
+        during, _ = record(harness.model, lambda: steered(**inputs))
     start = next(call.started for call in plain if call.module is first)
     ran = _numbered(during)
     for key, call in _numbered(plain).items():
@@ -91,7 +93,7 @@ def test_text_decoder_only(trial: Trial) -> None:
             continue
         if key not in ran:
             raise Violation(f"{call.name} does not run when the model is steered", where="layer 0")
-        if trial.target.has_weights:
+        if harness.target.has_weights:
             _same_outputs(call, ran[key])
 
 
@@ -125,60 +127,60 @@ def _alike(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)
-def test_each_layer_once(trial: Trial) -> None:
+def test_each_layer_once(harness: Harness) -> None:
     """each decoder layer runs as often in a steered forward pass as in an unsteered one: once, as a rule.
 
     A layer that runs several times is steered several times; a model that runs twice costs twice.
     """
-    inputs = trial.prompts.batch()
-    plan = trial.plan(trial.layers("middle")[:1])
-    with trial.steering(plan) as steered, trial.running():
-        calls, _ = record(trial.model, lambda: steered(**inputs))
+    inputs = harness.prompts.batch()
+    plan = harness.plan(harness.layers("middle")[:1])
+    with harness.steering(plan) as steered, harness.running():
+        calls, _ = record(harness.model, lambda: steered(**inputs))
     counts = Counter(call.module for call in calls if call.ended >= 0)
-    for number, emission in enumerate(trial.architecture.emissions):
-        ran = counts[emission.module]
-        if ran != emission.calls:
+    for number, decoder_layer in enumerate(harness.architecture.decoder_layers):
+        ran = counts[decoder_layer.module]
+        if ran != decoder_layer.calls:
             raise Violation(
-                f"layer {number} runs {ran} times in one steered forward pass, {emission.calls} times unsteered",
+                f"layer {number} runs {ran} times in one steered forward pass, {decoder_layer.calls} times unsteered",
                 where=checks.named(plan),
-                likely=Cause.RUN_AGAIN if ran > emission.calls else "",
+                likely=Cause.RUN_AGAIN if ran > decoder_layer.calls else "",
             )
 
 
 @pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",), without_weights=True)
-def test_default_layers(trial: Trial) -> None:
+def test_default_layers(harness: Harness) -> None:
     """the default steering layers are the final three, and a plan for them steers all of them.
 
     A model with fewer layers is steered in all it has.
     """
-    layers = trial.architecture.steering_layers
-    expected = tuple(trial.every_layer)[-3:]
+    layers = harness.architecture.steering_layers
+    expected = tuple(harness.every_layer)[-3:]
     if layers != expected:
         raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
-    inputs = trial.prompts.batch()
+    inputs = harness.prompts.batch()
     for order in (layers, layers[::-1]):
         # A plan is a mapping: the order of its layers means nothing.
-        if trial.target.has_weights:
-            checks.forward(trial, trial.plan(order), inputs)
+        if harness.target.has_weights:
+            checks.forward(harness, harness.plan(order), inputs)
         else:
-            trial.steered(trial.plan(order), inputs)
+            harness.steered(harness.plan(order), inputs)
 
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)
-def test_detection_repeats(trial: Trial) -> None:
+def test_detection_repeats(harness: Harness) -> None:
     """finding the decoder layers again, also in training mode, finds the same ones and leaves the model as it was."""
-    model = trial.model
+    model = harness.model
     modes = [module.training for module in model.modules()]
     model.train()
     try:
-        with trial.target.fake or torch.enable_grad():
+        with harness.target.fake or torch.enable_grad():
             again = detect_architecture(model)
         if not all(module.training for module in model.modules()):
             raise Violation("detection leaves the model in another mode")
     finally:
         for module, mode in zip(model.modules(), modes, strict=True):
             module.training = mode
-    first = trial.architecture
+    first = harness.architecture
     if again.layers_path != first.layers_path:
         raise Violation(f"found {again.layers_path} the second time, {first.layers_path} the first")
     if again.layers != first.layers:

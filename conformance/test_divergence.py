@@ -16,7 +16,7 @@ from pytest_steering.oracle.diagnosis.experiments import never_arrives, settle
 from pytest_steering.oracle.diagnosis.place import behind, wrong_place
 from pytest_steering.oracle.diagnosis.strength import wrong_dose
 from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.token_direction import token_direction
 from pytest_steering.suite.trained import CONTROLS, Behaviour, Effect, by_name
@@ -27,51 +27,51 @@ PLACES = ("first", "middle", "last")
 @pytest.mark.parametrize("scale", [0.5, -3.0])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="exact-delta")
-def test_exact_delta(trial: Trial, place: str, scale: float) -> None:
+def test_exact_delta(harness: Harness, place: str, scale: float) -> None:
     """the steered residual equals the unsteered one plus scale times the vector.
 
     Read where the next module receives it, at every token of a batch, in units in the last place. A failure here
     with Δ = scale · v everywhere means that nothing was added: look whether the hook fires and returns its result.
     """
-    for layer in trial.layers(place):
-        checks.forward(trial, trial.plan([layer], scale), trial.prompts.batch())
+    for layer in harness.layers(place):
+        checks.forward(harness, harness.plan([layer], scale), harness.prompts.batch())
 
 
 @pytest.mark.parametrize("place", ["middle", "last"])
 @pytest.mark.steering_requirement(id="upstream-untouched")
-def test_upstream_untouched(trial: Trial, place: str) -> None:
+def test_upstream_untouched(harness: Harness, place: str) -> None:
     """everything before the steered layer is bit-equal to the unsteered run.
 
     A difference here means that the vector lands a layer early, or that the input was changed instead of the output.
     """
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        plan = trial.plan([layer])
-        steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        plan = harness.plan([layer])
+        steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
         for before in range(layer):
             try:
                 comparison.identical(
-                    steered.arrived(before),
-                    plain.arrived(before),
+                    steered.received(before),
+                    plain.received(before),
                     f"the residual stream after layer {before}",
                     where=f"layer {layer}",
                 )
             except Violation as violation:
-                settle(violation, lambda plan=plan: wrong_place(trial, plan, inputs))  # type: ignore[misc]
+                settle(violation, lambda plan=plan: wrong_place(harness, plan, inputs))  # type: ignore[misc]
                 raise
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="zero-scale-is-identity")
-def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
+def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
     """at scale 0 every residual and every logit is bit-equal to the unsteered run."""
-    inputs = trial.prompts.batch()
-    plan = trial.plan(trial.layers(place), 0.0)
-    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
-    for layer in trial.every_layer:
+    inputs = harness.prompts.batch()
+    plan = harness.plan(harness.layers(place), 0.0)
+    steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
+    for layer in harness.every_layer:
         comparison.identical(
-            steered.arrived(layer),
-            plain.arrived(layer),
+            steered.received(layer),
+            plain.received(layer),
             f"the residual stream after layer {layer}",
             where=checks.named(plan),
             likely=Cause.AT_ZERO,
@@ -81,28 +81,28 @@ def test_zero_scale_is_identity(trial: Trial, place: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="scale-is-linear")
-def test_scale_is_linear(trial: Trial, place: str) -> None:
+def test_scale_is_linear(harness: Harness, place: str) -> None:
     """the delta grows in proportion to the scale, from an eighth to sixty-four.
 
     A dose that is clamped, normalised or rounded shows here at one end of the range.
     """
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
         for scale in (0.125, 1.0, 8.0, 64.0):
-            checks.forward(trial, trial.plan([layer], scale), inputs)
+            checks.forward(harness, harness.plan([layer], scale), inputs)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="sign-is-kept")
-def test_sign_is_kept(trial: Trial, place: str) -> None:
+def test_sign_is_kept(harness: Harness, place: str) -> None:
     """a positive scale moves the residual along the vector and a negative one against it."""
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        vector = trial.vector(layer).double()
-        plain = trial.plain(inputs).arrived(layer).double().cpu()
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        vector = harness.vector(layer).double()
+        plain = harness.plain(inputs).received(layer).double().cpu()
         for scale in (2.0, -2.0):
-            moved = trial.steered(trial.plan([layer], scale), inputs).arrived(layer).double().cpu() - plain
-            moved = moved[:, trial.architecture.extra_positions :]
+            moved = harness.steered(harness.plan([layer], scale), inputs).received(layer).double().cpu() - plain
+            moved = moved[:, harness.architecture.extra_positions :]
             doses = moved @ vector / (vector @ vector)
             if not bool((doses * scale > 0).all()):
                 rows = moved.flatten(2, -2).movedim(2, 1).flatten(0, 1) if moved.ndim > 3 else moved
@@ -116,51 +116,51 @@ def test_sign_is_kept(trial: Trial, place: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="logits-diverge")
-def test_logits_diverge(trial: Trial, place: str) -> None:
-    """the logits move by more than the measured noise, to where a second mechanism moves them."""
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        plan = trial.plan([layer])
+def test_logits_diverge(harness: Harness, place: str) -> None:
+    """the logits move by more than the measured noise, to where the reference implementation moves them."""
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        plan = harness.plan([layer])
         steered, plain, expected = (
-            trial.steered(plan, inputs).result,
-            trial.plain(inputs).result,
-            trial.expected(plan, inputs).result,
+            harness.steered(plan, inputs).result,
+            harness.plain(inputs).result,
+            harness.expected(plan, inputs).result,
         )
-        noise = tolerance.furthest(plain, trial.plain_again(inputs).result)
+        noise = tolerance.furthest(plain, harness.plain_again(inputs).result)
         floor = max(10 * noise, tolerance.rounding(plain))
         distance = tolerance.furthest(steered, plain)
         if not distance > floor:
             violation = Violation(
                 f"the logits move by {distance:.1e}, the noise floor is {floor:.1e}", where=f"layer {layer}"
             )
-            settle(violation, lambda plan=plan: never_arrives(trial, plan, inputs))  # type: ignore[misc]
+            settle(violation, lambda plan=plan: never_arrives(harness, plan, inputs))  # type: ignore[misc]
             raise violation
         try:
             comparison.close(
-                steered, expected, "the logits, beside those of the second mechanism", where=f"layer {layer}"
+                steered, expected, "the logits, beside those of the reference implementation", where=f"layer {layer}"
             )
         except Violation as violation:
             settle(
                 violation,
-                lambda plan=plan: wrong_place(trial, plan, inputs),  # type: ignore[misc]
-                lambda plan=plan: behind(trial, plan, inputs),  # type: ignore[misc]
+                lambda plan=plan: wrong_place(harness, plan, inputs),  # type: ignore[misc]
+                lambda plan=plan: behind(harness, plan, inputs),  # type: ignore[misc]
             )
             raise
 
 
 @pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
-def test_tokens_diverge(trial: Trial) -> None:
-    """a strong dose changes the generated tokens, to those that a second mechanism generates."""
-    inputs = trial.prompts.batch(rows=1)
-    layer = trial.layers("last")[0]
-    plain = trial.generated_plain(inputs)
-    token = _rare_token(trial, inputs)
-    direction = _direction(trial, inputs, token)
-    plan = SteeringPlan({layer: direction * trial.residual_size(layer)}, 32.0)
-    expected = trial.generated_expected(plan, inputs).result
+def test_tokens_diverge(harness: Harness) -> None:
+    """a strong dose changes the generated tokens, to those that the reference implementation generates."""
+    inputs = harness.prompts.batch(rows=1)
+    layer = harness.layers("last")[0]
+    plain = harness.generated_plain(inputs)
+    token = _rare_token(harness, inputs)
+    direction = _direction(harness, inputs, token)
+    plan = SteeringPlan({layer: direction * harness.residual_size(layer)}, 32.0)
+    expected = harness.generated_expected(plan, inputs).result
     if torch.equal(expected, plain):
-        not_applicable(f"scale {plan.scale:g} at layer {layer} changes no token by a second mechanism either")
-    found = trial.generated(plan, inputs).result
+        not_applicable(f"scale {plan.scale:g} at layer {layer} changes no token by the reference implementation either")
+    found = harness.generated(plan, inputs).result
     same = torch.equal(found, plain)
     comparison.same_tokens(
         found,
@@ -172,20 +172,20 @@ def test_tokens_diverge(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="dose-response")
-def test_dose_response(trial: Trial) -> None:
+def test_dose_response(harness: Harness) -> None:
     """steering along a token's direction raises that token's logit with every larger dose and lowers it with every
     smaller one.
 
     The direction is the gradient of the logit with respect to the last residual stream; doses stay below a third of
     the residual's size, where the response is monotone.
     """
-    inputs = trial.prompts.batch(rows=1)
-    layer = trial.layers("last")[0]
-    token = _rare_token(trial, inputs)
-    direction = _direction(trial, inputs, token) * trial.residual_size(layer)
+    inputs = harness.prompts.batch(rows=1)
+    layer = harness.layers("last")[0]
+    token = _rare_token(harness, inputs)
+    direction = _direction(harness, inputs, token) * harness.residual_size(layer)
     doses = (-0.3, -0.15, 0.0, 0.15, 0.3)
     levels = [
-        float(trial.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
+        float(harness.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
         for dose in doses
     ]
     if any(after <= before for before, after in pairwise(levels)):
@@ -195,12 +195,12 @@ def test_dose_response(trial: Trial) -> None:
         )
         if len(set(levels)) == 1:
             plan = SteeringPlan({layer: direction}, doses[-1])
-            settle(violation, lambda: wrong_dose(trial, plan, inputs), lambda: never_arrives(trial, plan, inputs))
+            settle(violation, lambda: wrong_dose(harness, plan, inputs), lambda: never_arrives(harness, plan, inputs))
         raise violation
 
 
 @pytest.mark.steering_requirement(id="beats-random-direction", needs=("trained",))
-def test_beats_random_direction(trial: Trial, behaviour: Behaviour) -> None:
+def test_beats_random_direction(harness: Harness, behaviour: Behaviour) -> None:
     """a trained direction moves its own behaviour more than random directions of the same size.
 
     The behaviour is to say yes to vulnerable code and no to patched code; a model that cannot tell them has none.
@@ -212,22 +212,22 @@ def test_beats_random_direction(trial: Trial, behaviour: Behaviour) -> None:
         wanted = behaviour.expected(plan) * scale
         if wanted <= by_chance:
             not_applicable(
-                f"a second mechanism's direction moves the answer by {wanted:+.3g} nats and a random one by up to "
-                f"{by_chance:+.3g}: this model does not hold the behaviour as a direction"
+                f"the reference implementation's direction moves the answer by {wanted:+.3g} nats and a random one "
+                f"by up to {by_chance:+.3g}: this model does not hold the behaviour as a direction"
             )
-        with trial.steering(plan) as steered, trial.running():
+        with harness.steering(plan) as steered, harness.running():
             found = behaviour.effect(steered) * scale
         if found <= by_chance:
             raise Violation(
                 f"the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
-                f"random directions of the same norm, and by {wanted:+.3g} for the second mechanism",
+                f"random directions of the same norm, and by {wanted:+.3g} for the reference implementation",
                 where=checks.named(plan),
             )
 
 
 @pytest.mark.steering_requirement(id="consistent-across-cwes", needs=("trained",))
-def test_consistent_across_cwes(trial: Trial, behaviour: Behaviour, request: pytest.FixtureRequest) -> None:
-    """a trained direction moves the answer in every weakness as far as a second mechanism moves it.
+def test_consistent_across_cwes(harness: Harness, behaviour: Behaviour, request: pytest.FixtureRequest) -> None:
+    """a trained direction moves the answer in every weakness as far as the reference implementation moves it.
 
     The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
     """
@@ -235,13 +235,15 @@ def test_consistent_across_cwes(trial: Trial, behaviour: Behaviour, request: pyt
     behaviour.need()
     plan = SteeringPlan(behaviour.direction)
     wanted = behaviour.expected_effects(plan)
-    with trial.steering(plan) as steered, trial.running():
+    with harness.steering(plan) as steered, harness.running():
         found = behaviour.effects(steered)
     compared = {cwe: Effect.of(found[cwe], wanted[cwe]) for cwe in wanted}
     request.node.user_properties.append(("steering_effects", json.dumps(by_name(compared))))
     if not any(effect.wanted.excludes_zero for effect in compared.values()):
-        not_applicable("a second mechanism's direction moves the answer in no weakness: no interval excludes 0")
-    slack = 2 * tolerance.rounding(trial.plain(trial.prompts.batch()).result)
+        not_applicable(
+            "the reference implementation's direction moves the answer in no weakness: no interval excludes 0"
+        )
+    slack = 2 * tolerance.rounding(harness.plain(harness.prompts.batch()).result)
     for cwe, effect in compared.items():
         if not effect.as_wanted(slack):
             raise Violation(
@@ -251,19 +253,19 @@ def test_consistent_across_cwes(trial: Trial, behaviour: Behaviour, request: pyt
             )
 
 
-def _rare_token(trial: Trial, inputs: dict[str, torch.Tensor]) -> int:
+def _rare_token(harness: Harness, inputs: dict[str, torch.Tensor]) -> int:
     """A token that the unsteered model finds neither likely nor absurd after the first row: the median one.
 
     Not the padding token, whose embedding is zero in many models.
     """
-    order = trial.plain(inputs).result[0, -1].float().argsort()
-    order = order[order != trial.target.pad_token_id]
+    order = harness.plain(inputs).result[0, -1].float().argsort()
+    order = order[order != harness.target.pad_token_id]
     return int(order[len(order) // 2])
 
 
-def _direction(trial: Trial, inputs: dict[str, torch.Tensor], token: int) -> torch.Tensor:
+def _direction(harness: Harness, inputs: dict[str, torch.Tensor], token: int) -> torch.Tensor:
     """The direction that raises the token's logit, or not applicable where the model's own code has no gradient."""
     try:
-        return token_direction(trial.model, trial.architecture, inputs, token)
+        return token_direction(harness.model, harness.architecture, inputs, token)
     except RuntimeError as error:
         not_applicable(f"the model's own code has no gradient: {' '.join(str(error).split())[:120]}")

@@ -17,7 +17,7 @@ from pytest_steering.oracle.applicability import need, not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
 from pytest_steering.oracle.forcing import forced
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.suite.near_ties import as_likely, drawn, drawn_alike, forgets_candidates, tied
 
@@ -27,62 +27,66 @@ MANY = 24
 
 @pytest.mark.parametrize("batch", ["equal", "left-padded"])
 @pytest.mark.steering_requirement(id="every-pass", needs=("GENERATE",))
-def test_every_pass(trial: Trial, batch: str) -> None:
+def test_every_pass(harness: Harness, batch: str) -> None:
     """every pass of generate is steered: the prompt's and each generated token's."""
     if batch == "left-padded":
-        need(trial, "BATCH", "PADDING")
+        need(harness, "BATCH", "PADDING")
     if batch == "equal":
-        checks.passes(trial, _middle(trial), trial.prompts.batch(), **_many(trial))
+        checks.passes(harness, _middle(harness), harness.prompts.batch(), **_many(harness))
     else:
-        checks.passes(trial, _middle(trial), trial.prompts.padded("left", numbered=False))
+        checks.passes(harness, _middle(harness), harness.prompts.padded("left", numbered=False))
 
 
 @pytest.mark.steering_requirement(id="cache-equals-no-cache", needs=("GENERATE", "CACHE"))
-def test_cache_equals_no_cache(trial: Trial) -> None:
+def test_cache_equals_no_cache(harness: Harness) -> None:
     """generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
-    inputs, plan = trial.prompts.batch(), _middle(trial)
-    cached = checks.passes(trial, plan, inputs, use_cache=True)
-    uncached = checks.passes(trial, plan, inputs, use_cache=False)
-    _need_one_answer(trial, inputs, {"use_cache": False})
-    if not torch.equal(cached, uncached) and not tied(trial, plan, inputs, cached, uncached):
-        _need_other_answers(trial, plan, inputs, cached, uncached)
+    inputs, plan = harness.prompts.batch(), _middle(harness)
+    cached = checks.passes(harness, plan, inputs, use_cache=True)
+    uncached = checks.passes(harness, plan, inputs, use_cache=False)
+    _need_one_answer(harness, inputs, {"use_cache": False})
+    if not torch.equal(cached, uncached) and not tied(harness, plan, inputs, cached, uncached):
+        _need_other_answers(harness, plan, inputs, cached, uncached)
         comparison.same_tokens(uncached, cached, "the tokens without a cache", where=checks.named(plan))
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.PROMPT, Positions.GENERATED])
 @pytest.mark.steering_requirement(id="single-token-prompt", needs=("GENERATE",))
-def test_single_token_prompt(trial: Trial, positions: Positions) -> None:
+def test_single_token_prompt(harness: Harness, positions: Positions) -> None:
     """a prompt of one token is a prompt: it is steered as one, and so is each token after it.
 
     A pass of one token is not always a decode pass.
     """
     if positions is not Positions.ALL:
-        need(trial, "POSITIONS")
-    inputs = trial.prompts.batch(tokens=1)
-    _need_fresh_start(trial, inputs)
-    checks.passes(trial, _middle(trial, positions), inputs)
+        need(harness, "POSITIONS")
+    inputs = harness.prompts.batch(tokens=1)
+    _need_fresh_start(harness, inputs)
+    checks.passes(harness, _middle(harness, positions), inputs)
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.LAST, Positions.PROMPT])
 @pytest.mark.steering_requirement(id="chunked-prefill", needs=("GENERATE", "CACHE"))
-def test_chunked_prefill(trial: Trial, positions: Positions) -> None:
+def test_chunked_prefill(harness: Harness, positions: Positions) -> None:
     """a prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
     if positions is not Positions.ALL:
-        need(trial, "POSITIONS")
-    inputs = trial.prompts.batch()
-    columns = trial.prompts.ids(inputs).shape[1]
+        need(harness, "POSITIONS")
+    inputs = harness.prompts.batch()
+    columns = harness.prompts.ids(inputs).shape[1]
     options = {"prefill_chunk_size": columns - 1}
-    _need_first_chunk_seen(trial, _possible(trial, inputs, **options), inputs, **options)
-    checks.passes(trial, _middle(trial, positions), inputs, **options)
+    _need_first_chunk_seen(harness, _possible(harness, inputs, **options), inputs, **options)
+    checks.passes(harness, _middle(harness, positions), inputs, **options)
 
 
 @pytest.mark.steering_requirement(id="beams", needs=("GENERATE", "BEAMS"))
-def test_beams(trial: Trial) -> None:
-    """beam search is steered in every beam of every row: it finds the sequences that a second mechanism finds."""
-    inputs = trial.prompts.batch()
-    _possible(trial, inputs, num_beams=3)
-    plan = _middle(trial)
-    found, wanted = (generate(plan, inputs, num_beams=3) for generate in (trial.generated, trial.generated_expected))
+def test_beams(harness: Harness) -> None:
+    """beam search is steered in every beam of every row: it finds the sequences that the reference implementation
+    finds.
+    """
+    inputs = harness.prompts.batch()
+    _possible(harness, inputs, num_beams=3)
+    plan = _middle(harness)
+    found, wanted = (
+        generate(plan, inputs, num_beams=3) for generate in (harness.generated, harness.generated_expected)
+    )
     layer = min(plan.vectors)
     exact = True
     for number, (step, other) in enumerate(zip(found.passes, wanted.passes, strict=False)):
@@ -90,19 +94,21 @@ def test_beams(trial: Trial) -> None:
             break  # another beam was kept: right only if it is as likely within rounding
         try:
             comparison.close(
-                step.arrived[layer],
-                other.arrived[layer],
-                f"the residual stream of pass {number}, beside that of the second mechanism",
+                step.received[layer],
+                other.received[layer],
+                f"the residual stream of pass {number}, beside that of the reference implementation",
                 where=f"{checks.named(plan)}, 3 beams",
             )
         except Violation as violation:
             if number > 1 and not exact:
                 break  # rounding may have kept a beam that has the same last token and other ones before it
-            rows, delta = len(trial.prompts.ids(inputs)), trial.deltas(plan)[layer]
-            violation.likely = likely_beams(step.arrived[layer], other.arrived[layer], delta, rows)
+            rows, delta = len(harness.prompts.ids(inputs)), harness.deltas(plan)[layer]
+            violation.likely = likely_beams(step.received[layer], other.received[layer], delta, rows)
             raise
-        exact = exact and same_bits(step.arrived[layer], other.arrived[layer])
-    if not torch.equal(found.result, wanted.result) and not as_likely(trial, plan, inputs, found.result, wanted.result):
+        exact = exact and same_bits(step.received[layer], other.received[layer])
+    if not torch.equal(found.result, wanted.result) and not as_likely(
+        harness, plan, inputs, found.result, wanted.result
+    ):
         comparison.same_tokens(found.result, wanted.result, "the best beams", where=f"{checks.named(plan)}, 3 beams")
 
 
@@ -111,60 +117,60 @@ def _same_fed(one: Pass, other: Pass) -> bool:
 
 
 @pytest.mark.steering_requirement(id="seeded-sampling", needs=("GENERATE",))
-def test_seeded_sampling(trial: Trial) -> None:
-    """sampling with a seed draws the tokens that a second mechanism draws with that seed.
+def test_seeded_sampling(harness: Harness) -> None:
+    """sampling with a seed draws the tokens that the reference implementation draws with that seed.
 
     Where rounding moves a draw, it is judged by the scores that it was drawn from.
     """
-    inputs, plan = trial.prompts.batch(), _middle(trial)
+    inputs, plan = harness.prompts.batch(), _middle(harness)
     options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 
-    wanted = drawn(lambda: trial.generated_expected(plan, inputs, **options).result)
-    found = drawn(lambda: trial.generated(plan, inputs, **options).result)
+    wanted = drawn(lambda: harness.generated_expected(plan, inputs, **options).result)
+    found = drawn(lambda: harness.generated(plan, inputs, **options).result)
     try:
         comparison.same_tokens(found, wanted, "the sampled tokens", where=checks.named(plan))
     except Violation as violation:
-        if drawn_alike(trial, plan, inputs, found, options):
+        if drawn_alike(harness, plan, inputs, found, options):
             return
-        if torch.equal(found, drawn(lambda: trial.generated_plain(inputs, **options))):
+        if torch.equal(found, drawn(lambda: harness.generated_plain(inputs, **options))):
             violation.likely = f"{Cause.SAMPLING}: it draws what the unsteered model draws"
         raise
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.GENERATED])
 @pytest.mark.steering_requirement(id="assisted", needs=("GENERATE", "ASSISTED"))
-def test_assisted(trial: Trial, positions: Positions) -> None:
+def test_assisted(harness: Harness, positions: Positions) -> None:
     """assisted decoding is steered at every token of a pass that checks several candidates.
 
     Prompt lookup puts candidates behind the prompt in the first pass: a pass may hold prompt and generated tokens.
     """
     if positions is not Positions.ALL:
-        need(trial, "POSITIONS")
-    inputs = trial.prompts.repetitive()
-    options = {"prompt_lookup_num_tokens": 3, **_some_end(trial)}
-    _possible(trial, inputs, **options)
-    ids = trial.prompts.ids(inputs)
+        need(harness, "POSITIONS")
+    inputs = harness.prompts.repetitive()
+    options = {"prompt_lookup_num_tokens": 3, **_some_end(harness)}
+    _possible(harness, inputs, **options)
+    ids = harness.prompts.ids(inputs)
     # The prompt's pattern goes on, so that every candidate is right and passes of several tokens are computed.
-    _possible(trial, inputs, logits_processor=forced(torch.cat((ids, ids), dim=1)), **options)
-    plan = _middle(trial, positions)
+    _possible(harness, inputs, logits_processor=forced(torch.cat((ids, ids), dim=1)), **options)
+    plan = _middle(harness, positions)
     try:
-        assisted = checks.passes(trial, plan, inputs, **options)
+        assisted = checks.passes(harness, plan, inputs, **options)
     except RuntimeError:
-        # The tokens are others than the unsteered model's: a second mechanism steers it to them too.
-        _possible_steered(trial, plan, inputs, **options)
+        # The tokens are others than the unsteered model's: the reference implementation steers it to them too.
+        _possible_steered(harness, plan, inputs, **options)
         raise
-    plain = checks.passes(trial, plan, inputs)
-    _need_one_answer(trial, inputs, options)
-    _need_one_answer(trial, trial.prompts.batch(), {"use_cache": False})
+    plain = checks.passes(harness, plan, inputs)
+    _need_one_answer(harness, inputs, options)
+    _need_one_answer(harness, harness.prompts.batch(), {"use_cache": False})
     if torch.equal(assisted, plain):
         return
-    _need_candidates_forgotten(trial, inputs, assisted, plain, options)
-    if not tied(trial, plan, inputs, plain, assisted):
+    _need_candidates_forgotten(harness, inputs, assisted, plain, options)
+    if not tied(harness, plan, inputs, plain, assisted):
         comparison.same_tokens(assisted, plain, "the assisted tokens", where=checks.named(plan))
 
 
 def _need_candidates_forgotten(
-    trial: Trial, inputs: dict[str, Tensor], assisted: Tensor, plain: Tensor, options: dict[str, Any]
+    harness: Harness, inputs: dict[str, Tensor], assisted: Tensor, plain: Tensor, options: dict[str, Any]
 ) -> None:
     """The unsteered model goes on after a wrong candidate as if it had not seen it, and ends where it is asked to."""
     columns = plain.shape[1]
@@ -172,81 +178,83 @@ def _need_candidates_forgotten(
         not_applicable(
             f"the model's own assisted decoding goes on to token {assisted.shape[1]}, past the {columns} asked"
         )
-    if not forgets_candidates(trial, inputs, plain, **options):
+    if not forgets_candidates(harness, inputs, plain, **options):
         not_applicable("the unsteered model computes otherwise after candidates that were thrown away")
 
 
-def _some_end(trial: Trial) -> dict[str, int]:
+def _some_end(harness: Harness) -> dict[str, int]:
     """An end that no token is, where the model has none: transformers 4 looks for it without asking whether it is."""
-    settings = getattr(trial.model, "generation_config", None)
-    return {"eos_token_id": trial.target.vocab_size} if getattr(settings, "eos_token_id", 0) is None else {}
+    settings = getattr(harness.model, "generation_config", None)
+    return {"eos_token_id": harness.target.vocab_size} if getattr(settings, "eos_token_id", 0) is None else {}
 
 
-def _middle(trial: Trial, positions: Positions = Positions.ALL) -> SteeringPlan:
-    return trial.plan(trial.layers("middle")[:1], positions=positions)
+def _middle(harness: Harness, positions: Positions = Positions.ALL) -> SteeringPlan:
+    return harness.plan(harness.layers("middle")[:1], positions=positions)
 
 
-def _many(trial: Trial) -> dict[str, int]:
+def _many(harness: Harness) -> dict[str, int]:
     """More new tokens than elsewhere, where memory allows and the unsteered model can."""
-    if not trial.workload.note:
+    if not harness.workload.note:
         options = {"max_new_tokens": MANY, "min_new_tokens": MANY}
         with suppress(Exception):
-            trial.generated_plain(trial.prompts.batch(), **options)
+            harness.generated_plain(harness.prompts.batch(), **options)
             return options
     return {}
 
 
-def _possible_steered(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], **options: Any) -> None:
-    """The model steered by a second mechanism can do it, or the requirement is not applicable with its reason."""
+def _possible_steered(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor], **options: Any) -> None:
+    """The model can do it, steered by the reference implementation, or the requirement is not applicable."""
     try:
-        trial.generated_expected(plan, inputs, **options)
+        harness.generated_expected(plan, inputs, **options)
     except Exception as error:
         not_applicable(f"the model itself cannot, on the steered tokens: {one_line(error)[:120]}")
 
 
-def _need_one_answer(trial: Trial, inputs: dict[str, Tensor], *others: dict[str, Any]) -> None:
+def _need_one_answer(harness: Harness, inputs: dict[str, Tensor], *others: dict[str, Any]) -> None:
     """The unsteered model generates the same tokens under other options, or a steered one cannot be asked to."""
-    plain = trial.generated_plain(inputs)
+    plain = harness.generated_plain(inputs)
     for options in others:
-        if not torch.equal(trial.generated_plain(inputs, **options), plain):
+        if not torch.equal(harness.generated_plain(inputs, **options), plain):
             said = ", ".join(f"{name}={value}" for name, value in options.items())
             not_applicable(f"the unsteered model itself generates other tokens with {said}")
 
 
 def _need_other_answers(
-    trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor], cached: Tensor, uncached: Tensor
+    harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor], cached: Tensor, uncached: Tensor
 ) -> None:
-    """A second mechanism's tokens are not these very ones, with a cache and without: then the model itself differs."""
-    own = [trial.generated_expected(plan, inputs, use_cache=use_cache).result for use_cache in (True, False)]
+    """The reference implementation's tokens are not these very ones: if they are, the model itself differs without a
+    cache.
+    """
+    own = [harness.generated_expected(plan, inputs, use_cache=use_cache).result for use_cache in (True, False)]
     if torch.equal(own[0], cached) and torch.equal(own[1], uncached):
         not_applicable("the model itself, on the steered tokens, generates others without a cache")
 
 
-def _need_fresh_start(trial: Trial, inputs: dict[str, Tensor]) -> None:
+def _need_fresh_start(harness: Harness, inputs: dict[str, Tensor]) -> None:
     """What the unsteered model generated before makes no difference, as it does where a prompt of one token is taken
     for the next token of the last prompt."""
-    sequences = _possible(trial, inputs)
-    layer = trial.layers("middle")[0]
+    sequences = _possible(harness, inputs)
+    layer = harness.layers("middle")[0]
     runs = []
     for seed in (1, 2):
-        trial.generated_plain(trial.prompts.batch(tokens=1, seed=seed))
-        runs.append(trial.replayed(sequences, inputs, [layer]).arrived(layer))
+        harness.generated_plain(harness.prompts.batch(tokens=1, seed=seed))
+        runs.append(harness.replayed(sequences, inputs, [layer]).received(layer))
     if not same_bits(*runs):
         not_applicable("the unsteered model itself goes on from what it generated before")
 
 
 def _need_first_chunk_seen(
-    trial: Trial, sequences: Tensor, inputs: dict[str, Tensor], *, prefill_chunk_size: int
+    harness: Harness, sequences: Tensor, inputs: dict[str, Tensor], *, prefill_chunk_size: int
 ) -> None:
     """Hooks on the unsteered model see the first chunk, as they do not where it calls its own ``forward`` for it."""
-    seen = trial.replayed(sequences, inputs, (), prefill_chunk_size=prefill_chunk_size).passes
+    seen = harness.replayed(sequences, inputs, (), prefill_chunk_size=prefill_chunk_size).passes
     if not seen or seen[0].start >= prefill_chunk_size:
         not_applicable("the unsteered model calls its own forward for chunks, so that hooks on it do not see them")
 
 
-def _possible(trial: Trial, inputs: dict[str, Tensor], **options: Any) -> Tensor:
+def _possible(harness: Harness, inputs: dict[str, Tensor], **options: Any) -> Tensor:
     """What the unsteered model generates, or the requirement is not applicable with the model's own reason."""
     try:
-        return trial.generated_plain(inputs, **options)
+        return harness.generated_plain(inputs, **options)
     except Exception as error:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")

@@ -14,42 +14,42 @@ from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.reference import reference
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.suite.model_state import belongings, likely_leftover, process_settings, put_back
+from pytest_steering.suite.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
 
 
 @pytest.mark.steering_requirement(id="clean-after-exit")
-def test_clean_after_exit(trial: Trial) -> None:
+def test_clean_after_exit(harness: Harness) -> None:
     """after the block the model computes bit-equal to before, and generates the same tokens."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
-    before = trial.plain_again(inputs).result
-    can_generate = trial.can("GENERATE")
-    tokens = trial.generated_plain(inputs) if can_generate else None
-    trial.steered(plan, inputs)
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.plain_again(inputs).result
+    can_generate = harness.can("GENERATE")
+    tokens = harness.generated_plain(inputs) if can_generate else None
+    harness.steered(plan, inputs)
     if can_generate:
-        trial.generated(plan, inputs)
+        harness.generated(plan, inputs)
     comparison.identical(
-        trial.plain_again(inputs).result,
+        harness.plain_again(inputs).result,
         before,
         "the unsteered logits after the block",
         where=checks.named(plan),
         likely=f"{Cause.LEFT}: a hook or a changed parameter",
     )
     if tokens is not None:
-        comparison.same_tokens(trial.generated_plain(inputs), tokens, "the unsteered tokens after the block")
+        comparison.same_tokens(harness.generated_plain(inputs), tokens, "the unsteered tokens after the block")
 
 
 @pytest.mark.steering_requirement(id="clean-after-exception")
-def test_clean_after_exception(trial: Trial) -> None:
+def test_clean_after_exception(harness: Harness) -> None:
     """an exception inside the block leaves the block, and the model computes bit-equal to before."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers, 4.0)
-    before = trial.plain_again(inputs).result
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.plain_again(inputs).result
     mine = RuntimeError("raised inside the block")
     try:
-        with trial.steering(plan) as steered, trial.running():
+        with harness.steering(plan) as steered, harness.running():
             steered(**inputs)
             raise mine
     except RuntimeError as error:
@@ -59,7 +59,7 @@ def test_clean_after_exception(trial: Trial) -> None:
     else:
         raise Violation("the exception is swallowed", where=checks.named(plan), likely=Cause.SWALLOWED)
     comparison.identical(
-        trial.plain_again(inputs).result,
+        harness.plain_again(inputs).result,
         before,
         "the unsteered logits after the exception",
         where=checks.named(plan),
@@ -68,15 +68,20 @@ def test_clean_after_exception(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="re-entry")
-def test_re_entry(trial: Trial) -> None:
+def test_re_entry(harness: Harness) -> None:
     """the adapter steers again after a block, with the same plan and with another, as if for the first time."""
-    inputs = trial.prompts.batch()
-    layer = trial.layers("middle")[0]
-    for plan in (trial.plan([layer]), trial.plan([layer]), trial.plan([layer], -0.5, seed=1), trial.plan([layer])):
-        checks.forward(trial, plan, inputs)
-    with trial.steering(trial.plan([layer])) as steered, trial.running():
+    inputs = harness.prompts.batch()
+    layer = harness.layers("middle")[0]
+    for plan in (
+        harness.plan([layer]),
+        harness.plan([layer]),
+        harness.plan([layer], -0.5, seed=1),
+        harness.plan([layer]),
+    ):
+        checks.forward(harness, plan, inputs)
+    with harness.steering(harness.plan([layer])) as steered, harness.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
-    plain = trial.plain(inputs).result
+    plain = harness.plain(inputs).result
     comparison.close(
         second,
         first,
@@ -87,22 +92,22 @@ def test_re_entry(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="nesting", needs=("NESTING",))
-def test_nesting(trial: Trial) -> None:
+def test_nesting(harness: Harness) -> None:
     """a block inside a block adds its vector, and afterwards the outer one steers alone."""
-    inputs = trial.prompts.batch()
-    layer = trial.layers("middle")[0]
-    outer, inner = trial.plan([layer]), trial.plan([layer], 0.5, seed=1)
-    deltas = {layer: trial.deltas(outer)[layer] + trial.deltas(inner)[layer]}
-    with trial.running():
-        with reference(trial.architecture, deltas):
-            both = logits_of(trial.model(**inputs))
-        alone = trial.expected(outer, inputs).result
-        with trial.steering(outer) as outside:
+    inputs = harness.prompts.batch()
+    layer = harness.layers("middle")[0]
+    outer, inner = harness.plan([layer]), harness.plan([layer], 0.5, seed=1)
+    deltas = {layer: harness.deltas(outer)[layer] + harness.deltas(inner)[layer]}
+    with harness.running():
+        with reference(harness.architecture, deltas):
+            both = logits_of(harness.model(**inputs))
+        alone = harness.expected(outer, inputs).result
+        with harness.steering(outer) as outside:
             before = logits_of(outside(**inputs))
-            with trial.steering(inner) as inside:
+            with harness.steering(inner) as inside:
                 found = logits_of(inside(**inputs))
             after = logits_of(outside(**inputs))
-    replaced = tolerance.furthest(found, trial.expected(inner, inputs).result) <= tolerance.rounding(found)
+    replaced = tolerance.furthest(found, harness.expected(inner, inputs).result) <= tolerance.rounding(found)
     likely = Cause.INNER if replaced else ""
     comparison.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
     comparison.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
@@ -110,16 +115,16 @@ def test_nesting(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="two-models")
-def test_two_models(trial: Trial) -> None:
+def test_two_models(harness: Harness) -> None:
     """two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
-    needed, free = parameter_bytes(trial.model), available_bytes(trial.target.device)
+    needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
-    other = _copied(trial)
-    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
-    plans = trial.plan([layer]), trial.plan([layer], -2.0, seed=1)
-    plain = trial.plain(inputs).result
-    with trial.running(), trial.steering(plans[0]):
+    other = _copied(harness)
+    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    plans = harness.plan([layer]), harness.plan([layer], -2.0, seed=1)
+    plain = harness.plain(inputs).result
+    with harness.running(), harness.steering(plans[0]):
         comparison.identical(
             logits_of(other.model(**inputs)),
             plain,
@@ -127,11 +132,11 @@ def test_two_models(trial: Trial) -> None:
             where=checks.named(plans[0]),
             likely=f"{Cause.SHARED} (on the class or in a global)",
         )
-    alone = [trial.steered(plan, inputs).result for plan in plans]
-    with trial.steering(plans[0]) as one, other.steering(plans[1]) as two, trial.running():
+    alone = [harness.steered(plan, inputs).result for plan in plans]
+    with harness.steering(plans[0]) as one, other.steering(plans[1]) as two, harness.running():
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
-        mixed = trial.expected(plans[1 - number], inputs).result
+        mixed = harness.expected(plans[1 - number], inputs).result
         comparison.close(
             found,
             wanted,
@@ -145,9 +150,9 @@ def test_two_models(trial: Trial) -> None:
         )
 
 
-def _copied(trial: Trial) -> Trial:
+def _copied(harness: Harness) -> Harness:
     try:
-        return trial.twin(copy.deepcopy(trial.model))
+        return harness.twin(copy.deepcopy(harness.model))
     except SteeringError as error:
         raise Violation(
             f"a copy of the model cannot be steered: {error}",
@@ -156,27 +161,27 @@ def _copied(trial: Trial) -> Trial:
 
 
 @pytest.mark.steering_requirement(id="model-left-alone")
-def test_model_left_alone(trial: Trial) -> None:
+def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.architecture.steering_layers)
-    trial.model.train()
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers)
+    harness.model.train()
     try:
-        with trial.running():
-            trial.model(**inputs)
+        with harness.running():
+            harness.model(**inputs)
     except Exception:  # some models train on whole sequences only
-        trial.model.eval()
+        harness.model.eval()
     # Somebody else's hooks are no adapter's to remove.
-    foreign = [trial.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]
-    before = belongings(trial.model)
+    foreign = [harness.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]
+    before = model_state(harness.model)
     try:
-        with contextlib.suppress(RuntimeError), trial.steering(plan) as steered, trial.running():
+        with contextlib.suppress(RuntimeError), harness.steering(plan) as steered, harness.running():
             steered(**inputs)
-            if trial.can("GENERATE"):
-                steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=trial.target.pad_token_id)
+            if harness.can("GENERATE"):
+                steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=harness.target.pad_token_id)
             raise RuntimeError
-        after = belongings(trial.model)
+        after = model_state(harness.model)
     finally:
-        trial.model.eval()
+        harness.model.eval()
         for hook in foreign:
             hook.remove()
     for what, value in before.items():
@@ -196,16 +201,16 @@ def test_model_left_alone(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="settings-untouched")
-def test_settings_untouched(trial: Trial) -> None:
+def test_settings_untouched(harness: Harness) -> None:
     """after the block, also one that an exception ends, the settings of the process are what they were.
 
     Gradient mode, default dtype, threads, determinism, verbosity and environment belong to the caller.
     """
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
     for ends in ("", " that an exception ends"):
         before = process_settings()
         try:
-            with contextlib.suppress(_Thrown), trial.steering(plan) as steered:
+            with contextlib.suppress(_Thrown), harness.steering(plan) as steered:
                 with torch.no_grad():
                     steered(**inputs)
                 if ends:
@@ -227,15 +232,15 @@ class _Thrown(Exception):
 
 
 @pytest.mark.steering_requirement(id="caller-inputs-unchanged")
-def test_caller_inputs_unchanged(trial: Trial) -> None:
+def test_caller_inputs_unchanged(harness: Harness) -> None:
     """the caller's token ids and attention mask are bit-equal after a steered call, and so is generation's input."""
-    plan = trial.plan(trial.layers("middle")[:1])
-    padded = trial.can("PADDING") and trial.can("BATCH")
-    inputs = trial.prompts.padded("left", numbered=False) if padded else trial.prompts.batch()
+    plan = harness.plan(harness.layers("middle")[:1])
+    padded = harness.can("PADDING") and harness.can("BATCH")
+    inputs = harness.prompts.padded("left", numbered=False) if padded else harness.prompts.batch()
     given = {name: tensor.clone() for name, tensor in inputs.items()}
-    trial.steered(plan, inputs)
-    if trial.can("GENERATE"):
-        trial.generated(plan, inputs)
+    harness.steered(plan, inputs)
+    if harness.can("GENERATE"):
+        harness.generated(plan, inputs)
     if inputs.keys() != given.keys():
         raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
     for name, tensor in given.items():
@@ -245,44 +250,44 @@ def test_caller_inputs_unchanged(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
-def test_steers_after_compile(trial: Trial) -> None:
+def test_steers_after_compile(harness: Harness) -> None:
     """a model that was compiled and has run before is steered like any other, and is clean afterwards."""
-    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
-    plan = trial.plan([layer])
-    expected = trial.expected(plan, inputs).result
-    trial.model.compile(backend="eager", dynamic=False)
+    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    plan = harness.plan([layer])
+    expected = harness.expected(plan, inputs).result
+    harness.model.compile(backend="eager", dynamic=False)
     try:
-        with trial.running():
-            before = _compiled(trial, inputs)
-            with trial.steering(plan) as steered:
+        with harness.running():
+            before = _compiled(harness, inputs)
+            with harness.steering(plan) as steered:
                 found = logits_of(steered(**inputs))
-            after = logits_of(trial.model(**inputs))
+            after = logits_of(harness.model(**inputs))
     finally:
         # torch offers no way to undo Module.compile.
-        trial.model._compiled_call_impl = None
+        harness.model._compiled_call_impl = None
         torch.compiler.reset()
     likely = Cause.COMPILED if same_bits(found, before) else ""
     comparison.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
     comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
 
-def _compiled(trial: Trial, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def _compiled(harness: Harness, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The unsteered logits of the compiled model; not applicable when it cannot be compiled at all."""
     try:
-        return logits_of(trial.model(**inputs))
+        return logits_of(harness.model(**inputs))
     except Exception as error:
         not_applicable(f"the unsteered model cannot be compiled: {' '.join(str(error).split())[:120]}")
 
 
 @pytest.mark.steering_requirement(id="steers-in-inference-mode")
-def test_steers_in_inference_mode(trial: Trial) -> None:
+def test_steers_in_inference_mode(harness: Harness) -> None:
     """under torch.inference_mode the model is steered to bit-equal logits."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
-    wanted = trial.steered(plan, inputs).result
-    with torch.inference_mode(), trial.steering(plan) as steered:
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    wanted = harness.steered(plan, inputs).result
+    with torch.inference_mode(), harness.steering(plan) as steered:
         found = logits_of(steered(**inputs))
     with torch.inference_mode():
-        plain = logits_of(trial.model(**inputs)).clone()
+        plain = logits_of(harness.model(**inputs)).clone()
     likely = Cause.INFERENCE if same_bits(plain, found) else ""
     comparison.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
     if likely:
@@ -290,23 +295,25 @@ def test_steers_in_inference_mode(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="gradients-flow", needs=("GRADIENTS",))
-def test_gradients_flow(trial: Trial) -> None:
-    """the gradient of the logits with respect to the steering vector is the one that a second mechanism gives."""
-    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
+def test_gradients_flow(harness: Harness) -> None:
+    """the gradient of the logits with respect to the steering vector is the one that the reference implementation
+    gives.
+    """
+    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
 
     def gradient(run: Any) -> torch.Tensor:
-        vector = trial.vector(layer).requires_grad_()
+        vector = harness.vector(layer).requires_grad_()
         loss = run(SteeringPlan({layer: vector}, 0.5)).float().square().mean()
         (found,) = torch.autograd.grad(loss, [vector], allow_unused=True)
         return torch.zeros_like(vector) if found is None else found
 
     def adapted(plan: SteeringPlan) -> torch.Tensor:
-        with trial.steering(plan) as steered:
+        with harness.steering(plan) as steered:
             return logits_of(steered(**inputs))
 
     def by_reference(plan: SteeringPlan) -> torch.Tensor:
-        with reference(trial.architecture, trial.deltas(plan)):
-            return logits_of(trial.model(**inputs))
+        with reference(harness.architecture, harness.deltas(plan)):
+            return logits_of(harness.model(**inputs))
 
     with torch.enable_grad():
         try:

@@ -14,7 +14,7 @@ from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, tolerance
 from pytest_steering.oracle.diagnosis.causes import Cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.fuzzing import fuzz
 
@@ -23,11 +23,11 @@ LONG = (160, 80)
 
 
 @pytest.mark.steering_requirement(id="any-scale")
-def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
+def test_any_scale(harness: Harness, request: pytest.FixtureRequest) -> None:
     """any scale, from zero over the tiniest to near overflow and of either sign, gives exactly its dose."""
-    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
-    vector = trial.vector(layer)
-    most = torch.finfo(trial.architecture.emissions[layer].dtype).max / 8 / float(vector.abs().max())
+    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    vector = harness.vector(layer)
+    most = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 8 / float(vector.abs().max())
 
     def plan(scale: float) -> SteeringPlan:
         return SteeringPlan({layer: vector}, scale)
@@ -35,26 +35,26 @@ def test_any_scale(trial: Trial, request: pytest.FixtureRequest) -> None:
     ordinary = st.floats(-1000, 1000)
     edges = st.sampled_from([0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most])
     wide = st.builds(lambda sign, power: sign * most**power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
-    with checks.looking_closer(trial) as judged:
+    with checks.looking_closer(harness) as judged:
         fuzz(
             request.config,
             lambda scale: judged(plan(scale), inputs),
-            seconds_per_example=trial.seconds_per_pass,
+            seconds_per_example=harness.seconds_per_pass,
             scale=ordinary | edges | wide,
         )
 
 
 @pytest.mark.steering_requirement(id="any-vector")
-def test_any_vector(trial: Trial, request: pytest.FixtureRequest) -> None:
+def test_any_vector(harness: Harness, request: pytest.FixtureRequest) -> None:
     """any finite vector arrives element by element: dense, sparse, one-hot, constant, or of a wide range."""
-    inputs, layer = trial.prompts.batch(), trial.layers("middle")[0]
-    width, size = trial.architecture.hidden_size, trial.residual_size(layer)
+    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    width, size = harness.architecture.hidden_size, harness.residual_size(layer)
 
-    with checks.looking_closer(trial) as judged:
+    with checks.looking_closer(harness) as judged:
         fuzz(
             request.config,
             lambda kind, seed, scale: judged(SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs),
-            seconds_per_example=trial.seconds_per_pass,
+            seconds_per_example=harness.seconds_per_pass,
             kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
             seed=st.integers(0, 2**31 - 1),
             scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
@@ -76,56 +76,56 @@ def _vector(kind: str, width: int, seed: int) -> Tensor:
 
 
 @pytest.mark.steering_requirement(id="any-layer-and-length")
-def test_any_layer_and_length(trial: Trial, request: pytest.FixtureRequest) -> None:
+def test_any_layer_and_length(harness: Harness, request: pytest.FixtureRequest) -> None:
     """every decoder layer is steered exactly, for batches of any number of rows and tokens.
 
     One batch is longer than the buffers that masks and positions are often kept in.
     """
-    with checks.looking_closer(trial) as judged:
-        long = _long_prompt(trial)
+    with checks.looking_closer(harness) as judged:
+        long = _long_prompt(harness)
         if long is not None:
-            judged(trial.plan(trial.layers("middle")[:1]), long)
+            judged(harness.plan(harness.layers("middle")[:1]), long)
 
         def check(layer: int, rows: int, tokens: int, seed: int) -> None:
-            inputs = trial.prompts.batch(rows, tokens, seed=seed)
-            assume(_runs(trial, inputs))
+            inputs = harness.prompts.batch(rows, tokens, seed=seed)
+            assume(_runs(harness, inputs))
             try:
-                judged(trial.plan([layer], seed=seed), inputs)
+                judged(harness.plan([layer], seed=seed), inputs)
             except Violation:
-                assume(not _goes_on(trial, inputs, layer))
+                assume(not _goes_on(harness, inputs, layer))
                 raise
 
         fuzz(
             request.config,
             check,
-            seconds_per_example=2 * trial.seconds_per_pass,
-            layer=st.integers(0, trial.architecture.num_layers - 1),
-            rows=st.integers(1, trial.workload.rows if trial.can("BATCH") else 1),
-            tokens=st.integers(1, trial.workload.tokens),
+            seconds_per_example=2 * harness.seconds_per_pass,
+            layer=st.integers(0, harness.architecture.num_layers - 1),
+            rows=st.integers(1, harness.workload.rows if harness.can("BATCH") else 1),
+            tokens=st.integers(1, harness.workload.tokens),
             seed=st.integers(0, 99),
         )
 
 
-def _goes_on(trial: Trial, inputs: dict[str, Tensor], layer: int) -> bool:
+def _goes_on(harness: Harness, inputs: dict[str, Tensor], layer: int) -> bool:
     """The unsteered model goes on from what it ran before, as one that takes a prompt of one token for the next."""
-    rows, tokens = trial.prompts.ids(inputs).shape
+    rows, tokens = harness.prompts.ids(inputs).shape
     again = []
     for seed in (101, 102):
-        trial.plain_again(trial.prompts.batch(rows, tokens, seed=seed))
-        again.append(trial.plain_again(inputs).arrived(layer))
-    return tolerance.furthest(*again) > 4 * trial.floor(layer)
+        harness.plain_again(harness.prompts.batch(rows, tokens, seed=seed))
+        again.append(harness.plain_again(inputs).received(layer))
+    return tolerance.furthest(*again) > 4 * harness.floor(layer)
 
 
-def _long_prompt(trial: Trial) -> dict[str, Tensor] | None:
+def _long_prompt(harness: Harness) -> dict[str, Tensor] | None:
     """One row of as many tokens as the model itself can take, of those that are tried; none where memory is short."""
-    tried = () if trial.workload.note else (trial.prompts.batch(1, tokens) for tokens in LONG)
-    return next((inputs for inputs in tried if _runs(trial, inputs)), None)
+    tried = () if harness.workload.note else (harness.prompts.batch(1, tokens) for tokens in LONG)
+    return next((inputs for inputs in tried if _runs(harness, inputs)), None)
 
 
-def _runs(trial: Trial, inputs: dict[str, Tensor]) -> bool:
+def _runs(harness: Harness, inputs: dict[str, Tensor]) -> bool:
     """The unsteered model itself can run this batch."""
     try:
-        checks.need_sound(trial, trial.plain(inputs))
+        checks.need_sound(harness, harness.plain(inputs))
     except (pytest.skip.Exception, Exception):  # whatever the model's own code says
         return False
     return True
@@ -133,41 +133,41 @@ def _runs(trial: Trial, inputs: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
 @pytest.mark.steering_requirement(id="dtype-kept")
-def test_dtype_kept(trial: Trial, dtype: str) -> None:
+def test_dtype_kept(harness: Harness, dtype: str) -> None:
     """a vector of any floating-point dtype steers, and the residual stream keeps the model's dtype.
 
     A float32 vector added to a bfloat16 residual promotes it, and the next layer fails or slows down.
     """
-    layer = trial.layers("middle")[0]
-    vector = trial.vector(layer).to(getattr(torch, dtype))
+    layer = harness.layers("middle")[0]
+    vector = harness.vector(layer).to(getattr(torch, dtype))
     if not bool(torch.isfinite(vector).all()):
-        vector = (trial.vector(layer) / trial.residual_size(layer)).to(vector.dtype)
-    plan, inputs = SteeringPlan({layer: vector}), trial.prompts.batch()
+        vector = (harness.vector(layer) / harness.residual_size(layer)).to(vector.dtype)
+    plan, inputs = SteeringPlan({layer: vector}), harness.prompts.batch()
     try:
-        checks.forward(trial, plan, inputs)
+        checks.forward(harness, plan, inputs)
     except RuntimeError as error:
         # The next module does not take it.
-        emitted, wanted = _emitted_dtype(trial, plan, inputs), trial.architecture.emissions[layer].dtype
+        emitted, wanted = _emitted_dtype(harness, plan, inputs), harness.architecture.decoder_layers[layer].dtype
         if emitted in (None, wanted):
             raise
         detail = f"the layer emits {emitted} instead of {wanted}: {' '.join(str(error).split())[:120]}"
         raise Violation(detail, where=checks.named(plan), likely=Cause.PROMOTED) from error
 
 
-def _emitted_dtype(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor]) -> torch.dtype | None:
+def _emitted_dtype(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor]) -> torch.dtype | None:
     """The dtype of what the steered layer returned, whatever came of it; none when it did not run."""
     (layer,) = plan.vectors
-    emission = trial.architecture.emissions[layer]
+    decoder_layer = harness.architecture.decoder_layers[layer]
     seen: list[torch.dtype] = []
 
     def look(_module: torch.nn.Module, _args: object, output: object) -> None:
-        seen.append(emission.layout.read(output).dtype)
+        seen.append(decoder_layer.layout.read(output).dtype)
 
     with (
         contextlib.suppress(Exception),
-        trial.steering(plan) as steered,
-        trial.running(),
-        hooked(emission.module.register_forward_hook(look)),
+        harness.steering(plan) as steered,
+        harness.running(),
+        hooked(decoder_layer.module.register_forward_hook(look)),
     ):
         steered(**inputs)
     return seen[0] if seen else None
@@ -175,25 +175,25 @@ def _emitted_dtype(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor]) 
 
 @pytest.mark.parametrize("times", [2.0, 1e6])
 @pytest.mark.steering_requirement(id="finite-or-refused")
-def test_finite_or_refused(trial: Trial, times: float) -> None:
+def test_finite_or_refused(harness: Harness, times: float) -> None:
     """a dose that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
 
     float16 ends at 65504: an infinity in the residual stream becomes NaN logits without an error anywhere.
     """
-    layer = trial.layers("middle")[0]
+    layer = harness.layers("middle")[0]
     # Vector and scale are ordinary numbers each, or the plan itself would be refused.
-    vector = trial.vector(layer)
+    vector = harness.vector(layer)
     vector = vector / vector.abs().max() * 100 * times
-    scale = torch.finfo(trial.architecture.emissions[layer].dtype).max / 100
+    scale = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 100
     plan = SteeringPlan({layer: vector}, scale)
-    inputs = trial.prompts.batch()
+    inputs = harness.prompts.batch()
     try:
-        arrived = trial.steered(plan, inputs).arrived(layer)
+        received = harness.steered(plan, inputs).received(layer)
     except ValueError:
         return
-    if not bool(torch.isfinite(arrived).all()):
+    if not bool(torch.isfinite(received).all()):
         raise Violation(
-            f"{int((~torch.isfinite(arrived)).sum())} infinite or NaN values arrive",
+            f"{int((~torch.isfinite(received)).sum())} infinite or NaN values arrive",
             where=f"layer {layer}, scale {scale:.3g}",
             likely=Cause.OVERFLOW,
         )

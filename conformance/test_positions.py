@@ -10,7 +10,7 @@ from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import need, not_applicable
 from pytest_steering.oracle.diagnosis.experiments import settle
 from pytest_steering.oracle.diagnosis.place import wrong_place
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import Positions
 
 SIDES = ("left", "right")
@@ -19,74 +19,74 @@ SIDES = ("left", "right")
 @pytest.mark.parametrize("run", ["forward", "generate"])
 @pytest.mark.parametrize("positions", list(Positions))
 @pytest.mark.steering_requirement(id="only-these-positions", needs=("POSITIONS",))
-def test_only_these_positions(trial: Trial, positions: Positions, run: str) -> None:
+def test_only_these_positions(harness: Harness, positions: Positions, run: str) -> None:
     """exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
 
     Positions are absolute: the same tokens in a forward pass, in the prefill and in every decode pass.
     """
-    plan = trial.plan(trial.layers("middle")[:1], positions=positions)
+    plan = harness.plan(harness.layers("middle")[:1], positions=positions)
     if run == "forward":
-        checks.forward(trial, plan, trial.prompts.batch())
+        checks.forward(harness, plan, harness.prompts.batch())
     else:
-        need(trial, "GENERATE")
-        checks.passes(trial, plan, trial.prompts.batch())
+        need(harness, "GENERATE")
+        checks.passes(harness, plan, harness.prompts.batch())
 
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.steering_requirement(id="every-row", needs=("BATCH",))
-def test_every_row(trial: Trial, place: str) -> None:
+def test_every_row(harness: Harness, place: str) -> None:
     """every row of a batch is steered by the same vector.
 
     A layer that returns a bare tensor turns output[0] into batch row 0.
     """
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        checks.forward(trial, trial.plan([layer]), inputs)
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        checks.forward(harness, harness.plan([layer]), inputs)
 
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.steering_requirement(id="padding-untouched", needs=("BATCH", "PADDING"))
-def test_padding_untouched(trial: Trial, side: str) -> None:
+def test_padding_untouched(harness: Harness, side: str) -> None:
     """padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
-    inputs = trial.prompts.padded(side)
-    for layer in trial.layers("middle"):
-        if not bool(torch.isfinite(trial.plain(inputs).arrived(layer)).all()):
+    inputs = harness.prompts.padded(side)
+    for layer in harness.layers("middle"):
+        if not bool(torch.isfinite(harness.plain(inputs).received(layer)).all()):
             not_applicable(f"the unsteered model itself computes NaN or infinity in rows with {side} padding")
-        checks.forward(trial, trial.plan([layer]), inputs)
+        checks.forward(harness, harness.plan([layer]), inputs)
 
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.steering_requirement(id="padded-equals-unpadded", needs=("BATCH", "PADDING"))
-def test_padded_equals_unpadded(trial: Trial, side: str) -> None:
+def test_padded_equals_unpadded(harness: Harness, side: str) -> None:
     """a padded row is steered to the same logits as the same row without padding, within rounding."""
-    inputs = trial.prompts.padded(side)
-    _rows_alone(trial, inputs, f"{side} padding")
+    inputs = harness.prompts.padded(side)
+    _rows_alone(harness, inputs, f"{side} padding")
 
 
 @pytest.mark.steering_requirement(id="batch-equals-single", needs=("BATCH",))
-def test_batch_equals_single(trial: Trial) -> None:
+def test_batch_equals_single(harness: Harness) -> None:
     """a row in a batch is steered to the same logits as the same row alone, within rounding."""
-    _rows_alone(trial, trial.prompts.batch(), "batch")
+    _rows_alone(harness, harness.prompts.batch(), "batch")
 
 
-def _rows_alone(trial: Trial, inputs: dict, where: str) -> None:  # type: ignore[type-arg]
-    plan = trial.plan(trial.layers("middle")[:1])
-    together, plain = trial.steered(plan, inputs).result, trial.plain(inputs).result
-    mask = trial.prompts.real(inputs)
+def _rows_alone(harness: Harness, inputs: dict, where: str) -> None:  # type: ignore[type-arg]
+    plan = harness.plan(harness.layers("middle")[:1])
+    together, plain = harness.steered(plan, inputs).result, harness.plain(inputs).result
+    mask = harness.prompts.real(inputs)
     for row in range(len(mask)):
-        alone = trial.prompts.row(inputs, row)
-        unsteered = trial.plain(alone).result[0]
+        alone = harness.prompts.row(inputs, row)
+        unsteered = harness.plain(alone).result[0]
         floor = tolerance.furthest(plain[row, mask[row]], unsteered)
         if floor > 4 * tolerance.rounding(unsteered):
             not_applicable("the unsteered model itself gives this row other logits in the batch")
         try:
             comparison.close(
                 together[row, mask[row]],
-                trial.steered(plan, alone).result[0],
+                harness.steered(plan, alone).result[0],
                 f"the logits of row {row}, beside the row alone",
                 where=f"{checks.named(plan)}, {where}",
                 floor=floor,
             )
         except Violation as violation:
-            settle(violation, lambda: wrong_place(trial, plan, inputs))
+            settle(violation, lambda: wrong_place(harness, plan, inputs))
             raise

@@ -15,17 +15,17 @@ from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison
 from pytest_steering.oracle.applicability import need_repeatable, not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
 from pytest_steering.suite.trained import Behaviour
 
 
 @pytest.mark.steering_requirement(id="same-twice")
-def test_same_twice(trial: Trial) -> None:
+def test_same_twice(harness: Harness) -> None:
     """two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
-    need_repeatable(trial)
-    first, second = (trial.steered(plan, inputs).result for _ in range(2))
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    need_repeatable(harness)
+    first, second = (harness.steered(plan, inputs).result for _ in range(2))
     comparison.identical(
         second,
         first,
@@ -36,10 +36,10 @@ def test_same_twice(trial: Trial) -> None:
 
 
 @pytest.mark.steering_requirement(id="same-in-fresh-process")
-def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
+def test_same_in_fresh_process(harness: Harness, fresh_run: FreshRun | str) -> None:
     """a fresh process that loads the same model and steers it the same way gets bit-equal logits."""
-    need_repeatable(trial)
-    there, here = _fresh_digests(fresh_run), digests(trial)
+    need_repeatable(harness)
+    there, here = _fresh_digests(fresh_run), digests(harness)
     if here.unsteered != there.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if here.steered != there.steered:
@@ -51,14 +51,14 @@ def test_same_in_fresh_process(trial: Trial, fresh_run: FreshRun | str) -> None:
 
 @pytest.mark.steering_requirement(id="reproducible-experiment", needs=("trained",))
 def test_reproducible_experiment(
-    trial: Trial, behaviour: Behaviour, fresh_run: FreshRun | str, other_fresh_run: FreshRun | str
+    harness: Harness, behaviour: Behaviour, fresh_run: FreshRun | str, other_fresh_run: FreshRun | str
 ) -> None:
     """a trained direction has the same effect in two fresh processes, to the last bit.
 
     Asked of models that tell vulnerable from patched code. Each process loads the model, trains the direction from the
     same pairs and asks about the same others under it.
     """
-    need_repeatable(trial)
+    need_repeatable(harness)
     behaviour.need()
     one, other = _fresh_digests(fresh_run), _fresh_digests(other_fresh_run)
     if one.unsteered != other.unsteered:
@@ -78,16 +78,16 @@ def _fresh_digests(run: FreshRun | str) -> Digests:
 
 
 @pytest.mark.steering_requirement(id="rng-untouched")
-def test_rng_untouched(trial: Trial) -> None:
+def test_rng_untouched(harness: Harness) -> None:
     """steering draws from no random state: torch's, Python's and NumPy's are as the unsteered model leaves them."""
-    inputs, plan = trial.prompts.batch(), trial.plan(trial.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
     states = []
     for steered in (False, True):
         with _own_random_state():
             if steered:
-                trial.steered(plan, inputs)
+                harness.steered(plan, inputs)
             else:
-                trial.plain_again(inputs)
+                harness.plain_again(inputs)
             states.append(_random_states())
     before, after = states
     for name, state in after.items():
@@ -126,14 +126,14 @@ def _own_random_state() -> Iterator[None]:
 
 
 @pytest.mark.steering_requirement(id="order-independent")
-def test_order_independent(trial: Trial) -> None:
+def test_order_independent(harness: Harness) -> None:
     """what ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
-    need_repeatable(trial)
-    batches = [trial.prompts.batch(), trial.prompts.batch(rows=1, tokens=3, seed=5)]
-    plans = [trial.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_doses(trial))]
+    need_repeatable(harness)
+    batches = [harness.prompts.batch(), harness.prompts.batch(rows=1, tokens=3, seed=5)]
+    plans = [harness.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_doses(harness))]
     runs = [(plan, number) for plan in plans for number in range(len(batches))]
-    forth = [trial.steered(plan, batches[number]).result for plan, number in runs]
-    back = [trial.steered(plan, batches[number]).result for plan, number in reversed(runs)][::-1]
+    forth = [harness.steered(plan, batches[number]).result for plan, number in runs]
+    back = [harness.steered(plan, batches[number]).result for plan, number in reversed(runs)][::-1]
     for (plan, number), one, other in zip(runs, forth, back, strict=True):
         comparison.identical(
             other,
@@ -144,6 +144,6 @@ def test_order_independent(trial: Trial) -> None:
         )
 
 
-def _doses(trial: Trial) -> list[tuple[int, float]]:
-    middle, last = trial.layers("middle")[0], trial.layers("last")[0]
+def _doses(harness: Harness) -> list[tuple[int, float]]:
+    middle, last = harness.layers("middle")[0], harness.layers("last")[0]
     return [(middle, 1.0), (middle, -2.0), (last, 1.0)]

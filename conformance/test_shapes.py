@@ -15,7 +15,7 @@ from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 
 PLACES = ("first", "middle", "last")
@@ -23,63 +23,63 @@ PLACES = ("first", "middle", "last")
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="residual-shape", without_weights=True)
-def test_residual_shape(trial: Trial, place: str) -> None:
+def test_residual_shape(harness: Harness, place: str) -> None:
     """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
-    inputs = trial.prompts.batch()
-    rows, columns = trial.prompts.ids(inputs).shape
-    for layer in trial.layers(place):
-        arrived = trial.steered(trial.plan([layer]), inputs).arrived(layer)
-        emission = trial.architecture.emissions[layer]
-        streams = (emission.streams,) if emission.streams > 1 else ()
-        wanted = (rows, columns + emission.layout.extra, *streams, trial.architecture.hidden_size)
-        if tuple(arrived.shape) != wanted or arrived.dtype != emission.dtype:
+    inputs = harness.prompts.batch()
+    rows, columns = harness.prompts.ids(inputs).shape
+    for layer in harness.layers(place):
+        received = harness.steered(harness.plan([layer]), inputs).received(layer)
+        decoder_layer = harness.architecture.decoder_layers[layer]
+        streams = (decoder_layer.streams,) if decoder_layer.streams > 1 else ()
+        wanted = (rows, columns + decoder_layer.layout.extra, *streams, harness.architecture.hidden_size)
+        if tuple(received.shape) != wanted or received.dtype != decoder_layer.dtype:
             raise Violation(
-                f"{arrived.dtype} {tuple(arrived.shape)} arrives instead of {emission.dtype} {wanted}",
+                f"{received.dtype} {tuple(received.shape)} arrives instead of {decoder_layer.dtype} {wanted}",
                 where=f"layer {layer}",
             )
 
 
 @pytest.mark.steering_requirement(id="steering-tensor-shape", without_weights=True)
-def test_steering_tensor_shape(trial: Trial) -> None:
+def test_steering_tensor_shape(harness: Harness) -> None:
     """the steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
-    layers = trial.architecture.steering_layers
-    plan = trial.plan(layers)
+    layers = harness.architecture.steering_layers
+    plan = harness.plan(layers)
     stacked = vectors.stack(plan.vectors)
-    wanted = (min(3, trial.architecture.num_layers), trial.architecture.hidden_size)
+    wanted = (min(3, harness.architecture.num_layers), harness.architecture.hidden_size)
     if tuple(stacked.shape) != wanted:
         raise Violation(f"the steering tensor has shape {tuple(stacked.shape)} instead of {wanted}")
     rows = dict(zip(layers, stacked, strict=True))
-    plans = [rows] if trial.can("MULTI_LAYER") else [{layer: row} for layer, row in rows.items()]
+    plans = [rows] if harness.can("MULTI_LAYER") else [{layer: row} for layer, row in rows.items()]
     for part in plans:
-        trace = trial.steered(SteeringPlan(part), trial.prompts.batch())
+        trace = harness.steered(SteeringPlan(part), harness.prompts.batch())
         for layer in part:
-            width = trace.arrived(layer).shape[-1]
+            width = trace.received(layer).shape[-1]
             if width != wanted[1]:
                 raise Violation(f"{width} elements arrive, {wanted[1]} were asked for", where=f"layer {layer}")
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="output-type-preserved", without_weights=True)
-def test_output_type_preserved(trial: Trial, place: str) -> None:
+def test_output_type_preserved(harness: Harness, place: str) -> None:
     """a steered layer returns the same type as before, with everything beside the residual stream untouched.
 
     A tuple stays a tuple of the same length, a tensor stays a tensor: the code around the layer relies on it.
     """
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        plan = trial.plan([layer])
-        emission, where = trial.architecture.emissions[layer], f"layer {layer}"
-        with trial.steering(plan) as steered:
-            kind, found = _output(trial, layer, steered, inputs, kind=emission.kind)
-        if kind != emission.kind:
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        plan = harness.plan([layer])
+        decoder_layer, where = harness.architecture.decoder_layers[layer], f"layer {layer}"
+        with harness.steering(plan) as steered:
+            kind, found = _output(harness, layer, steered, inputs, kind=decoder_layer.kind)
+        if kind != decoder_layer.kind:
             raise Violation(
-                f"the layer returns a {kind} instead of a {emission.kind}",
+                f"the layer returns a {kind} instead of a {decoder_layer.kind}",
                 where=where,
-                likely=f"{Cause.TYPE}: a {kind} where the model returns a {emission.kind}",
+                likely=f"{Cause.TYPE}: a {kind} where the model returns a {decoder_layer.kind}",
             )
-        if trial.target.has_weights:
-            _, plain = _output(trial, layer, trial.model, inputs)
-            _same_beside(emission.layout.path, plain, found, where)
+        if harness.target.has_weights:
+            _, plain = _output(harness, layer, harness.model, inputs)
+            _same_beside(decoder_layer.layout.path, plain, found, where)
 
 
 def _same_beside(residual: Path, before: dict[Path, Tensor], after: dict[Path, Tensor], where: str) -> None:
@@ -92,7 +92,7 @@ def _same_beside(residual: Path, before: dict[Path, Tensor], after: dict[Path, T
 
 
 def _output(
-    trial: Trial, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor], *, kind: str = ""
+    harness: Harness, layer: int, call: Callable[..., Any], inputs: dict[str, Tensor], *, kind: str = ""
 ) -> tuple[str, dict[Path, Tensor]]:
     """What the layer returned when it first ran, as the code around it got it: its type, and a copy of its tensors.
 
@@ -104,7 +104,7 @@ def _output(
     def keep(_module: torch.nn.Module, _args: Any, output: Any) -> None:
         outputs.append((kind_of(output), {path: tensor.clone() for path, tensor in tensors_in(output)}))
 
-    with trial.running(), hooked(trial.architecture.layers[layer].register_forward_hook(keep)):
+    with harness.running(), hooked(harness.architecture.layers[layer].register_forward_hook(keep)):
         try:
             call(**inputs)
         except Exception:
@@ -128,18 +128,18 @@ _WRONG: dict[str, Callable[[int], Tensor]] = {
 
 @pytest.mark.parametrize("case", [*_WRONG, "layer too high", "negative layer"])
 @pytest.mark.steering_requirement(id="wrong-shape-refused", without_weights=True)
-def test_wrong_shape_refused(trial: Trial, case: str) -> None:
+def test_wrong_shape_refused(harness: Harness, case: str) -> None:
     """a vector of another shape, a NaN or a layer that does not exist is refused with a ValueError, and nothing is
     changed.
 
     A wrong vector that is accepted is broadcast silently and steers something else.
     """
-    width = trial.architecture.hidden_size
+    width = harness.architecture.hidden_size
     vector = _WRONG[case](width) if case in _WRONG else torch.ones(width)
-    layer = {"layer too high": trial.architecture.num_layers, "negative layer": -1}.get(case, 0)
-    inputs = trial.prompts.batch()
+    layer = {"layer too high": harness.architecture.num_layers, "negative layer": -1}.get(case, 0)
+    inputs = harness.prompts.batch()
     try:
-        with trial.steering(SteeringPlan({layer: vector})) as steered, trial.running():
+        with harness.steering(SteeringPlan({layer: vector})) as steered, harness.running():
             steered(**inputs)
     except ValueError as error:
         if not str(error):
@@ -156,19 +156,19 @@ def test_wrong_shape_refused(trial: Trial, case: str) -> None:
             where=case,
             likely=f"{Cause.UNCHECKED} (plan.check(architecture)): the vector is broadcast",
         )
-    before = trial.plain(inputs).result
-    if trial.target.has_weights and not same_bits(before, trial.plain_again(inputs).result):
+    before = harness.plain(inputs).result
+    if harness.target.has_weights and not same_bits(before, harness.plain_again(inputs).result):
         raise Violation("the refused plan leaves the model changed", where=case)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="logits-shape", without_weights=True)
-def test_logits_shape(trial: Trial, place: str) -> None:
+def test_logits_shape(harness: Harness, place: str) -> None:
     """the steered model returns logits of the same shape and dtype as the unsteered one."""
-    inputs = trial.prompts.batch()
-    plain = trial.plain(inputs).result
-    plan = trial.plan(trial.layers(place)[:1])
-    steered = trial.steered(plan, inputs).result
+    inputs = harness.prompts.batch()
+    plain = harness.plain(inputs).result
+    plan = harness.plan(harness.layers(place)[:1])
+    steered = harness.steered(plan, inputs).result
     if steered.shape != plain.shape or steered.dtype != plain.dtype:
         raise Violation(
             f"{steered.dtype} {tuple(steered.shape)} instead of {plain.dtype} {tuple(plain.shape)}",

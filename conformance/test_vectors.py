@@ -14,7 +14,7 @@ from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.diagnosis.experiments import settle
 from pytest_steering.oracle.diagnosis.strength import wrong_dose
 from pytest_steering.oracle.diagnosis.tokens import NEVER
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.vectors import load_vectors, save_vectors, train_vectors
 
@@ -22,32 +22,32 @@ PLACES = ("first", "middle", "last")
 
 
 @pytest.mark.steering_requirement(id="vectors-nonzero")
-def test_vectors_nonzero(trial: Trial) -> None:
+def test_vectors_nonzero(harness: Harness) -> None:
     """the difference in means of contrastive prompts is finite and not zero at every steering layer, and it arrives.
 
     A zero vector steers nothing and every test that only asks for "no error" passes with it.
     """
-    contrast = [trial.prompts.batch(seed=seed) for seed in (1, 2)]
-    trained = train_vectors(trial.model, trial.architecture, *contrast)
+    contrast = [harness.prompts.batch(seed=seed) for seed in (1, 2)]
+    trained = train_vectors(harness.model, harness.architecture, *contrast)
     for layer, vector in trained.items():
         size = float(vector.norm())
         if not bool(torch.isfinite(vector).all()) or size == 0:
             raise Violation(f"the steering vector has norm {size:.1e}", where=f"layer {layer}")
-        checks.forward(trial, SteeringPlan({layer: vector}), trial.prompts.batch())
+        checks.forward(harness, SteeringPlan({layer: vector}), harness.prompts.batch())
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.steering_requirement(id="planted-direction-recovered")
-def test_planted_direction_recovered(trial: Trial, place: str) -> None:
+def test_planted_direction_recovered(harness: Harness, place: str) -> None:
     """a direction planted by steering is recovered by difference in means, with its sign and size.
 
     The same prompts run once with half the vector and once with minus half: their difference is the vector.
     """
-    inputs = trial.prompts.batch()
-    for layer in trial.layers(place):
-        planted = trial.vector(layer).double()
+    inputs = harness.prompts.batch()
+    for layer in harness.layers(place):
+        planted = harness.vector(layer).double()
         states = [
-            trial.steered(trial.plan([layer], scale), inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
+            harness.steered(harness.plan([layer], scale), inputs).received(layer)[:, -1].flatten(0, -2).double().cpu()
             for scale in (0.5, -0.5)
         ]
         found = states[0].mean(0) - states[1].mean(0)
@@ -59,38 +59,38 @@ def test_planted_direction_recovered(trial: Trial, place: str) -> None:
                 where=f"layer {layer}",
             )
             if size == 0:
-                plain = trial.plain(inputs).arrived(layer)[:, -1].flatten(0, -2).double().cpu()
+                plain = harness.plain(inputs).received(layer)[:, -1].flatten(0, -2).double().cpu()
                 violation.likely = NEVER if torch.equal(states[0], plain) else Cause.SIGN
-                settle(violation, lambda: wrong_dose(trial, trial.plan([layer], 0.5), inputs))  # noqa: B023
+                settle(violation, lambda: wrong_dose(harness, harness.plan([layer], 0.5), inputs))  # noqa: B023
             raise violation
 
 
 @pytest.mark.steering_requirement(id="vector-round-trip")
-def test_vector_round_trip(trial: Trial, tmp_path: Path) -> None:
+def test_vector_round_trip(harness: Harness, tmp_path: Path) -> None:
     """vectors saved and loaded again are bit-equal, and steer to bit-equal logits."""
-    layer = trial.layers("middle")[0]
-    plan = trial.plan([layer])
+    layer = harness.layers("middle")[0]
+    plan = harness.plan([layer])
     file = tmp_path / "vectors.safetensors"
-    save_vectors(file, plan.vectors, trial.architecture, method="seeded")
-    loaded = load_vectors(file, trial.architecture)
+    save_vectors(file, plan.vectors, harness.architecture, method="seeded")
+    loaded = load_vectors(file, harness.architecture)
     comparison.identical(loaded[layer], plan.vectors[layer], "the loaded vector", where=f"layer {layer}")
-    inputs = trial.prompts.batch()
+    inputs = harness.prompts.batch()
     comparison.identical(
-        trial.steered(SteeringPlan(loaded), inputs).result,
-        trial.steered(plan, inputs).result,
+        harness.steered(SteeringPlan(loaded), inputs).result,
+        harness.steered(plan, inputs).result,
         "the logits steered by the loaded vector",
         where=checks.named(plan),
     )
 
 
 @pytest.mark.steering_requirement(id="foreign-vector-refused")
-def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
+def test_foreign_vector_refused(harness: Harness, tmp_path: Path) -> None:
     """vectors of another model are refused, by the file's fingerprint and by the adapter.
 
     A vector of another width is broadcast or crashes in the middle of a pass; one of another depth steers whatever
     layer has that number.
     """
-    architecture = trial.architecture
+    architecture = harness.architecture
     foreign = replace(architecture, hidden_size=2 * architecture.hidden_size)
     vector = torch.ones(foreign.hidden_size)
     file = tmp_path / "vectors.safetensors"
@@ -101,11 +101,11 @@ def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
         pass
     else:
         raise Violation("a file of another hidden size is loaded")
-    deeper = {architecture.num_layers: trial.vector(0)}
+    deeper = {architecture.num_layers: harness.vector(0)}
     for what, plan in (("another width", SteeringPlan({0: vector})), ("another depth", SteeringPlan(deeper))):
         try:
-            with trial.steering(plan) as steered, trial.running():
-                steered(**trial.prompts.batch())
+            with harness.steering(plan) as steered, harness.running():
+                steered(**harness.prompts.batch())
         except ValueError:
             continue
         except Exception as error:
@@ -114,14 +114,14 @@ def test_foreign_vector_refused(trial: Trial, tmp_path: Path) -> None:
 
 
 @pytest.mark.steering_requirement(id="caller-vector-unchanged")
-def test_caller_vector_unchanged(trial: Trial) -> None:
+def test_caller_vector_unchanged(harness: Harness) -> None:
     """the caller's steering vectors are bit-equal after steering, on the same storage and without a gradient."""
-    layers = trial.layers("middle")
-    given = {layer: trial.vector(layer) for layer in layers}
+    layers = harness.layers("middle")
+    given = {layer: harness.vector(layer) for layer in layers}
     before = {layer: vector.clone() for layer, vector in given.items()}
     places = {layer: (vector.data_ptr(), vector.requires_grad) for layer, vector in given.items()}
     for scale in (3.0, -1.0):
-        trial.steered(SteeringPlan(given, scale), trial.prompts.batch())
+        harness.steered(SteeringPlan(given, scale), harness.prompts.batch())
     for layer, vector in given.items():
         comparison.identical(
             vector,

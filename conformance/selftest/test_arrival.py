@@ -23,14 +23,14 @@ def test_a_hook_that_is_registered_during_the_call_is_seen(model_type: str) -> N
     model: Any = tiny_model(model_type).eval()
     architecture = detect_architecture(model)
     layer = architecture.num_layers - 1
-    emission = architecture.emissions[layer]
+    decoder_layer = architecture.decoder_layers[layer]
     ids = seeded_ids(model, 2, 8)
 
     def added(_module: nn.Module, _args: Any, output: Any) -> Any:
-        return emission.layout.write(output, emission.layout.read(output) + 1)
+        return decoder_layer.layout.write(output, decoder_layer.layout.read(output) + 1)
 
     def steered() -> Any:
-        hook = emission.module.register_forward_hook(added)
+        hook = decoder_layer.module.register_forward_hook(added)
         logits = model(input_ids=ids).logits
         hook.remove()
         return logits
@@ -38,9 +38,9 @@ def test_a_hook_that_is_registered_during_the_call_is_seen(model_type: str) -> N
     plain = observe(architecture, [layer], lambda: model(input_ids=ids).logits)
     late = observe(architecture, [layer], steered)
     assert not torch.equal(late.result, plain.result)
-    assert (late.arrived(layer) - plain.arrived(layer)).sub(1).abs().max() < 1e-5
-    assert not emission.module._forward_hooks
-    assert not emission.module._forward_pre_hooks
+    assert (late.received(layer) - plain.received(layer)).sub(1).abs().max() < 1e-5
+    assert not decoder_layer.module._forward_hooks
+    assert not decoder_layer.module._forward_pre_hooks
 
 
 @torch.no_grad()
@@ -56,12 +56,12 @@ def test_a_late_hook_on_the_next_layer_is_seen() -> None:
         return logits
 
     plain, late = (observe(architecture, [0], run) for run in (lambda: model(input_ids=ids).logits, steered))
-    assert (late.arrived(0) - plain.arrived(0)).sub(1).abs().max() < 1e-5
+    assert (late.received(0) - plain.received(0)).sub(1).abs().max() < 1e-5
 
 
 def test_nothing_seen_is_a_sentence() -> None:
     with pytest.raises(Violation, match="no forward pass of the model is seen"):
-        Trace([]).arrived(0)
+        Trace([]).received(0)
 
 
 @torch.no_grad()
@@ -72,8 +72,8 @@ def test_a_layer_that_sends_nothing_is_named() -> None:
     ids = seeded_ids(model, 2, 8)
     trace = observe(architecture, [1, 2], lambda: model(input_ids=ids).logits)
     with pytest.raises(Violation, match="nothing is seen to arrive after layer 1"):
-        trace.arrived(1)  # its receiver is no longer in the model
-    assert 1 not in trace.passes[0].arrived
+        trace.received(1)  # its receiver is no longer in the model
+    assert 1 not in trace.passes[0].received
 
 
 def test_replaced_modules_are_found_again() -> None:

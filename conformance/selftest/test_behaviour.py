@@ -16,18 +16,20 @@ from pytest_steering import load_target
 from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.adapters.protocol import Factory
 from pytest_steering.errors import Violation
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.suite.trained import Behaviour
 
 TRAINED = Path(__file__).parents[2] / "fixtures" / "trained"
 
 
-def trial(directory: Path, build: Factory) -> Trial:
+def asked(directory: Path, build: Factory) -> tuple[Harness, Behaviour]:
     target = load_target(str(directory))
-    return Trial(target, build(target.model, target.architecture), build)
+    harness = Harness(target, build(target.model, target.architecture), build)
+    return harness, Behaviour(harness)
 
 
 def test_a_direction_that_arrives_moves_the_answer() -> None:
-    beats_random_direction(trial(TRAINED / "gpt_bigcode", HooksAdapter))
+    beats_random_direction(*asked(TRAINED / "gpt_bigcode", HooksAdapter))
 
 
 @pytest.mark.slow
@@ -35,12 +37,12 @@ def test_a_direction_that_arrives_moves_the_answer() -> None:
 @pytest.mark.parametrize("build", [NeverFires, SignLost])
 def test_one_that_does_not_is_no_better_than_chance(name: str, build: Factory) -> None:
     with pytest.raises(Violation, match="random directions of the same norm"):
-        beats_random_direction(trial(TRAINED / name, build))
+        beats_random_direction(*asked(TRAINED / name, build))
 
 
 def test_a_model_that_cannot_tell_has_no_behaviour(tmp_path: Path) -> None:
     with pytest.raises(pytest.skip.Exception, match="does not tell vulnerable from patched code"):
-        beats_random_direction(trial(write_checkpoint(tmp_path / "random"), HooksAdapter))
+        beats_random_direction(*asked(write_checkpoint(tmp_path / "random"), HooksAdapter))
 
 
 def test_an_effect_is_reported_for_each_weakness(tmp_path: Path) -> None:

@@ -10,32 +10,32 @@ from torch import Tensor, nn
 
 from pytest_steering import load_target
 from pytest_steering.adapters.hooks import HooksAdapter
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.suite.near_ties import forgets_candidates
 
 LOOKUP = {"prompt_lookup_num_tokens": 3}
 
 
 @pytest.fixture
-def trial() -> Trial:
+def harness() -> Harness:
     target = load_target("tiny:llama")
-    return Trial(target, HooksAdapter(target.model, target.architecture), HooksAdapter)
+    return Harness(target, HooksAdapter(target.model, target.architecture), HooksAdapter)
 
 
-def unguessed(trial: Trial) -> tuple[dict[str, Tensor], Tensor]:
+def unguessed(harness: Harness) -> tuple[dict[str, Tensor], Tensor]:
     """A prompt that repeats itself, and a path on which every candidate is wrong."""
-    inputs = trial.prompts.repetitive()
-    ids = trial.prompts.ids(inputs)
-    others = (ids[:, :6] + 1 + torch.arange(6)) % trial.target.vocab_size
+    inputs = harness.prompts.repetitive()
+    ids = harness.prompts.ids(inputs)
+    others = (ids[:, :6] + 1 + torch.arange(6)) % harness.target.vocab_size
     return inputs, torch.cat((ids, others), dim=1)
 
 
-def test_one_with_a_cache_that_is_cut_forgets(trial: Trial) -> None:
-    inputs, sequences = unguessed(trial)
-    assert forgets_candidates(trial, inputs, sequences, **LOOKUP)
+def test_one_with_a_cache_that_is_cut_forgets(harness: Harness) -> None:
+    inputs, sequences = unguessed(harness)
+    assert forgets_candidates(harness, inputs, sequences, **LOOKUP)
 
 
-def test_one_that_counts_every_token_it_is_fed_does_not(trial: Trial) -> None:
+def test_one_that_counts_every_token_it_is_fed_does_not(harness: Harness) -> None:
     fed = 0
 
     def count(_module: nn.Module, _args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -44,6 +44,6 @@ def test_one_that_counts_every_token_it_is_fed_does_not(trial: Trial) -> None:
         fed = ids.shape[1] if ids.shape[1] > 4 else fed + ids.shape[1]
         output.logits += fed
 
-    with trial.target.model.register_forward_hook(count, with_kwargs=True):
-        inputs, sequences = unguessed(trial)
-        assert not forgets_candidates(trial, inputs, sequences, **LOOKUP)
+    with harness.target.model.register_forward_hook(count, with_kwargs=True):
+        inputs, sequences = unguessed(harness)
+        assert not forgets_candidates(harness, inputs, sequences, **LOOKUP)

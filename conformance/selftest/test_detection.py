@@ -38,7 +38,7 @@ def test_known_architectures(model_type: str) -> None:
     assert architecture.hidden_size == 32
     assert architecture.steering_layers == (1, 2, 3)
     assert architecture.notes == ()
-    assert all(emission.receiver is not None for emission in architecture.emissions)
+    assert all(decoder_layer.receiver is not None for decoder_layer in architecture.decoder_layers)
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,8 @@ def test_elements() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_vector_that_passed_through_half_precision(dtype: torch.dtype) -> None:
     third = VECTOR / 3
-    for arrived in ((third * SCALE).to(dtype).double(), third.to(dtype).double() * SCALE):
-        evidence = Evidence(ALL.unsqueeze(-1) * arrived, third, SCALE, ALL)
+    for received in ((third * SCALE).to(dtype).double(), third.to(dtype).double() * SCALE):
+        evidence = Evidence(ALL.unsqueeze(-1) * received, third, SCALE, ALL)
         assert likely_cause(evidence) == f"the vector is rounded to {str(dtype).removeprefix('torch.')}"
 
 

@@ -24,7 +24,7 @@ from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
 from pytest_steering.targets.target import Target, load_target
@@ -35,13 +35,13 @@ def target(request: pytest.FixtureRequest) -> Target:
     return load_target(request.param, device=None, dtype=None, trust_remote_code=False)
 
 
-def trial_of(target: Target, adapter: Callable[[nn.Module, Architecture], Any]) -> Trial:
-    return Trial(target, adapter(target.model, target.architecture), adapter)
+def trial_of(target: Target, adapter: Callable[[nn.Module, Architecture], Any]) -> Harness:
+    return Harness(target, adapter(target.model, target.architecture), adapter)
 
 
-def likely(trial: Trial, plan: SteeringPlan, inputs: dict[str, Tensor] | None = None) -> str:
+def likely(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor] | None = None) -> str:
     with pytest.raises(Violation) as raised:
-        checks.forward(trial, plan, inputs or trial.prompts.batch())
+        checks.forward(harness, plan, inputs or harness.prompts.batch())
     return raised.value.likely
 
 
@@ -51,14 +51,16 @@ class AtTheReceiver(RowZero):
     def installed(
         self, layer: int, vector: Tensor, plan: SteeringPlan, passes: PassPositions
     ) -> AbstractContextManager[None]:
-        emission = self.architecture.emissions[layer]
-        assert emission.receiver is not None
+        decoder_layer = self.architecture.decoder_layers[layer]
+        assert decoder_layer.receiver is not None
 
         def add(_module: nn.Module, args: Any, kwargs: Any) -> Any:
-            residual = emission.arrival.read((args, kwargs))
-            return emission.arrival.write((args, kwargs), self.add(residual, self.delta(layer, plan), plan))
+            residual = decoder_layer.receiver_layout.read((args, kwargs))
+            return decoder_layer.receiver_layout.write(
+                (args, kwargs), self.add(residual, self.delta(layer, plan), plan)
+            )
 
-        return hooked(emission.receiver.register_forward_pre_hook(add, with_kwargs=True))
+        return hooked(decoder_layer.receiver.register_forward_pre_hook(add, with_kwargs=True))
 
 
 class FoldedTwice(FoldedAdapter):
@@ -88,22 +90,22 @@ class Saturates(Honest):
     ],
 )
 def test_the_cause_of_a_wrong_forward_pass(target: Target, adapter: Any, expected: Cause) -> None:
-    trial = trial_of(target, adapter)
-    assert likely(trial, trial.plan([2])).startswith(expected)
+    harness = trial_of(target, adapter)
+    assert likely(harness, harness.plan([2])).startswith(expected)
 
 
 def test_a_curve_of_no_class_has_no_cause(target: Target) -> None:
-    trial = trial_of(target, Saturates)
-    assert likely(trial, trial.plan([2])) == "the dose is 0.9091 times what the plan says"
+    harness = trial_of(target, Saturates)
+    assert likely(harness, harness.plan([2])) == "the dose is 0.9091 times what the plan says"
 
 
 def test_what_a_new_adapter_does_right_was_kept_by_the_old_one(target: Target) -> None:
-    trial = trial_of(target, RemembersTheFirst)
-    checks.forward(trial, trial.plan([1]), trial.prompts.batch())
-    assert likely(trial, trial.plan([1], 0.5)).startswith(Cause.STALE)
-    trial = trial_of(target, RemembersTheMask)
-    checks.forward(trial, trial.plan([1]), trial.prompts.batch())
-    assert likely(trial, trial.plan([1]), trial.prompts.padded("right")).startswith(Cause.STALE_MASK)
+    harness = trial_of(target, RemembersTheFirst)
+    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plan([1], 0.5)).startswith(Cause.STALE)
+    harness = trial_of(target, RemembersTheMask)
+    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plan([1]), harness.prompts.padded("right")).startswith(Cause.STALE_MASK)
 
 
 @pytest.mark.parametrize(

@@ -11,36 +11,45 @@ from torch import Tensor, nn
 from fixtures import anatomies, unusual
 from pytest_steering import load_target
 from pytest_steering.architecture.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
-from pytest_steering.architecture.inputs import feeds, seeded_ids, spoils
+from pytest_steering.architecture.inputs import possible_inputs, seeded_ids, spoils
 from pytest_steering.architecture.residual import Layout, fitted
 from pytest_steering.errors import ArchitectureError
 
 
 def test_by_name_with_a_mask() -> None:
     target = load_target("tiny:llama")
-    feed = target.architecture.feed
+    model_inputs = target.architecture.model_inputs
     ids = torch.ones(2, 3, dtype=torch.long)
-    assert set(feed.inputs(ids, torch.ones_like(ids))) == {"input_ids", "attention_mask"}
-    assert (feed.positional, feed.numbered, feed.begins, dict(feed.beside)) == (False, True, None, {})
+    assert set(model_inputs.inputs(ids, torch.ones_like(ids))) == {"input_ids", "attention_mask"}
+    assert (model_inputs.positional, model_inputs.numbered, model_inputs.begins, dict(model_inputs.beside)) == (
+        False,
+        True,
+        None,
+        {},
+    )
 
 
 def test_by_position_without_a_mask() -> None:
-    (feed,) = feeds(anatomies.InSequential())
-    assert (feed.ids_name, feed.positional, feed.mask_name) == ("ids", True, "")
+    (model_inputs,) = possible_inputs(anatomies.InSequential())
+    assert (model_inputs.ids_name, model_inputs.positional, model_inputs.mask_name) == ("ids", True, "")
 
 
 def test_an_encoder_decoder_begins_with_its_start_token_and_reads_the_same_source_in_every_row() -> None:
     target = load_target("tiny:florence2")
-    feed = target.architecture.feed
-    assert (feed.ids_name, feed.mask_name, feed.begins) == ("decoder_input_ids", "decoder_attention_mask", 1)
-    inputs = feed.inputs(torch.ones(3, 4, dtype=torch.long))
+    model_inputs = target.architecture.model_inputs
+    assert (model_inputs.ids_name, model_inputs.mask_name, model_inputs.begins) == (
+        "decoder_input_ids",
+        "decoder_attention_mask",
+        1,
+    )
+    inputs = model_inputs.inputs(torch.ones(3, 4, dtype=torch.long))
     assert inputs["input_ids"].shape[0] == 3
     assert (inputs["input_ids"] == inputs["input_ids"][0]).all()
 
 
 def test_an_image_only_where_text_alone_does_not_run() -> None:
-    assert set(load_target("tiny:blip").architecture.feed.beside) == {"pixel_values"}
-    assert not load_target("tiny:llava").architecture.feed.beside
+    assert set(load_target("tiny:blip").architecture.model_inputs.beside) == {"pixel_values"}
+    assert not load_target("tiny:llava").architecture.model_inputs.beside
 
 
 def test_a_model_that_nothing_suits_says_what_was_tried() -> None:
@@ -117,7 +126,7 @@ def test_a_mask_is_laid_over_streams_end_to_end() -> None:
 
 def test_unusual_models_are_fed_like_any_other() -> None:
     target = load_target("fixtures.unusual:EncoderBeside")
-    assert target.architecture.feed.ids_name == "decoder_input_ids"
+    assert target.architecture.model_inputs.ids_name == "decoder_input_ids"
     assert isinstance(target.model, unusual.EncoderBeside)
 
 

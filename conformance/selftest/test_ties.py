@@ -15,7 +15,7 @@ from pytest_steering import load_target
 from pytest_steering.adapters.folded import FoldedAdapter
 from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.adapters.protocol import Factory
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.near_ties import drawn, drawn_alike
 
@@ -40,43 +40,43 @@ class Reseeds(Honest):
         return Generating()
 
 
-def drawing(build: Factory, dtype: str) -> tuple[Trial, SteeringPlan]:
+def drawing(build: Factory, dtype: str) -> tuple[Harness, SteeringPlan]:
     target = load_target("tiny:llama", dtype=dtype)
-    trial = Trial(target, build(target.model, target.architecture), build)
-    return trial, trial.plan(trial.layers("middle")[:1])
+    harness = Harness(target, build(target.model, target.architecture), build)
+    return harness, harness.plan(harness.layers("middle")[:1])
 
 
-def other_draw(trial: Trial, plan: SteeringPlan) -> tuple[dict[str, Tensor], Tensor]:
-    """A batch, and the tokens drawn for it that a second mechanism does not draw."""
+def other_draw(harness: Harness, plan: SteeringPlan) -> tuple[dict[str, Tensor], Tensor]:
+    """A batch, and the tokens drawn for it that the reference implementation does not draw."""
     for seed in range(20):
-        inputs = trial.prompts.batch(rows=8, seed=seed)
+        inputs = harness.prompts.batch(rows=8, seed=seed)
 
         def draw(run: Callable[..., Any], inputs: dict[str, Tensor] = inputs) -> Tensor:
             return drawn(lambda: run(plan, inputs, **OPTIONS).result)
 
-        found = draw(trial.generated)
-        if not torch.equal(found, draw(trial.generated_expected)):
+        found = draw(harness.generated)
+        if not torch.equal(found, draw(harness.generated_expected)):
             return inputs, found
     pytest.fail("20 batches, and every draw is the same")
 
 
 def test_rounding_makes_another_draw_and_no_fault() -> None:
-    trial, plan = drawing(FoldedAdapter, "bfloat16")
-    inputs, found = other_draw(trial, plan)
-    assert drawn_alike(trial, plan, inputs, found, OPTIONS)
+    harness, plan = drawing(FoldedAdapter, "bfloat16")
+    inputs, found = other_draw(harness, plan)
+    assert drawn_alike(harness, plan, inputs, found, OPTIONS)
 
 
 @pytest.mark.parametrize("build", [SamplesUnsteered, Reseeds])
 def test_other_scores_or_other_random_numbers_are_one(build: Factory) -> None:
-    trial, plan = drawing(build, "float32")
-    inputs, found = other_draw(trial, plan)
-    assert not drawn_alike(trial, plan, inputs, found, OPTIONS)
+    harness, plan = drawing(build, "float32")
+    inputs, found = other_draw(harness, plan)
+    assert not drawn_alike(harness, plan, inputs, found, OPTIONS)
 
 
 def test_tokens_that_the_scores_do_not_give_are_one() -> None:
-    trial, plan = drawing(HooksAdapter, "float32")
-    inputs = trial.prompts.batch()
-    found = drawn(lambda: trial.generated(plan, inputs, **OPTIONS).result)
-    assert drawn_alike(trial, plan, inputs, found, OPTIONS)
-    found[0, -1] = (found[0, -1] + 1) % trial.target.vocab_size
-    assert not drawn_alike(trial, plan, inputs, found, OPTIONS)
+    harness, plan = drawing(HooksAdapter, "float32")
+    inputs = harness.prompts.batch()
+    found = drawn(lambda: harness.generated(plan, inputs, **OPTIONS).result)
+    assert drawn_alike(harness, plan, inputs, found, OPTIONS)
+    found[0, -1] = (found[0, -1] + 1) % harness.target.vocab_size
+    assert not drawn_alike(harness, plan, inputs, found, OPTIONS)

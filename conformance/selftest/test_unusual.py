@@ -62,13 +62,17 @@ def test_packed_rows_are_refused_with_the_shape() -> None:
 
 def test_the_receiver_is_the_next_layer_where_an_exit_reads_first() -> None:
     architecture = detect_architecture(unusual.EarlyExits())
-    assert [emission.receiver_name for emission in architecture.emissions[:-1]] == ["blocks.1", "blocks.2", "blocks.3"]
-    assert not architecture.emissions[-1].alone
+    assert [emission.receiver_name for emission in architecture.decoder_layers[:-1]] == [
+        "blocks.1",
+        "blocks.2",
+        "blocks.3",
+    ]
+    assert not architecture.decoder_layers[-1].alone
 
 
 def test_who_else_reads_what_a_layer_emits_is_known() -> None:
     architecture = detect_architecture(unusual.HandsAhead())
-    assert [emission.alone for emission in architecture.emissions] == [False, True, True, True]
+    assert [emission.alone for emission in architecture.decoder_layers] == [False, True, True, True]
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_vectors_of_another_model(
 
 def test_vectors_of_another_depth(architecture: Architecture, tmp_path: Path) -> None:
     save_vectors(tmp_path / "a.safetensors", made(1), architecture, method="pca")
-    shallow = replace(architecture, emissions=architecture.emissions[:3])
+    shallow = replace(architecture, decoder_layers=architecture.decoder_layers[:3])
     assert "made for a model with num_layers=4; this one has 3;" in refusal(tmp_path / "a.safetensors", shallow)
 
 

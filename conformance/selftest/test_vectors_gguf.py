@@ -175,7 +175,7 @@ def test_another_model_is_told_by_the_fingerprint(tmp_path: Path) -> None:
     starcoder, qwen = (load_target(f"tiny:{name}").architecture for name in ("starcoder2", "qwen2"))
     save_gguf(tmp_path / "a.gguf", made(1), starcoder, method="pca")
     assert "made for a model with model_type=starcoder2; this one has qwen2;" in refusal(tmp_path / "a.gguf", qwen)
-    deeper = replace(starcoder, emissions=starcoder.emissions * 2)
+    deeper = replace(starcoder, decoder_layers=starcoder.decoder_layers * 2)
     assert "made for a model with num_layers=4; this one has 8;" in refusal(tmp_path / "a.gguf", deeper)
 
 

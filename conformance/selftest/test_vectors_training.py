@@ -173,22 +173,22 @@ def padded(architecture: Architecture, side: str, extra: int, pad: int) -> dict[
     for number, row in enumerate(ROWS):
         where = slice(width - len(row), None) if side == "left" else slice(len(row))
         ids[number, where], mask[number, where] = row, 1
-    return architecture.feed.inputs(ids, mask)
+    return architecture.model_inputs.inputs(ids, mask)
 
 
 def alone(target: Target, layer: int) -> list[Tensor]:
     """What arrives after the layer when each row runs without any padding: ``(tokens, hidden_size)``."""
-    feed = target.architecture.feed
+    model_inputs = target.architecture.model_inputs
     with torch.no_grad():
         runs = [
             observe(
                 target.architecture,
                 [layer],
-                lambda row=row: target.model(**feed.inputs(row[None])),  # type: ignore[misc]
+                lambda row=row: target.model(**model_inputs.inputs(row[None])),  # type: ignore[misc]
             )
             for row in ROWS
         ]
-    return [run.arrived(layer)[0] for run in runs]
+    return [run.received(layer)[0] for run in runs]
 
 
 @pytest.mark.parametrize("pad", [0, 41])
@@ -253,12 +253,12 @@ def test_position_ids_and_the_like_move_with_their_tokens(bigcode: Target) -> No
 
 def test_several_streams_are_averaged() -> None:
     target = load_target("tiny:gemma3n_text")
-    inputs = target.architecture.feed.inputs(ROWS[0][None])
+    inputs = target.architecture.model_inputs.inputs(ROWS[0][None])
     read = read_states(target.model, target.architecture, inputs, [1])[1]
     with torch.no_grad():
-        arrived = observe(target.architecture, [1], lambda: target.model(**inputs)).arrived(1)
-    assert arrived.ndim == 4
-    torch.testing.assert_close(read, arrived[:, -1].flatten(1, -2).mean(1).double())
+        received = observe(target.architecture, [1], lambda: target.model(**inputs)).received(1)
+    assert received.ndim == 4
+    torch.testing.assert_close(read, received[:, -1].flatten(1, -2).mean(1).double())
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,9 @@ def test_a_token_that_is_not_there(bigcode: Target, place: Any, sentence: str) -
 
 
 def test_a_row_of_padding_alone(bigcode: Target) -> None:
-    inputs = bigcode.architecture.feed.inputs(torch.ones(2, 3, dtype=torch.long), torch.tensor([[1, 1, 1], [0, 0, 0]]))
+    inputs = bigcode.architecture.model_inputs.inputs(
+        torch.ones(2, 3, dtype=torch.long), torch.tensor([[1, 1, 1], [0, 0, 0]])
+    )
     with pytest.raises(VectorError, match="on the negative side, row 1 is all padding; leave it out"):
         train_vectors(bigcode.model, bigcode.architecture, padded(bigcode.architecture, "left", 0, 0), inputs)
 
@@ -318,7 +320,7 @@ def test_what_is_planted_on_one_side_is_trained(target: Target, method: str) -> 
 
 def test_layers_default_to_the_last_three_and_must_exist(bigcode: Target) -> None:
     inputs = padded(bigcode.architecture, "left", 0, 0)
-    other = bigcode.architecture.feed.inputs(inputs["input_ids"].flip(1), inputs["attention_mask"].flip(1))
+    other = bigcode.architecture.model_inputs.inputs(inputs["input_ids"].flip(1), inputs["attention_mask"].flip(1))
     assert list(train_vectors(bigcode.model, bigcode.architecture, inputs, other)) == [1, 2, 3]
     with pytest.raises(VectorError, match=r"there is no decoder layer 4: transformer\.h has layers 0 to 3"):
         train_vectors(bigcode.model, bigcode.architecture, inputs, other, layers=[0, 4])
@@ -327,13 +329,13 @@ def test_layers_default_to_the_last_three_and_must_exist(bigcode: Target) -> Non
 @pytest.mark.parametrize("position", [-1, 0, "mean"])
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_texts_give_what_their_tokens_give_one_by_one(worded: Worded, position: Any, batch_size: int | None) -> None:
-    feed = worded.architecture.feed
+    model_inputs = worded.architecture.model_inputs
     found = train_from_texts(
         worded.model, worded.architecture, worded.tokenizer, PAIRS, layers=[2], position=position, batch_size=batch_size
     )[2]
     states = []
     for side in (0, 1):
-        texts = [feed.inputs(torch.tensor([worded.tokenizer(pair[side])["input_ids"]])) for pair in PAIRS]
+        texts = [model_inputs.inputs(torch.tensor([worded.tokenizer(pair[side])["input_ids"]])) for pair in PAIRS]
         reads = [read_states(worded.model, worded.architecture, text, [2], place=position)[2] for text in texts]
         states.append(torch.cat(reads))
     torch.testing.assert_close(found, difference_in_means(*states), rtol=1e-4, atol=1e-5)
@@ -354,20 +356,22 @@ def test_the_mean_of_an_answer_is_over_its_tokens_alone(worded: Worded) -> None:
         ids = worded.tokenizer(prompt + answer)["input_ids"]
         count = len(worded.tokenizer(answer)["input_ids"])
         assert ids[-count:] == worded.tokenizer(answer)["input_ids"]
-        inputs = worded.architecture.feed.inputs(torch.tensor([ids]))
+        inputs = worded.architecture.model_inputs.inputs(torch.tensor([ids]))
         with torch.no_grad():
-            arrived = observe(
+            received = observe(
                 worded.architecture,
                 [2],
                 lambda inputs=inputs: worded.model(**inputs),  # type: ignore[misc]
-            ).arrived(2)
-        expected.append(arrived[0, -count:].mean(0))
+            ).received(2)
+        expected.append(received[0, -count:].mean(0))
     torch.testing.assert_close(found, expected[0] - expected[1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_token_across_the_seam_belongs_to_the_answer(worded: Worded) -> None:
     (whole,) = worded.tokenizer("buffer")["input_ids"]
-    tokens = tokenised(worded.architecture.feed, worded.tokenizer, [("(buf", "fer"), ("(", "buffer")], answers=True)
+    tokens = tokenised(
+        worded.architecture.model_inputs, worded.tokenizer, [("(buf", "fer"), ("(", "buffer")], answers=True
+    )
     assert tokens.inputs["input_ids"][0, 1] == whole
     assert tokens.answers[:, 1].tolist() == [True, True]
     assert not tokens.answers[:, 0].any()
@@ -376,10 +380,10 @@ def test_a_token_across_the_seam_belongs_to_the_answer(worded: Worded) -> None:
 def test_a_model_that_takes_no_mask_is_trained_on_texts_of_unequal_length() -> None:
     target = load_target("fixtures.anatomies:InSequential")
     architecture = target.architecture
-    assert architecture.feed.mask_name == ""
+    assert architecture.model_inputs.mask_name == ""
     found = train_from_texts(target.model, architecture, train_tokenizer(), [("!", "##")], layers=[1])[1]
     states = [
-        read_states(target.model, architecture, architecture.feed.inputs(torch.tensor([ids])), [1])[1]
+        read_states(target.model, architecture, architecture.model_inputs.inputs(torch.tensor([ids])), [1])[1]
         for ids in (train_tokenizer()("!")["input_ids"], train_tokenizer()("##")["input_ids"])
     ]
     torch.testing.assert_close(found, difference_in_means(*states), rtol=1e-4, atol=1e-5)

@@ -96,10 +96,10 @@ def test_generates_to_the_end_with_and_without_cache(model_type: str, capfd: pyt
 def test_layers_mix(model_type: str) -> None:
     """Every layer moves the residual stream by a good part of it, and the first token reaches the last one."""
     target = load_target(f"tiny:{model_type}")
-    arrived: list[torch.Tensor] = []
+    received: list[torch.Tensor] = []
     hooks = [
         layer.register_forward_pre_hook(
-            lambda m, args, kwargs: arrived.append([*args, *kwargs.values()][0]), with_kwargs=True
+            lambda m, args, kwargs: received.append([*args, *kwargs.values()][0]), with_kwargs=True
         )
         for layer in target.architecture.layers
     ]
@@ -107,7 +107,7 @@ def test_layers_mix(model_type: str) -> None:
     logits = target.model(input_ids=ids).logits
     for hook in hooks:
         hook.remove()
-    for before, after in pairwise(arrived):
+    for before, after in pairwise(received):
         assert (after - before).norm() > 0.2 * before.norm()
     ids[0, 0] = 200
     assert (target.model(input_ids=ids).logits[0, -1] - logits[0, -1]).abs().max() > 1e-2

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.inputs import fed_mask, fed_tokens
-from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.inputs import input_mask, input_tokens
+from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
 
@@ -21,15 +21,15 @@ def scaled(plan: SteeringPlan, layer: int, dtype: torch.dtype) -> Tensor:
 
 def steps(plan: SteeringPlan, architecture: Architecture) -> dict[int, Step]:
     """One step for each steered layer of a plan that was checked."""
-    return {layer: Step(plan, layer, architecture.emissions[layer]) for layer in plan.vectors}
+    return {layer: Step(plan, layer, architecture.decoder_layers[layer]) for layer in plan.vectors}
 
 
 class Step:
     """Adds ``scale * vector`` to what one decoder layer emits."""
 
-    def __init__(self, plan: SteeringPlan, layer: int, emission: Emission) -> None:
-        self._layout = emission.layout
-        self._delta = scaled(plan, layer, emission.dtype)
+    def __init__(self, plan: SteeringPlan, layer: int, decoder_layer: DecoderLayer) -> None:
+        self._layout = decoder_layer.layout
+        self._delta = scaled(plan, layer, decoder_layer.dtype)
         self._idle = plan.scale == 0
         self._placed: dict[torch.device, Tensor] = {}
 
@@ -66,7 +66,7 @@ class Steered:
     def generate(self, inputs: Tensor | None = None, **options: Any) -> Any:
         """What the model generates, steered in every pass."""
         given = options if inputs is None else {"input_ids": inputs, **options}
-        with self._passes.generating(fed_tokens(given), fed_mask(given)):
+        with self._passes.generating(input_tokens(given), input_mask(given)):
             generate: Callable[..., Any] = self._model.generate  # type: ignore[assignment]
             return self._run(generate, () if inputs is None else (inputs,), options)
 

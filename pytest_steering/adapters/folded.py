@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pytest_steering.adapters._common import scaled
 from pytest_steering.architecture.inputs import seeded_ids
-from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
@@ -25,7 +25,7 @@ class FoldedAdapter:
     """Steers every position by a changed bias; no code runs in the forward pass.
 
     The bias is that of the last linear module of a layer whose output reaches the layer's output unchanged, which
-    is proven by a trial. A layer without one (a norm or a router comes last) raises ``ValueError`` when the adapter
+    is proven by trying it. A layer without one (a norm or a router comes last) raises ``ValueError`` when the adapter
     is made. Padding is steered like every other position, so ``PADDING`` is not declared.
     """
 
@@ -54,7 +54,7 @@ class FoldedAdapter:
                 "of its own before the tokens; use --steering-adapter=hooks"
             )
         run = partial(_run, model, architecture)
-        self._linear = [_foldable(run, emission) for emission in architecture.emissions]
+        self._linear = [_foldable(run, decoder_layer) for decoder_layer in architecture.decoder_layers]
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
@@ -62,7 +62,7 @@ class FoldedAdapter:
         plan.check(self.architecture)
         if plan.positions is not Positions.ALL:
             raise ValueError(f"a folded vector steers all positions; it cannot steer positions={plan.positions}")
-        deltas = {layer: scaled(plan, layer, self.architecture.emissions[layer].dtype) for layer in plan.vectors}
+        deltas = {layer: scaled(plan, layer, self.architecture.decoder_layers[layer].dtype) for layer in plan.vectors}
         with ExitStack() as stack:
             for layer, delta in deltas.items():
                 if plan.scale != 0:
@@ -85,22 +85,22 @@ def _shifted_bias(linear: nn.Module, delta: Tensor) -> Iterator[None]:
 
 def _run(model: nn.Module, architecture: Architecture) -> None:
     """The model reads a few tokens."""
-    architecture.feed.call(model, seeded_ids(model, 1, _TOKENS))
+    architecture.model_inputs.call(model, seeded_ids(model, 1, _TOKENS))
 
 
-def _foldable(run: Callable[[], None], emission: Emission) -> nn.Module:
+def _foldable(run: Callable[[], None], decoder_layer: DecoderLayer) -> nn.Module:
     """The last linear module of a layer whose shift arrives in the layer's output unchanged."""
-    order = _linear_modules(run, emission)
+    order = _linear_modules(run, decoder_layer)
     for linear in reversed(order):
-        if _shift_arrives(run, emission, linear):
+        if _shift_arrives(run, decoder_layer, linear):
             return linear
     raise ValueError(
-        f"{emission.name} has no bias to fold a vector into: no linear module's output reaches what the layer emits "
-        "unchanged; use --steering-adapter=hooks"
+        f"{decoder_layer.name} has no bias to fold a vector into: no linear module's output reaches what the layer "
+        "emits unchanged; use --steering-adapter=hooks"
     )
 
 
-def _linear_modules(run: Callable[[], None], emission: Emission) -> list[nn.Module]:
+def _linear_modules(run: Callable[[], None], decoder_layer: DecoderLayer) -> list[nn.Module]:
     """The layer's linear modules that write at the residual width, in the order in which they ran once each."""
     order: list[nn.Module] = []
     width = None
@@ -109,32 +109,32 @@ def _linear_modules(run: Callable[[], None], emission: Emission) -> list[nn.Modu
         if isinstance(output, Tensor) and output.shape[-1] == width:
             order.append(module)
 
-    linear = [module for module in emission.module.modules() if isinstance(module, nn.Linear | Conv1D)]
-    width = _emitted(run, emission).shape[-1]
+    linear = [module for module in decoder_layer.module.modules() if isinstance(module, nn.Linear | Conv1D)]
+    width = _emitted(run, decoder_layer).shape[-1]
     with hooked(*(module.register_forward_hook(note) for module in linear)):
-        _emitted(run, emission)
+        _emitted(run, decoder_layer)
     return [module for module in order if order.count(module) == 1]
 
 
-def _shift_arrives(run: Callable[[], None], emission: Emission, linear: nn.Module) -> bool:
-    plain = _emitted(run, emission)
+def _shift_arrives(run: Callable[[], None], decoder_layer: DecoderLayer, linear: nn.Module) -> bool:
+    plain = _emitted(run, decoder_layer)
     generator = torch.Generator().manual_seed(0)
     size = float(plain.float().abs().amax()) + 1
     shift = (torch.randn(plain.shape[-1], generator=generator) * size).to(plain)
     with hooked(linear.register_forward_hook(lambda _module, _args, output: output + shift)):
-        moved = _emitted(run, emission).float() - plain.float()
+        moved = _emitted(run, decoder_layer).float() - plain.float()
     eps = torch.finfo(plain.dtype).eps
     return bool(((moved - shift.float()).abs() <= 16 * eps * size).all())
 
 
 @torch.no_grad()
-def _emitted(run: Callable[[], None], emission: Emission) -> Tensor:
+def _emitted(run: Callable[[], None], decoder_layer: DecoderLayer) -> Tensor:
     """What the layer emits for a few tokens."""
     found: list[Tensor] = []
 
     def keep(_module: nn.Module, _args: Any, output: Any) -> None:
-        found.append(emission.layout.read(output))
+        found.append(decoder_layer.layout.read(output))
 
-    with hooked(emission.module.register_forward_hook(keep)):
+    with hooked(decoder_layer.module.register_forward_hook(keep)):
         run()
     return found[0]

@@ -47,10 +47,10 @@ class Traced(Steered):
         self._root = adapter.envoy
         self._entry_module = adapter.architecture.entry
         self._entry = self._envoy(adapter.architecture.entry_name)
-        emissions = adapter.architecture.emissions
-        self._calls = max(emissions[layer].calls for layer in todo)
+        decoder_layers = adapter.architecture.decoder_layers
+        self._calls = max(decoder_layers[layer].calls for layer in todo)
         """How often the steered layers run in one pass."""
-        self._layers = [(self._envoy(emissions[layer].name), todo[layer]) for layer in sorted(todo)]
+        self._layers = [(self._envoy(decoder_layers[layer].name), todo[layer]) for layer in sorted(todo)]
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         returned: list[Any] = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_steering.architecture.model import Architecture
 
-GROUP = "pytest_steering.adapters.registry"
+GROUP = "pytest_steering.adapters"
 
 
 def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Factory:

@@ -15,7 +15,7 @@ from torch import nn
 
 from pytest_steering.architecture.axes import ROWS, TOKENS
 from pytest_steering.architecture.candidates import CONTAINERS, Chain, Link, families, find_chains, first_runs
-from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.probing import Handover, Probe, Reach, handover, has_no_values, reach, read_elsewhere
 from pytest_steering.architecture.residual import Layout, Path, kind_of
 from pytest_steering.architecture.tracing import Call
@@ -183,26 +183,26 @@ def described(
     model = probe.model
     links = first_runs(chain.links)
     followers = [*links[1:], None]
-    emissions = tuple(
+    decoder_layers = tuple(
         _emission(probe, link, layout, handovers, after) for link, after in zip(links, followers, strict=True)
     )
-    if chain.family.lists or handovers or not _alone(probe, links, emissions, (len(links) - 1) // 2, layout):
-        emissions = tuple(replace(emission, alone=False) for emission in emissions)
-    elif not _alone(probe, links, emissions, -1, layout):
-        emissions = (*emissions[:-1], replace(emissions[-1], alone=False))
+    if chain.family.lists or handovers or not _alone(probe, links, decoder_layers, (len(links) - 1) // 2, layout):
+        decoder_layers = tuple(replace(decoder_layer, alone=False) for decoder_layer in decoder_layers)
+    elif not _alone(probe, links, decoder_layers, -1, layout):
+        decoder_layers = (*decoder_layers[:-1], replace(decoder_layers[-1], alone=False))
     hidden_size = links[0].emitted.shape[-1]
     paths = [container_path(model, other) for other in others]
-    peculiar = list(peculiarities(probe, chain, emissions, handovers, paths))
+    peculiar = list(peculiarities(probe, chain, decoder_layers, handovers, paths))
     entry_name, entry = _entry(probe, links[0])
     return Architecture(
         layers_path=container_path(model, chain),
-        emissions=emissions,
+        decoder_layers=decoder_layers,
         entry_name=entry_name,
         entry=entry,
-        feed=probe.feed,
+        model_inputs=probe.model_inputs,
         hidden_size=hidden_size,
         anatomy=tuple(trait for trait, _ in peculiar),
-        notes=(*contradictions(model, len(emissions), hidden_size), *(note for _, note in peculiar if note)),
+        notes=(*contradictions(model, len(decoder_layers), hidden_size), *(note for _, note in peculiar if note)),
         model_class=type(model).__name__,
     )
 
@@ -220,11 +220,11 @@ def container_path(model: nn.Module, chain: Chain) -> str:
 
 def _emission(
     probe: Probe, link: Link, layout: Layout, handovers: Mapping[Link, Handover], following: Link | None
-) -> Emission:
+) -> DecoderLayer:
     calls = [call for call in probe.calls if call.module is link.module]
     given = handovers.get(link)
     receiver, path = (given.call, given.path) if given else _receiver(probe.calls, link, calls, following)
-    return Emission(
+    return DecoderLayer(
         name=link.call.name,
         module=link.module,
         parts=tuple(call.module for call in link.members),
@@ -233,7 +233,7 @@ def _emission(
         dtype=link.emitted.dtype,
         receiver_name=receiver.name if receiver else "",
         receiver=receiver.module if receiver else None,
-        arrival=replace(layout, path=path),
+        receiver_layout=replace(layout, path=path),
         calls=len(calls),
         alone=receiver is None or not _read_after(probe.calls, link, receiver),
         streams=math.prod(layout.canonical(link.emitted).shape[2:-1]),
@@ -245,13 +245,15 @@ def _read_after(everything: Sequence[Call], link: Link, receiver: Call) -> bool:
     return any(call.receives(link.emitted) is not None for call in everything if call.started > receiver.ended)
 
 
-def _alone(probe: Probe, links: Sequence[Link], emissions: Sequence[Emission], index: int, layout: Layout) -> bool:
+def _alone(
+    probe: Probe, links: Sequence[Link], decoder_layers: Sequence[DecoderLayer], index: int, layout: Layout
+) -> bool:
     """Nothing but its receiver reads what the layer emits; of a layer that runs several times this is not known."""
-    emission = emissions[index]
-    receiver = next((call for call in probe.calls if call.module is emission.receiver), None)
-    if receiver is None or emission.calls > 1:
+    decoder_layer = decoder_layers[index]
+    receiver = next((call for call in probe.calls if call.module is decoder_layer.receiver), None)
+    if receiver is None or decoder_layer.calls > 1:
         return receiver is None
-    return not read_elsewhere(probe, links[index], layout, receiver, emission.arrival.path)
+    return not read_elsewhere(probe, links[index], layout, receiver, decoder_layer.receiver_layout.path)
 
 
 def _receiver(
@@ -293,7 +295,7 @@ def _entry(probe: Probe, first: Link) -> tuple[str, nn.Module]:
 
 def _masked(probe: Probe, call: Call) -> bool:
     """The call is given the attention mask, or could be where the run had none, or the model takes none."""
-    if not probe.feed.mask_name:
+    if not probe.model_inputs.mask_name:
         return True
     if probe.mask is not None:
         return call.receives(probe.mask) is not None

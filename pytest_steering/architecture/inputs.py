@@ -19,7 +19,7 @@ _EMBEDDED = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Feed:
+class ModelInputs:
     """How the text decoder of one model is given tokens.
 
     ``beside`` is one row of everything else that the model needs, the same for every row of text: the source text of
@@ -55,7 +55,7 @@ class Feed:
         return model(ids) if self.positional else model(**self.inputs(ids, mask))
 
 
-def feeds(model: nn.Module) -> list[Feed]:
+def possible_inputs(model: nn.Module) -> list[ModelInputs]:
     """The ways in which ``model`` might take text, the plainest first."""
     accepted = inspect.signature(model.forward).parameters
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
@@ -65,14 +65,14 @@ def feeds(model: nn.Module) -> list[Feed]:
     mask = "attention_mask" if anything or "attention_mask" in accepted else ""
     named = anything or "input_ids" in accepted
     name = "input_ids" if named else next(iter(accepted), "input_ids")
-    plain = Feed(name, positional=not named, mask_name=mask, numbered=numbered)
+    plain = ModelInputs(name, positional=not named, mask_name=mask, numbered=numbered)
     image = _image(model) if "pixel_values" in accepted else None
     pictured = [replace(plain, beside={"pixel_values": image})] if image is not None else []
     unmasked = [replace(plain, mask_name="")] if mask else []
     return [plain, *pictured, *unmasked]
 
 
-def fed_tokens(kwargs: Mapping[str, Any], args: Sequence[Any] = ()) -> Tensor:
+def input_tokens(kwargs: Mapping[str, Any], args: Sequence[Any] = ()) -> Tensor:
     """The tokens that a module is called with, as ids or embedded: ``(rows, columns, …)``."""
     for name in _TOKENS:
         if isinstance(kwargs.get(name), Tensor):
@@ -84,7 +84,7 @@ def fed_tokens(kwargs: Mapping[str, Any], args: Sequence[Any] = ()) -> Tensor:
     raise ValueError("a forward pass needs input_ids or inputs_embeds")
 
 
-def fed_mask(kwargs: Mapping[str, Any]) -> Tensor | None:
+def input_mask(kwargs: Mapping[str, Any]) -> Tensor | None:
     """The attention mask ``(rows, columns)`` of the tokens that a module is called with, if it is given one."""
     mask = kwargs.get("decoder_attention_mask" if "decoder_input_ids" in kwargs else "attention_mask")
     return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
@@ -114,14 +114,14 @@ def seeded_ids(model: nn.Module, rows: int, tokens: int, seed: int = 0) -> Tenso
     return ids.to(embedding.weight.device)
 
 
-def _of_decoders(model: nn.Module, accepted: set[str]) -> list[Feed]:
+def _of_decoders(model: nn.Module, accepted: set[str]) -> list[ModelInputs]:
     """An encoder-decoder is steered in its decoder; the encoder reads the same source for every row."""
     mask = "decoder_attention_mask" if "decoder_attention_mask" in accepted else ""
     source = {"input_ids": seeded_ids(model, 1, SOURCE_TOKENS, seed=1)} if "input_ids" in accepted else {}
     image = _image(model)
     pictured = {name: image for name in ("pixel_values",) if name in accepted and image is not None}
     begins = _first(model, "decoder_start_token_id", "bos_token_id")
-    plain = Feed("decoder_input_ids", mask_name=mask, begins=begins, beside=source)
+    plain = ModelInputs("decoder_input_ids", mask_name=mask, begins=begins, beside=source)
     return [plain, replace(plain, beside={**source, **pictured})]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_steering.architecture.inputs import Feed
+from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.residual import Layout
 
 FINAL_LAYERS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Emission:
+class DecoderLayer:
     """The residual stream as one decoder layer emits it, and as the next module receives it."""
 
     name: str
@@ -32,7 +32,7 @@ class Emission:
     receiver_name: str
     """Dotted name of the module that receives exactly this tensor; empty when none does."""
     receiver: nn.Module | None
-    arrival: Layout
+    receiver_layout: Layout
     """Where the residual stream sits in the receiver's ``(args, kwargs)``."""
     calls: int
     """How often the layer ran in one forward pass."""
@@ -48,12 +48,12 @@ class Architecture:
 
     layers_path: str
     """Dotted path of the decoder layers, e.g. ``model.layers``."""
-    emissions: tuple[Emission, ...]
+    decoder_layers: tuple[DecoderLayer, ...]
     entry_name: str
     """Dotted name of the innermost module around the layers that receives the token ids; empty for the model."""
     entry: nn.Module
     """That module: a forward pass begins when it is called."""
-    feed: Feed
+    model_inputs: ModelInputs
     """How the model is given tokens."""
     hidden_size: int
     """Width of the residual stream between decoder layers, measured."""
@@ -67,12 +67,12 @@ class Architecture:
     @property
     def layers(self) -> tuple[nn.Module, ...]:
         """The decoder layers in the order in which they run."""
-        return tuple(emission.module for emission in self.emissions)
+        return tuple(decoder_layer.module for decoder_layer in self.decoder_layers)
 
     @property
     def num_layers(self) -> int:
         """How many decoder layers there are."""
-        return len(self.emissions)
+        return len(self.decoder_layers)
 
     @property
     def steering_layers(self) -> tuple[int, ...]:
@@ -82,17 +82,17 @@ class Architecture:
     @property
     def output_kind(self) -> str:
         """What the decoder layers return: ``tensor``, ``tuple`` or ``list``; several are joined by ``|``."""
-        return "|".join(dict.fromkeys(emission.kind for emission in self.emissions))
+        return "|".join(dict.fromkeys(decoder_layer.kind for decoder_layer in self.decoder_layers))
 
     @property
     def block_classes(self) -> tuple[str, ...]:
         """The class name of each decoder layer."""
-        return tuple(type(emission.module).__name__ for emission in self.emissions)
+        return tuple(type(decoder_layer.module).__name__ for decoder_layer in self.decoder_layers)
 
     @property
     def extra_positions(self) -> int:
         """How many positions of its own the model puts before the tokens."""
-        return self.emissions[0].layout.extra
+        return self.decoder_layers[0].layout.extra
 
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""
@@ -107,10 +107,10 @@ class Architecture:
             "steering_layers": list(self.steering_layers),
             "output_kind": self.output_kind,
             "block_classes": sorted(set(self.block_classes)),
-            "residual_dtype": str(self.emissions[0].dtype).removeprefix("torch."),
+            "residual_dtype": str(self.decoder_layers[0].dtype).removeprefix("torch."),
             "anatomy": list(self.anatomy),
             "model_class": self.model_class,
-            "receiver": self.emissions[-1].receiver_name,
+            "receiver": self.decoder_layers[-1].receiver_name,
             "notes": list(self.notes),
         }
 

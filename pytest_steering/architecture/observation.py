@@ -14,14 +14,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from pytest_steering.architecture.inputs import fed_mask, fed_tokens, remembered
-from pytest_steering.architecture.model import Architecture, Emission
+from pytest_steering.architecture.inputs import input_mask, input_tokens, remembered
+from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import tensors_in
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 
 
-class Arrivals(dict[int, Tensor]):
+class Received(dict[int, Tensor]):
     """Decoder layer index → what arrived after it; ``Violation`` for a layer after which nothing was seen."""
 
     def __missing__(self, layer: int) -> Tensor:
@@ -37,7 +37,7 @@ class Pass:
 
     start: int
     columns: int
-    arrived: Arrivals = field(default_factory=Arrivals)
+    received: Received = field(default_factory=Received)
     """Decoder layer index → ``(rows, columns, hidden_size)``, as the next module received it; several residual
     streams stand before the last axis."""
     fed: Tensor | None = None
@@ -55,14 +55,14 @@ class Trace:
     passes: list[Pass]
     result: Any = None
 
-    def arrived(self, layer: int) -> Tensor:
+    def received(self, layer: int) -> Tensor:
         """The residual stream after ``layer`` in the only pass; ``Violation`` when none was seen."""
         if not self.passes:
             raise Violation(
                 "no forward pass of the model is seen",
                 likely="another copy of the model is run, or the hooks of others are removed",
             )
-        return self.passes[0].arrived[layer]
+        return self.passes[0].received[layer]
 
 
 def observe(
@@ -80,14 +80,14 @@ def observe(
 
             def keep(tensor: Tensor, layer: int = layer) -> None:
                 now = trace.passes[-1]
-                if layer in now.arrived:
+                if layer in now.received:
                     now.again.setdefault(layer, []).append(tensor.detach().clone())
                 else:
-                    now.arrived[layer] = tensor.detach().clone()
+                    now.received[layer] = tensor.detach().clone()
 
-            stack.enter_context(arriving(architecture.emissions[layer], keep))
+            stack.enter_context(at_receiver(architecture.decoder_layers[layer], keep))
             if inside:
-                stack.enter_context(_adding(architecture.emissions[layer], layer, trace.passes))
+                stack.enter_context(_adding(architecture.decoder_layers[layer], layer, trace.passes))
         trace.result = run()
     return trace
 
@@ -97,9 +97,9 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
     """A ``Pass`` is appended whenever a forward pass begins."""
 
     def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
-        tokens = fed_tokens(kwargs, args)
+        tokens = input_tokens(kwargs, args)
         columns = tokens.shape[1]
-        mask, memory = fed_mask(kwargs), remembered(kwargs)
+        mask, memory = input_mask(kwargs), remembered(kwargs)
         if mask is not None:
             start = max(0, mask.shape[1] - columns)
         elif memory is not None:
@@ -115,14 +115,14 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
 
 
 @contextmanager
-def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None]:
+def _adding(decoder_layer: DecoderLayer, layer: int, passes: list[Pass]) -> Iterator[None]:
     """The absolute outputs of the layer's own parts (attention, feed-forward, …) are summed for each pass."""
 
     def add(_module: nn.Module, _args: Any, output: Any) -> None:
         part = next((tensor for _, tensor in tensors_in(output)), None)
         if part is None or not part.is_floating_point():
             return
-        if layer in passes[-1].arrived:
+        if layer in passes[-1].received:
             return
         added = passes[-1].added
         part = part.detach().abs().double()
@@ -132,7 +132,7 @@ def _adding(emission: Emission, layer: int, passes: list[Pass]) -> Iterator[None
             added[layer] = added[layer] + part
 
     # A norm has no matrix: what it returns is read by the parts and not added to the residual stream.
-    parts = [part for part in emission.module.children() if any(p.ndim >= 2 for p in part.parameters())]
+    parts = [part for part in decoder_layer.module.children() if any(p.ndim >= 2 for p in part.parameters())]
     with hooked(*(part.register_forward_hook(add) for part in parts)):
         yield
 
@@ -148,7 +148,9 @@ def _cached_columns(cache: Any, passes: Sequence[Pass], columns: int) -> int:
 
 
 @contextmanager
-def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edits: bool = False) -> Iterator[None]:
+def at_receiver(
+    decoder_layer: DecoderLayer, use: Callable[[Tensor], Tensor | None], *, edits: bool = False
+) -> Iterator[None]:
     """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
 
     With ``edits`` it returns another to take its place, for all that read it. Without, it sees also what hooks do that
@@ -156,7 +158,7 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edit
     """
 
     def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
-        layout = emission.arrival
+        layout = decoder_layer.receiver_layout
         tensor = layout.read((args, kwargs))
         new = use(layout.canonical(tensor))
         if new is None:
@@ -164,17 +166,17 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edit
         return layout.write((args, kwargs), layout.native(new))
 
     def emitted(_module: nn.Module, _args: Any, output: Any) -> Any:
-        layout = emission.layout
+        layout = decoder_layer.layout
         new = use(layout.canonical(layout.read(output)))
         if new is None:
             return None
         return layout.write(output, layout.native(new))
 
     def watch() -> RemovableHandle:
-        if emission.receiver is not None and (emission.alone or not edits):
-            return emission.receiver.register_forward_pre_hook(received, with_kwargs=True)
+        if decoder_layer.receiver is not None and (decoder_layer.alone or not edits):
+            return decoder_layer.receiver.register_forward_pre_hook(received, with_kwargs=True)
         # The model's own forward consumes the last layer's output: the output itself is all that can be read.
-        return emission.module.register_forward_hook(emitted)
+        return decoder_layer.module.register_forward_hook(emitted)
 
     handles = [watch()]
 
@@ -183,7 +185,7 @@ def arriving(emission: Emission, use: Callable[[Tensor], Tensor | None], *, edit
         handles.append(watch())
 
     if not edits:
-        handles.insert(0, emission.module.register_forward_pre_hook(last_again))
+        handles.insert(0, decoder_layer.module.register_forward_pre_hook(last_again))
     try:
         yield
     finally:

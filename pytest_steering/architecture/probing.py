@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from pytest_steering.architecture.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
 from pytest_steering.architecture.candidates import Link
-from pytest_steering.architecture.inputs import Feed, feeds, seeded_ids
+from pytest_steering.architecture.inputs import ModelInputs, possible_inputs, seeded_ids
 from pytest_steering.architecture.residual import Layout, Path, logits_of, same_bits, tensors_in
 from pytest_steering.architecture.tracing import Call, hooked, record
 from pytest_steering.errors import ArchitectureError
@@ -34,14 +34,14 @@ class Probe:
         self.ids = seeded_ids(model, ROWS, TOKENS)
         self.mask = None if self.fake else torch.ones_like(self.ids)
         """The attention mask that the model is given, if it takes one: without values there is nothing to mask."""
-        self.feed, self.calls, output = self._recorded()
+        self.model_inputs, self.calls, output = self._recorded()
         self.logits = _logits(model, output)
         self._outcomes: dict[Link, tuple[Any, Tensor]] = {}
         self._other: dict[nn.Module, list[Call]] | None = None
 
     def run(self) -> Any:
         """What the model returns."""
-        return self.feed.call(self.model, self.ids, self.mask)
+        return self.model_inputs.call(self.model, self.ids, self.mask)
 
     def layout(self, link: Link) -> Layout | None:
         """The axes of what ``link`` emits, if they can be told."""
@@ -79,14 +79,14 @@ class Probe:
             returned = run()
         return returned, pushed[-1]
 
-    def _recorded(self) -> tuple[Feed, list[Call], Any]:
+    def _recorded(self) -> tuple[ModelInputs, list[Call], Any]:
         failures: list[tuple[str, Exception]] = []
-        for feed in feeds(self.model):
+        for model_inputs in possible_inputs(self.model):
             try:
-                return feed, *record(self.model, partial(feed.call, self.model, self.ids, self.mask))
+                return model_inputs, *record(self.model, partial(model_inputs.call, self.model, self.ids, self.mask))
             except Exception as error:
                 reason = " ".join(str(error).split()) or "no message"
-                beside = f"with {' and '.join(feed.beside)}: " if feed.beside else ""
+                beside = f"with {' and '.join(model_inputs.beside)}: " if model_inputs.beside else ""
                 failures.append((f"{beside}{type(error).__name__}: {reason}", error))
         told = "; ".join(dict.fromkeys(reason for reason, _ in failures))
         raise ArchitectureError(
@@ -98,7 +98,7 @@ class Probe:
             self._other = defaultdict(list)
             ids = seeded_ids(self.model, OTHER_ROWS, OTHER_TOKENS)
             mask = None if self.mask is None else torch.ones_like(ids)
-            for call in record(self.model, lambda: self.feed.call(self.model, ids, mask))[0]:
+            for call in record(self.model, lambda: self.model_inputs.call(self.model, ids, mask))[0]:
                 self._other[call.module].append(call)
         return self._other[module]
 
@@ -165,7 +165,7 @@ def handover(probe: Probe, link: Link, layout: Layout, following: Link) -> Hando
         inputs = [tensor for call in following.members for _, tensor in call.inputs if tensor.requires_grad]
         return Handover() if any(_depends(tensor, link.emitted) for tensor in inputs) else None
     (calls, _), push = probe.edited(link, layout, lambda: record(probe.model, probe.run))
-    arrived = None
+    received = None
     for call in following.members:
         same = [again for again in calls if again.module is call.module]
         number = [before for before in probe.calls if before.module is call.module].index(call)
@@ -176,8 +176,8 @@ def handover(probe: Probe, link: Link, layout: Layout, following: Link) -> Hando
                 continue
             if tensor.shape == link.emitted.shape and _unchanged(layout, tensor, edited, push):
                 return Handover(call, path)
-            arrived = Handover()
-    return arrived
+            received = Handover()
+    return received
 
 
 def read_elsewhere(probe: Probe, link: Link, layout: Layout, receiver: Call, path: Path) -> bool:

@@ -7,23 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import nn
 
 from pytest_steering.architecture.candidates import CONTAINERS, Chain, Link
-from pytest_steering.architecture.model import Emission
+from pytest_steering.architecture.model import DecoderLayer
 from pytest_steering.architecture.probing import Handover, Probe
 
 
 def peculiarities(
     probe: Probe,
     chain: Chain,
-    emissions: Sequence[Emission],
+    decoder_layers: Sequence[DecoderLayer],
     handovers: Mapping[Link, Handover],
     others: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
     """Each peculiarity in a few words, with the sentence for the report; the sentence may be empty."""
-    classes = {type(emission.module).__name__ for emission in emissions}
+    classes = {type(decoder_layer.module).__name__ for decoder_layer in decoder_layers}
     if len(classes) > 1:
         yield f"{len(classes)} classes of layers", ""
-    yield from _of_the_stream(emissions[0])
-    yield from _of_the_layers(probe, chain, emissions, handovers)
+    yield from _of_the_stream(decoder_layers[0])
+    yield from _of_the_layers(probe, chain, decoder_layers, handovers)
     last, before = chain.links[-1], chain.links[:-1]
     beside = [
         path
@@ -36,9 +36,9 @@ def peculiarities(
             "another stream handed on",
             f"the layers hand on another stream of that shape, at {where}; it is not steered",
         )
-    if "input_ids" in probe.feed.beside:
+    if "input_ids" in probe.model_inputs.beside:
         yield "encoder beside", "positions are those of the decoder's tokens; the encoder reads one fixed source text"
-    if "pixel_values" in probe.feed.beside:
+    if "pixel_values" in probe.model_inputs.beside:
         yield "needs an image", "the model does not run on text alone, so every row is given one fixed image"
     for path in others:
         yield "another stack", f"{path} writes into the same logits and is not steered"
@@ -58,14 +58,14 @@ def contradictions(model: nn.Module, num_layers: int, hidden_size: int) -> Itera
             yield f"the config says {name}={said}, but {measured} {what}"
 
 
-def _of_the_stream(emission: Emission) -> Iterator[tuple[str, str]]:
-    layout = emission.layout
+def _of_the_stream(decoder_layer: DecoderLayer) -> Iterator[tuple[str, str]]:
+    layout = decoder_layer.layout
     if layout.sequence_axis < layout.batch_axis:
         yield "sequence first", ""
-    if emission.streams > 1:
+    if decoder_layer.streams > 1:
         yield (
-            f"{emission.streams} streams",
-            f"{emission.streams} residual streams run side by side; a steering vector is added to each",
+            f"{decoder_layer.streams} streams",
+            f"{decoder_layer.streams} residual streams run side by side; a steering vector is added to each",
         )
     if layout.extra:
         yield (
@@ -75,9 +75,9 @@ def _of_the_stream(emission: Emission) -> Iterator[tuple[str, str]]:
 
 
 def _of_the_layers(
-    probe: Probe, chain: Chain, emissions: Sequence[Emission], handovers: Mapping[Link, Handover]
+    probe: Probe, chain: Chain, decoder_layers: Sequence[DecoderLayer], handovers: Mapping[Link, Handover]
 ) -> Iterator[tuple[str, str]]:
-    calls = max(emission.calls for emission in emissions)
+    calls = max(decoder_layer.calls for decoder_layer in decoder_layers)
     if calls > 1:
         yield (
             f"{calls} calls in a pass",

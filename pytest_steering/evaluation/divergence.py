@@ -134,13 +134,13 @@ def residual_norms(
     count = 0
     device = next((parameter.device for parameter in architecture.entry.parameters()), torch.device("cpu"))
     for start in range(0, len(prompts), batch_size):
-        tokens = tokenised(architecture.feed, tokenizer, prompts[start : start + batch_size], device=device)
+        tokens = tokenised(architecture.model_inputs, tokenizer, prompts[start : start + batch_size], device=device)
         with torch.no_grad():
             trace = observe(architecture, layers, partial(call, **tokens.inputs))
         count += int(tokens.real.sum())
         for layer in layers:
-            arrived = trace.arrived(layer)
-            norms = arrived[:, arrived.shape[1] - tokens.real.shape[1] :].double().norm(dim=-1)
+            received = trace.received(layer)
+            norms = received[:, received.shape[1] - tokens.real.shape[1] :].double().norm(dim=-1)
             each = norms.flatten(2).mean(2) if norms.ndim > 2 else norms
             sums[layer] += float(each[tokens.real.to(each.device)].sum())
     return {layer: total / count for layer, total in sums.items()}

@@ -37,7 +37,7 @@ def model_facts(target: Target) -> dict[str, Any]:
         "layers_path": architecture.layers_path,
         "num_layers": architecture.num_layers,
         "hidden_size": architecture.hidden_size,
-        "dtype": str(architecture.emissions[0].dtype).removeprefix("torch."),
+        "dtype": str(architecture.decoder_layers[0].dtype).removeprefix("torch."),
         "weights": weights_hash(target.model),
     }
 

@@ -11,23 +11,23 @@ import pytest
 from pytest_steering.steering.capability import Capability
 
 if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Trial
+    from pytest_steering.oracle.harness import Harness
 
 PREFIX = "not applicable: "
 STUDY = ("scipy", "statsmodels", "sklearn", "tqdm")
 """Modules of the extra ``study`` without which an experiment does not run."""
 
 
-def need(trial: Trial, *needs: str) -> None:
+def need(harness: Harness, *needs: str) -> None:
     """The test goes on, or is reported as not applicable with the reason."""
-    reason = lacking(trial, needs)
+    reason = lacking(harness, needs)
     if reason:
         not_applicable(reason)
 
 
-def need_repeatable(trial: Trial) -> None:
+def need_repeatable(harness: Harness) -> None:
     """Two unsteered runs are bit-equal, or bit-equality cannot be asked of steered ones."""
-    if any(trial.floor(layer) for layer in trial.every_layer):
+    if any(harness.floor(layer) for layer in harness.every_layer):
         not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
 
 
@@ -43,33 +43,33 @@ def not_applicable(reason: str) -> NoReturn:
     pytest.skip(PREFIX + reason)
 
 
-def lacking(trial: Trial, needs: Iterable[str]) -> str:
+def lacking(harness: Harness, needs: Iterable[str]) -> str:
     """Why a requirement with these needs is not applicable; empty when it is.
 
     A need is the name of a ``Capability``, or ``weights`` (values to compute with) or ``trained`` (weights that
     come from a checkpoint, with a tokenizer to ask by).
     """
     for name in needs:
-        reason = _lacks(trial, name)
+        reason = _lacks(harness, name)
         if reason:
             return reason
     return ""
 
 
-def _lacks(trial: Trial, name: str) -> str:
+def _lacks(harness: Harness, name: str) -> str:
     if name == "weights":
-        return "" if trial.target.has_weights else "the model has shapes and no weights"
+        return "" if harness.target.has_weights else "the model has shapes and no weights"
     if name == "trained":
-        if not trial.target.trained:
+        if not harness.target.trained:
             return "the weights are untrained"
-        return "" if trial.target.tokenizer is not None else "without a tokenizer the model cannot be asked"
+        return "" if harness.target.tokenizer is not None else "without a tokenizer the model cannot be asked"
     capability = Capability[name]
-    if capability not in trial.adapter.capabilities:
-        return f"{trial.adapter.name} does not declare {name}"
+    if capability not in harness.adapter.capabilities:
+        return f"{harness.adapter.name} does not declare {name}"
     if capability is Capability.GENERATE:
-        return trial.cannot_generate
-    if capability is Capability.PADDING and not trial.prompts.masked:
-        return f"{type(trial.model).__name__} takes no attention mask"
-    if capability in (Capability.MULTI_LAYER, Capability.PER_LAYER_VECTORS) and trial.architecture.num_layers == 1:
+        return harness.cannot_generate
+    if capability is Capability.PADDING and not harness.prompts.masked:
+        return f"{type(harness.model).__name__} takes no attention mask"
+    if capability in (Capability.MULTI_LAYER, Capability.PER_LAYER_VECTORS) and harness.architecture.num_layers == 1:
         return "the model has one decoder layer"
     return ""

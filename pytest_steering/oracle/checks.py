@@ -24,72 +24,72 @@ from pytest_steering.oracle.diagnosis.experiments import (
 )
 from pytest_steering.oracle.diagnosis.passes import SeenPass, likely_passes
 from pytest_steering.oracle.diagnosis.tokens import Evidence
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
-def forward(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
+def forward(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
     """A forward pass is steered exactly as the plan says.
 
     The first steered layer is compared with the unsteered run. What later ones send depends on it, so they are
-    compared with the run that a second mechanism steers. A failure is looked into by further runs.
+    compared with the run that the reference implementation steers. A failure is looked into by further runs.
     """
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     try:
-        judged(trial, plan, inputs)
+        judged(harness, plan, inputs)
     except Violation as violation:
         changed = [name for name, tensor in given.items() if not same_bits(inputs[name], tensor)]
         if changed:
             violation.likely = f"{Cause.INPUTS}: {', '.join(changed)} after the call"
         else:
-            explain(violation, trial, plan, inputs, judged)
+            explain(violation, harness, plan, inputs, judged)
         raise
 
 
 @contextmanager
-def looking_closer(trial: Trial) -> Iterator[Callable[[SteeringPlan, Mapping[str, Tensor]], None]]:
+def looking_closer(harness: Harness) -> Iterator[Callable[[SteeringPlan, Mapping[str, Tensor]], None]]:
     """Yields :func:`judged` for many plans: the failure that ends the block, and no other, is looked into."""
     last: list[tuple[SteeringPlan, Mapping[str, Tensor]]] = []
 
     def judge(plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
         last[:] = [(plan, inputs)]
-        judged(trial, plan, inputs)
+        judged(harness, plan, inputs)
 
     try:
         yield judge
     except Violation as violation:
         for plan, inputs in last:
-            explain(violation, trial, plan, inputs, judged)
+            explain(violation, harness, plan, inputs, judged)
         raise
 
 
-def judged(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
+def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
     """The same as :func:`forward`; a failure says what its own numbers point to, and no further run is made."""
-    plain = trial.plain(inputs)
-    need_sound(trial, plain)
-    steered = trial.steered(plan, inputs)
-    asked = trial.prompts.steered_tokens(inputs, plan.positions)
+    plain = harness.plain(inputs)
+    need_sound(harness, plain)
+    steered = harness.steered(plan, inputs)
+    asked = harness.prompts.steered_tokens(inputs, plan.positions)
     first, *later = sorted(plan.vectors)
     comparison.arrives(
-        steered.arrived(first),
-        plain.arrived(first),
+        steered.received(first),
+        plain.received(first),
         plan.vectors[first],
         plan.scale,
         asked,
         where=named(plan, first),
-        added=_added(trial, plan, plain.passes[0], first),
-        padding=_padding(trial, inputs),
-        ulps=tolerance.ulps_of(trial.adapter, plain.arrived(first).dtype),
-        floor=trial.floor(first),
+        added=_added(harness, plan, plain.passes[0], first),
+        padding=_padding(harness, inputs),
+        ulps=tolerance.ulps_of(harness.adapter, plain.received(first).dtype),
+        floor=harness.floor(first),
     )
-    looped = trial.architecture.emissions[first].calls > 1 and trial.target.has_weights
+    looped = harness.architecture.decoder_layers[first].calls > 1 and harness.target.has_weights
     if later or looped:
-        expected = trial.expected(plan, inputs, asked)
+        expected = harness.expected(plan, inputs, asked)
         for layer in later:
             comparison.close(
-                steered.arrived(layer),
-                expected.arrived(layer),
-                f"the residual stream after layer {layer}, beside that of the second mechanism",
+                steered.received(layer),
+                expected.received(layer),
+                f"the residual stream after layer {layer}, beside that of the reference implementation",
                 where=named(plan, layer),
             )
         for layer in plan.vectors if looped else ():
@@ -98,35 +98,36 @@ def judged(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> No
                 comparison.close(
                     run,
                     wanted,
-                    f"the residual stream after run {number + 2} of layer {layer}, beside that of the second mechanism",
+                    f"the residual stream after run {number + 2} of layer {layer}, "
+                    "beside that of the reference implementation",
                     where=named(plan, layer),
                     likely=Cause.EACH_RUN,
                 )
 
 
-def passes(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
+def passes(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
     """Every pass of ``generate`` is steered exactly as the plan says, in absolute positions; returns the sequences.
 
     An unsteered model is made to choose the same tokens in the same passes; what arrives after the first steered
     layer may differ by ``scale * vector`` at the plan's positions and by nothing elsewhere.
     """
-    return _passes(trial, plan, inputs, options, closer=True)
+    return _passes(harness, plan, inputs, options, closer=True)
 
 
 def _passes(
-    trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], options: Mapping[str, Any], *, closer: bool
+    harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], options: Mapping[str, Any], *, closer: bool
 ) -> Tensor:
     """With ``closer`` a failure is looked into: by the pattern of all passes, and by further runs."""
-    if trial.cannot_replay:
-        not_applicable(trial.cannot_replay)
-    steered = trial.generated(plan, inputs, **options)
+    if harness.cannot_replay:
+        not_applicable(harness.cannot_replay)
+    steered = harness.generated(plan, inputs, **options)
     sequences: Tensor = steered.result
     layer = min(plan.vectors)
-    plain = trial.replayed(sequences, inputs, [layer], **options)
-    if len(sequences) > 1 and _unsound(trial, plain):
+    plain = harness.replayed(sequences, inputs, [layer], **options)
+    if len(sequences) > 1 and _unsound(harness, plain):
         # It cannot decode several rows at once: one row alone is still to be steered in every pass.
-        return _passes(trial, plan, trial.prompts.row(inputs, 0), options, closer=closer)
-    need_sound(trial, plain)
+        return _passes(harness, plan, harness.prompts.row(inputs, 0), options, closer=closer)
+    need_sound(harness, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
         raise Violation(
@@ -134,58 +135,58 @@ def _passes(
             where=named(plan, layer),
         )
     furthest = max(start + columns for start, columns in shapes[0])
-    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=max(furthest, sequences.shape[1]))
-    padding = _padding(trial, inputs)
+    asked = harness.prompts.steered_tokens(inputs, plan.positions, total=max(furthest, sequences.shape[1]))
+    padding = _padding(harness, inputs)
     if padding is not None:
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
         columns = slice(step.start, step.start + step.columns)
-        _need_kept(before.arrived[layer], asked[:, columns])
+        _need_kept(before.received[layer], asked[:, columns])
         try:
             comparison.arrives(
-                step.arrived[layer],
-                before.arrived[layer],
+                step.received[layer],
+                before.received[layer],
                 plan.vectors[layer],
                 plan.scale,
                 asked[:, columns],
                 where=f"{named(plan, layer)}, pass {number}",
-                added=_added(trial, plan, before, layer),
+                added=_added(harness, plan, before, layer),
                 padding=None if padding is None else padding[:, columns],
-                ulps=tolerance.ulps_of(trial.adapter, before.arrived[layer].dtype),
-                floor=trial.floor(layer),
+                ulps=tolerance.ulps_of(harness.adapter, before.received[layer].dtype),
+                floor=harness.floor(layer),
                 first_column=step.start,
             )
         except Violation as violation:
-            _need_repeatable(plain, trial.replayed(sequences, inputs, [layer], **options))
+            _need_repeatable(plain, harness.replayed(sequences, inputs, [layer], **options))
             if closer:
-                _explain_passes(violation, trial, plan, inputs, options, _seen(steered, plain, plan, asked))
+                _explain_passes(violation, harness, plan, inputs, options, _seen(steered, plain, plan, asked))
             raise
     return sequences
 
 
-def _added(trial: Trial, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
+def _added(harness: Harness, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
     """What the layer added up itself, and with it the dose of an adapter that adds it to that sum."""
     added = plain.added.get(layer)
-    if added is None or not tolerance.accumulates(trial.adapter):
+    if added is None or not tolerance.accumulates(harness.adapter):
         return added
     return added + (plan.scale * plan.vectors[layer].to(added)).abs()
 
 
 def _explain_passes(
     violation: Violation,
-    trial: Trial,
+    harness: Harness,
     plan: SteeringPlan,
     inputs: Mapping[str, Tensor],
     options: Mapping[str, Any],
     seen: list[SeenPass],
 ) -> None:
     """The likely cause is the one that further runs, or all passes together, point to."""
-    prompt = trial.prompts.ids(inputs).shape[1]
+    prompt = harness.prompts.ids(inputs).shape[1]
     settle(
         violation,
-        lambda: unsteered_changed(trial, inputs),
-        lambda: fresh_conforms(violation, trial, lambda other: _passes(other, plan, inputs, options, closer=False)),
-        lambda: never_arrives(trial, plan, inputs) if any(step.silent for step in seen) else "",
+        lambda: unsteered_changed(harness, inputs),
+        lambda: fresh_conforms(violation, harness, lambda other: _passes(other, plan, inputs, options, closer=False)),
+        lambda: never_arrives(harness, plan, inputs) if any(step.silent for step in seen) else "",
         lambda: likely_passes(seen, plan.positions, prompt),
     )
 
@@ -196,7 +197,7 @@ def _seen(steered: Trace, plain: Trace, plan: SteeringPlan, asked: Tensor) -> li
     seen = []
     for step, before in zip(steered.passes, plain.passes, strict=True):
         where = asked[:, step.start : step.start + step.columns].cpu()
-        observed = (step.arrived[layer].double() - before.arrived[layer].double()).cpu()[:, -where.shape[1] :]
+        observed = (step.received[layer].double() - before.received[layer].double()).cpu()[:, -where.shape[1] :]
         evidence = Evidence(observed, plan.vectors[layer].double().cpu(), plan.scale, where)
         doses = evidence.doses() / plan.scale if bool(where.any()) else torch.zeros(1)
         even = float(doses.amax() - doses.amin()) <= 0.01 * float(doses.abs().amax())
@@ -212,19 +213,19 @@ def named(plan: SteeringPlan, layer: int | None = None) -> str:
     return f"{plural} {', '.join(map(str, layers))}, scale {plan.scale:g}{positions}"
 
 
-def need_sound(trial: Trial, plain: Trace) -> None:
+def need_sound(harness: Harness, plain: Trace) -> None:
     """The unsteered model sends no more columns than it was given tokens, or nothing can be asked of steering it."""
-    if reason := _unsound(trial, plain):
+    if reason := _unsound(harness, plain):
         not_applicable(reason)
 
 
-def _unsound(trial: Trial, plain: Trace) -> str:
+def _unsound(harness: Harness, plain: Trace) -> str:
     for step in plain.passes:
-        for layer, arrived in step.arrived.items():
-            if arrived.shape[1] > step.columns + trial.architecture.emissions[layer].layout.extra:
+        for layer, received in step.received.items():
+            if received.shape[1] > step.columns + harness.architecture.decoder_layers[layer].layout.extra:
                 return (
-                    f"the unsteered model itself sends {arrived.shape[1]} columns for {step.columns} tokens "
-                    f"in each of {arrived.shape[0]} rows"
+                    f"the unsteered model itself sends {received.shape[1]} columns for {step.columns} tokens "
+                    f"in each of {received.shape[0]} rows"
                 )
     return ""
 
@@ -232,8 +233,8 @@ def _unsound(trial: Trial, plain: Trace) -> str:
 def _need_repeatable(one: Trace, other: Trace) -> None:
     """Two unsteered generations of the same tokens are bit-equal, or a steered one cannot be compared with either."""
     for before, again in zip(one.passes, other.passes, strict=False):
-        for layer, arrived in before.arrived.items():
-            if not same_bits(arrived, again.arrived[layer]):
+        for layer, received in before.received.items():
+            if not same_bits(received, again.received[layer]):
                 not_applicable("two unsteered generations of the same tokens are not bit-equal")
 
 
@@ -244,8 +245,8 @@ def _need_kept(plain: Tensor, asked: Tensor) -> None:
         not_applicable("the unsteered model itself sets the residual stream to zero at a real token")
 
 
-def _padding(trial: Trial, inputs: Mapping[str, Tensor]) -> Tensor | None:
-    mask = trial.prompts.mask(inputs)
+def _padding(harness: Harness, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    mask = harness.prompts.mask(inputs)
     return None if mask is None else ~mask.bool()
 
 

@@ -27,7 +27,7 @@ from pytest_steering.targets.memory import plan_workload
 from pytest_steering.targets.target import Target
 
 
-class Trial:
+class Harness:
     """What every requirement needs: the subject, its inputs, and steered, unsteered and expected runs of it."""
 
     def __init__(self, target: Target, adapter: SteeringAdapter, build: Factory) -> None:
@@ -49,10 +49,10 @@ class Trial:
         self.kept: dict[str, Any] = {}
         """What one requirement has found out and others want to know, by a name of its own."""
 
-    def twin(self, model: nn.Module) -> Trial:
-        """The same trial of another model: an architecture and an adapter of its own."""
+    def twin(self, model: nn.Module) -> Harness:
+        """The same harness of another model: an architecture and an adapter of its own."""
         target = replace(self.target, model=model)
-        return Trial(target, self._build(model, target.architecture), self._build)
+        return Harness(target, self._build(model, target.architecture), self._build)
 
     def can(self, need: str) -> bool:
         """The model and the adapter have what ``need`` names."""
@@ -91,8 +91,8 @@ class Trial:
         """Root mean square of the unsteered residual stream after ``layer``; 1 without weights."""
         if self.target.fake is not None:
             return 1.0
-        arrived = self.plain(self.prompts.batch()).arrived(layer).double()
-        return float(arrived.square().mean().sqrt()) or 1.0
+        received = self.plain(self.prompts.batch()).received(layer).double()
+        return float(received.square().mean().sqrt()) or 1.0
 
     def plan(
         self,
@@ -160,7 +160,7 @@ class Trial:
             return observe(self.architecture, self.every_layer, lambda: self._logits(steered, given))
 
     def expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None) -> Trace:
-        """The forward pass steered by the oracle's own mechanism, watched after every layer.
+        """The forward pass steered by the reference implementation, watched after every layer.
 
         The watch stands behind the push: what is seen is what the next module computes with.
         """
@@ -252,7 +252,7 @@ class Trial:
         )
 
     def generated_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
-        """``generate`` under the oracle's own mechanism, at every token."""
+        """``generate`` under the reference implementation, at every token."""
         with self.running(), reference(self.architecture, self.deltas(plan)):
             return self._generate(self.model, inputs, tuple(plan.vectors), options)
 
@@ -287,7 +287,7 @@ class Trial:
             return dict.fromkeys(self.every_layer, 0.0)
         batch = self.prompts.batch()
         first, second = self.plain(batch), self.plain_again(batch)
-        return {layer: furthest(first.arrived(layer), second.arrived(layer)) for layer in self.every_layer}
+        return {layer: furthest(first.received(layer), second.received(layer)) for layer in self.every_layer}
 
     @cached_property
     def seconds_per_pass(self) -> float:

@@ -60,7 +60,7 @@ class Batch(dict[str, Tensor]):
             columns = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
             ids[number, columns] = row
             mask[number, columns] = 1
-        batch = cls(target.architecture.feed.inputs(ids.to(target.device), mask.to(target.device)))
+        batch = cls(target.architecture.model_inputs.inputs(ids.to(target.device), mask.to(target.device)))
         batch.rows, batch.target = rows, target
         return batch
 
@@ -75,7 +75,7 @@ class Prompts:
     def __init__(self, target: Target, workload: Any) -> None:
         self._target = target
         self._workload = workload
-        self._feed = target.architecture.feed
+        self._feed = target.architecture.model_inputs
         self.masked = target.has_weights and bool(self._feed.mask_name)
         """The model takes an attention mask, and there are values to mask, so rows can be padded."""
 

@@ -1,4 +1,4 @@
-"""What should have happened: the same plan, steered by a second mechanism that no adapter shares."""
+"""What should have happened: the same plan, steered by the reference implementation that no adapter shares."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from pytest_steering.architecture.model import Architecture
-from pytest_steering.architecture.observation import Pass, arriving, following
+from pytest_steering.architecture.observation import Pass, at_receiver, following
 from pytest_steering.architecture.residual import fitted
 
 
 @contextmanager
 def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: Tensor | None = None) -> Iterator[None]:
-    """The model is steered inside the block by a second mechanism: at the input of the module after each layer.
+    """The model is steered inside the block by editing what the module after each layer receives.
 
     ``deltas`` maps a decoder layer to ``scale * vector`` in double precision; ``where`` of shape
     ``(rows, absolute columns)`` says which tokens are steered (all of them when it is ``None``).
@@ -37,5 +37,5 @@ def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: T
                 mask = fitted(mask, tensor.shape[1])
                 return torch.where(mask.view(*mask.shape, *[1] * (tensor.ndim - 2)), tensor + step, tensor)
 
-            stack.enter_context(arriving(architecture.emissions[layer], push, edits=True))
+            stack.enter_context(at_receiver(architecture.decoder_layers[layer], push, edits=True))
         yield

@@ -37,12 +37,12 @@ class ForwardTokens:
         """A forward pass begins."""
         import torch  # noqa: PLC0415 (a watched model has imported it)
 
-        from pytest_steering.architecture.inputs import fed_tokens  # noqa: PLC0415
+        from pytest_steering.architecture.inputs import input_tokens  # noqa: PLC0415
 
         if torch.compiler.is_compiling():
             return
         with contextlib.suppress(ValueError):
-            tokens = fed_tokens(kwargs, args)
+            tokens = input_tokens(kwargs, args)
             self.total += int(tokens.shape[0]) * int(tokens.shape[1])
 
 

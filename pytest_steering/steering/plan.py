@@ -67,7 +67,7 @@ class SteeringPlan:
                     f"the steering vector of layer {layer} has {vector.shape[0]} elements; "
                     f"the residual stream of {architecture.layers_path} is {architecture.hidden_size} wide"
                 )
-            dtype = architecture.emissions[layer].dtype
+            dtype = architecture.decoder_layers[layer].dtype
             if not bool(torch.isfinite((vector.detach().double() * self.scale).to(dtype)).all()):
                 raise ValueError(
                     f"scale {self.scale:g} times the steering vector of layer {layer} overflows "

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.inputs import fed_mask, fed_tokens, remembered
+from pytest_steering.architecture.inputs import input_mask, input_tokens, remembered
 from pytest_steering.steering.plan import Positions
 
 
@@ -59,7 +59,7 @@ class PassPositions:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
         if args:
             kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
-        tokens, mask = fed_tokens(kwargs), fed_mask(kwargs)
+        tokens, mask = input_tokens(kwargs), input_mask(kwargs)
         rows, columns = tokens.shape[:2]
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.target import load_target
@@ -92,23 +92,23 @@ class FreshRun(FreshProcess):
         return Digests(**json.loads(self.output().splitlines()[-1]))
 
 
-def digests(trial: Trial) -> Digests:
-    """The digests of the trial's own batch, unsteered and steered by its own vector."""
-    inputs = trial.prompts.batch()
-    plan = trial.plan(trial.layers("middle")[:1])
-    return Digests(_digest(trial.plain(inputs).result), _digest(trial.steered(plan, inputs).result))
+def digests(harness: Harness) -> Digests:
+    """The digests of the harness's own batch, unsteered and steered by its own vector."""
+    inputs = harness.prompts.batch()
+    plan = harness.plan(harness.layers("middle")[:1])
+    return Digests(_digest(harness.plain(inputs).result), _digest(harness.steered(plan, inputs).result))
 
 
 def _digest(logits: Tensor) -> str:
     return hashlib.sha256(logits.detach().cpu().double().numpy().tobytes()).hexdigest()
 
 
-def _effect(trial: Trial) -> str:
+def _effect(harness: Harness) -> str:
     """The small measurement: a direction is trained from a few pairs, and a few others are asked about under it."""
-    behaviour = Behaviour(trial)
+    behaviour = Behaviour(harness)
     if behaviour.lacking:
         return ""
-    with trial.steering(SteeringPlan(behaviour.direction)) as steered, trial.running():
+    with harness.steering(SteeringPlan(behaviour.direction)) as steered, harness.running():
         return behaviour.effect(steered).hex()
 
 
@@ -117,10 +117,10 @@ def main(arguments: list[str]) -> None:
     request = json.loads(arguments[0])
     build = partial(make_adapter, request.pop("adapter"))
     target = load_target(request.pop("spec"), **request)
-    trial = Trial(target, build(target.model, target.architecture), build)
-    found = digests(trial)
-    if trial.target.trained:
-        found = found._replace(effect=_effect(trial))
+    harness = Harness(target, build(target.model, target.architecture), build)
+    found = digests(harness)
+    if harness.target.trained:
+        found = found._replace(effect=_effect(harness))
     sys.stdout.write(f"\n{json.dumps(found._asdict())}\n")
 
 

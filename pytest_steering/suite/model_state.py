@@ -22,7 +22,7 @@ _HOOKS = (
 )
 
 
-def belongings(model: nn.Module) -> dict[str, Any]:
+def model_state(model: nn.Module) -> dict[str, Any]:
     """A snapshot: each module's class, mode, hooks and own attributes, each parameter's identity, values and gradient
     flag, each buffer's values, and the configs."""
     found: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def process_settings() -> dict[str, Any]:
 
 
 def likely_leftover(what: str, before: Any, after: Any) -> str:
-    """The bug class of one of a model's ``belongings`` that is not what it was; ``None`` for one that was not there."""
+    """The bug class of an entry of ``model_state`` that changed; ``None`` stands for one that was not there."""
     if what.startswith("the hooks of") and isinstance(before, dict) and isinstance(after, dict):
         removed = any(set(ids) - set(after.get(kind, ())) for kind, ids in before.items())
         return f"{Cause.HOOKS_REMOVED if removed else Cause.HOOK_LEFT}: {what}"

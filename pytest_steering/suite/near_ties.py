@@ -13,30 +13,30 @@ from pytest_steering.architecture.observation import Trace
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, tolerance
 from pytest_steering.oracle.forcing import Forced, Scores
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 
 
-def tied(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
-    """The first other token is a tie within rounding between the two, by a second mechanism's logits."""
+def tied(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
+    """The first other token is a tie within rounding between the two, by the reference implementation's logits."""
     _need_one_shape(plan, one, other)
     row, column = (one != other).nonzero()[0].tolist()
-    logits = _logits(trial, plan, inputs, one)
+    logits = _logits(harness, plan, inputs, one)
     scores = logits[row, column - 1].double()
     margin = float((scores[one[row, column]] - scores[other[row, column]]).abs())
     return margin <= 2 * tolerance.rounding(logits)
 
 
-def as_likely(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
-    """Each sequence of ``one`` is as likely as that of ``other`` within rounding, by a second mechanism's logits.
+def as_likely(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], one: Tensor, other: Tensor) -> bool:
+    """Each sequence of ``one`` is as likely as that of ``other`` within rounding, by the reference's logits.
 
     Beam search looks for the likeliest: one that is less likely was not found for good reasons.
     """
     _need_one_shape(plan, one, other)
-    start = trial.prompts.ids(inputs).shape[1]
+    start = harness.prompts.ids(inputs).shape[1]
     likely, allowed = [], 0.0
     for sequences in (one, other):
-        logits = _logits(trial, plan, inputs, sequences)
+        logits = _logits(harness, plan, inputs, sequences)
         chances = torch.log_softmax(logits[:, start - 1 : -1].double(), -1)
         chosen = sequences[:, start:].to(chances.device)[..., None]
         likely.append(chances.gather(-1, chosen)[..., 0].sum(-1))
@@ -52,19 +52,19 @@ def drawn(generate: Callable[[], Tensor]) -> Tensor:
 
 
 def drawn_alike(
-    trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], found: Tensor, options: Mapping[str, Any]
+    harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], found: Tensor, options: Mapping[str, Any]
 ) -> bool:
-    """``found`` is what the seed draws from scores that are a second mechanism's, along ``found``, within rounding."""
+    """``found`` is what the seed draws from the reference implementation's scores along it, within rounding."""
     own, wanted = Scores(), Scores()
     try:
-        again = drawn(lambda: _generated(trial.generated, plan, inputs, [own], options))
+        again = drawn(lambda: _generated(harness.generated, plan, inputs, [own], options))
     except Exception:  # The adapter takes no logits processor: there is nothing to judge its draw by.
         return False
-    _generated(trial.generated_expected, plan, inputs, [wanted, Forced(found)], options)
+    _generated(harness.generated_expected, plan, inputs, [wanted, Forced(found)], options)
     redrawn = drawn(lambda: torch.cat([torch.multinomial(scores.softmax(-1), 1) for scores in own.steps], -1))
     if not torch.equal(again, found) or not torch.equal(redrawn, found[:, -len(own.steps) :]):
         return False
-    dtype = trial.plain(inputs).result.dtype
+    dtype = harness.plain(inputs).result.dtype
     return all(
         tolerance.furthest(one, other) <= 2 * tolerance.rounding(other.nan_to_num(neginf=0.0).to(dtype))
         for one, other in zip(own.steps, wanted.steps, strict=True)
@@ -82,9 +82,9 @@ def _generated(
     return sequences
 
 
-def _logits(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor], sequences: Tensor) -> Tensor:
-    asked = trial.prompts.steered_tokens(inputs, plan.positions, total=sequences.shape[1])
-    logits: Tensor = trial.expected(plan, trial.prompts.extended(inputs, sequences), asked).result
+def _logits(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], sequences: Tensor) -> Tensor:
+    asked = harness.prompts.steered_tokens(inputs, plan.positions, total=sequences.shape[1])
+    logits: Tensor = harness.expected(plan, harness.prompts.extended(inputs, sequences), asked).result
     return logits
 
 
@@ -108,13 +108,13 @@ class _Along(LogitsProcessor):  # type: ignore[misc]
         return scores
 
 
-def forgets_candidates(trial: Trial, inputs: Mapping[str, Tensor], sequences: Tensor, **options: Any) -> bool:
+def forgets_candidates(harness: Harness, inputs: Mapping[str, Tensor], sequences: Tensor, **options: Any) -> bool:
     """The unsteered model, made to choose ``sequences``, computes the same with ``options`` and without.
 
     ``options`` turn on assisted decoding; rounding is allowed for. A model with a state that cannot be wound back, or
     whose first pass must be the prompt's alone, computes otherwise.
     """
-    plain, assisted = (_scores(trial, inputs, sequences, chosen) for chosen in ({}, options))
+    plain, assisted = (_scores(harness, inputs, sequences, chosen) for chosen in ({}, options))
     return all(
         tolerance.furthest(assisted[length], scores) <= 2 * tolerance.rounding(scores.nan_to_num(neginf=0.0))
         for length, scores in plain.items()
@@ -123,8 +123,8 @@ def forgets_candidates(trial: Trial, inputs: Mapping[str, Tensor], sequences: Te
 
 
 def _scores(
-    trial: Trial, inputs: Mapping[str, Tensor], sequences: Tensor, options: Mapping[str, Any]
+    harness: Harness, inputs: Mapping[str, Tensor], sequences: Tensor, options: Mapping[str, Any]
 ) -> dict[int, Tensor]:
     along = _Along(sequences)
-    trial.generated_plain(inputs, logits_processor=LogitsProcessorList([along, Forced(sequences)]), **options)
+    harness.generated_plain(inputs, logits_processor=LogitsProcessorList([along, Forced(sequences)]), **options)
     return along.kept

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.harness import Trial
+from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.inputs import zero_mean
 from pytest_steering.oracle.reference import reference
 from pytest_steering.steering.plan import SteeringPlan
@@ -42,11 +42,11 @@ class Behaviour:
     means at the end of the prompt, and others are asked about.
     """
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, harness: Harness) -> None:
         """Nothing is asked yet."""
-        self.trial = trial
+        self.harness = harness
         of_each: dict[str, list[PairedPrompt]] = {}
-        for pair in paired_prompts(trial.target.tokenizer):
+        for pair in paired_prompts(harness.target.tokenizer):
             of_each.setdefault(pair.cwe, []).append(pair)
         self._build = [pair for pairs in of_each.values() for pair in pairs[:_BUILD]]
         self._held_out = [pair for pairs in of_each.values() for pair in pairs[_BUILD:]]
@@ -66,9 +66,9 @@ class Behaviour:
     def direction(self) -> dict[int, Tensor]:
         """The trained direction of each layer, a vector of the dose's norm: it points to " yes"."""
         trained = train_from_texts(
-            self.trial.model,
-            self.trial.architecture,
-            self.trial.target.tokenizer,
+            self.harness.model,
+            self.harness.architecture,
+            self.harness.target.tokenizer,
             [pair.sides for pair in self._build],
             layers=self._layers,
         )
@@ -76,7 +76,7 @@ class Behaviour:
 
     def random(self, number: int) -> dict[int, Tensor]:
         """Random directions of the same norm, one for each layer."""
-        width = self.trial.architecture.hidden_size
+        width = self.harness.architecture.hidden_size
         return self._sized({layer: zero_mean(width, 7919 * number + layer) for layer in self._layers})
 
     def effect(self, call: Any) -> float:
@@ -91,19 +91,19 @@ class Behaviour:
         return found
 
     def expected(self, plan: SteeringPlan) -> float:
-        """The effect of this plan by the oracle's own mechanism."""
+        """The effect of this plan by the reference implementation."""
         with self._reference(plan):
-            return self.effect(self.trial.model)
+            return self.effect(self.harness.model)
 
     def expected_effects(self, plan: SteeringPlan) -> dict[str, list[float]]:
         """The same by weakness."""
         with self._reference(plan):
-            return self.effects(self.trial.model)
+            return self.effects(self.harness.model)
 
     @contextmanager
     def _reference(self, plan: SteeringPlan) -> Iterator[None]:
-        deltas = self.trial.deltas(plan)
-        with self.trial.running(), reference(self.trial.architecture, deltas):
+        deltas = self.harness.deltas(plan)
+        with self.harness.running(), reference(self.harness.architecture, deltas):
             yield
 
     def _moves(self, call: Any, pairs: list[PairedPrompt]) -> list[float]:
@@ -113,14 +113,14 @@ class Behaviour:
 
     @property
     def _layers(self) -> tuple[int, ...]:
-        layers = self.trial.architecture.steering_layers
-        return layers if self.trial.can("MULTI_LAYER") else layers[-1:]
+        layers = self.harness.architecture.steering_layers
+        return layers if self.harness.can("MULTI_LAYER") else layers[-1:]
 
     @cached_property
     def _told(self) -> tuple[str, dict[PairedPrompt, Tensor]]:
         """Why there is no such behaviour, and the unsteered answers about each pair that trains nothing."""
         try:
-            answers = self._asked(self.trial.model, self._held_out)
+            answers = self._asked(self.harness.model, self._held_out)
         except PromptError as error:
             return f"the model cannot be asked: {error}", {}
         lacking = ""
@@ -134,13 +134,13 @@ class Behaviour:
     def _asked(self, call: Any, pairs: list[PairedPrompt]) -> Tensor:
         """The answers about each pair, the vulnerable side first: ``(pairs, 2)``."""
         prompts = [prompt for pair in pairs for prompt in pair.sides]
-        target = self.trial.target
+        target = self.harness.target
         return forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device).reshape(-1, 2)
 
     def _sized(self, vectors: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        width = self.trial.architecture.hidden_size
+        width = self.harness.architecture.hidden_size
         return {
-            layer: vector / vector.norm() * (DOSE * self.trial.residual_size(layer) * math.sqrt(width))
+            layer: vector / vector.norm() * (DOSE * self.harness.residual_size(layer) * math.sqrt(width))
             for layer, vector in vectors.items()
         }
 
@@ -197,7 +197,7 @@ class Effect:
 
 
 def by_name(effects: Mapping[str, Effect]) -> dict[str, dict[str, Any]]:
-    """The effects as the report carries them: ``nats``, ``low`` and ``high`` of each, and the second mechanism's."""
+    """The effects as the report carries them: ``nats``, ``low``, ``high``, and the reference implementation's."""
     return {
         name: {
             "nats": effect.found.estimate,

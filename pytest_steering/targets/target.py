@@ -61,10 +61,10 @@ class Target:
         if found is None:
             return
         watched = {found.entry_name: found.entry}
-        for emission in found.emissions:
-            watched[emission.name] = emission.module
-            if emission.receiver is not None:
-                watched[emission.receiver_name] = emission.receiver
+        for decoder_layer in found.decoder_layers:
+            watched[decoder_layer.name] = decoder_layer.module
+            if decoder_layer.receiver is not None:
+                watched[decoder_layer.receiver_name] = decoder_layer.receiver
         places = dict(self.model.named_modules(remove_duplicate=False))
         if all(places.get(name) is module for name, module in watched.items()):
             return

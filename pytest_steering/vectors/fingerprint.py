@@ -53,7 +53,7 @@ class Fingerprint:
             model=made.pop("model", "") or str(getattr(config, "_name_or_path", "") or architecture.model_class),
             config_hash=_hash_of_config(config),
             layers=tuple(sorted(vectors or ())),
-            dtype=str(architecture.emissions[0].dtype).removeprefix("torch."),
+            dtype=str(architecture.decoder_layers[0].dtype).removeprefix("torch."),
             suite=SUITE_VERSION,
             **made,
         )

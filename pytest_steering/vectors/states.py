@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pytest_steering.architecture.inputs import Feed
+from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import observe
 from pytest_steering.vectors._common import VectorError
@@ -42,7 +42,7 @@ def read_states(
     ``batch_size`` rows run at a time (all by default), those of like length together, and ``done`` is told how many.
     A row without the token that ``place`` names, and a state that is not finite, raise ``VectorError``.
     """
-    ids = inputs[architecture.feed.ids_name]
+    ids = inputs[architecture.model_inputs.ids_name]
     real = _real(architecture, inputs, ids)
     chosen = chosen_tokens(real, place)
     lengths = real.sum(1)
@@ -55,7 +55,7 @@ def read_states(
         with torch.no_grad():
             trace = observe(architecture, layers, partial(call, **batch))
         for layer in layers:
-            states[layer].append(_mean(trace.arrived(layer), at))
+            states[layer].append(_mean(trace.received(layer), at))
         done(len(rows))
     back = torch.argsort(order).cpu()
     read = {layer: torch.cat(parts)[back] for layer, parts in states.items()}
@@ -68,7 +68,7 @@ def read_states(
 
 
 def _real(architecture: Architecture, inputs: Mapping[str, Tensor], ids: Tensor) -> Tensor:
-    mask = architecture.feed.mask(inputs)
+    mask = architecture.model_inputs.mask(inputs)
     real = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.to(ids.device).bool()
     empty = (~real.any(1)).nonzero()
     if len(empty):
@@ -111,16 +111,16 @@ def _picked(
     architecture: Architecture, name: str, tensor: Tensor, ids: Tensor, rows: Tensor, columns: Tensor
 ) -> Tensor:
     rows = rows.to(tensor.device)
-    if name in architecture.feed.beside or tensor.shape[:2] != ids.shape:
+    if name in architecture.model_inputs.beside or tensor.shape[:2] != ids.shape:
         return tensor[rows] if tensor.shape[:1] == ids.shape[:1] else tensor
     return tensor[rows[:, None], columns.to(tensor.device)]
 
 
-def _mean(arrived: Tensor, at: Tensor) -> Tensor:
+def _mean(received: Tensor, at: Tensor) -> Tensor:
     """The mean of the states at the chosen tokens, ``(rows, hidden_size)``; the model's own positions stand before."""
-    arrived = arrived[:, arrived.shape[1] - at.shape[1] :]
-    at = at.to(arrived.device)
-    picked = arrived[at].cpu().double()
+    received = received[:, received.shape[1] - at.shape[1] :]
+    at = at.to(received.device)
+    picked = received[at].cpu().double()
     if picked.ndim > 2:
         picked = picked.flatten(1, -2).mean(1)
     row = at.nonzero()[:, 0].cpu()
@@ -150,7 +150,12 @@ def hash_pairs(pairs: Sequence[tuple[Text, Text]]) -> str:
 
 
 def tokenised(
-    feed: Feed, tokenizer: Any, texts: Sequence[Text], *, answers: bool = False, device: torch.device | str = "cpu"
+    model_inputs: ModelInputs,
+    tokenizer: Any,
+    texts: Sequence[Text],
+    *,
+    answers: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Tokens:
     """The texts as the model is fed them, special tokens and all; ``VectorError`` for one without tokens.
 
@@ -162,8 +167,8 @@ def tokenised(
         if answers and (isinstance(text, str) or not answer):
             raise VectorError(f"text {number} has no answer to read; give it as (prompt, answer)")
         ids, marked = _tokens(tokenizer, prompt, prompt + answer, answers=answers)
-        if feed.begins is not None and ids[:1] != [feed.begins]:
-            ids, marked = [feed.begins, *ids], [False, *marked]
+        if model_inputs.begins is not None and ids[:1] != [model_inputs.begins]:
+            ids, marked = [model_inputs.begins, *ids], [False, *marked]
         if not ids:
             raise VectorError(f"text {number} has no tokens; leave it out")
         rows.append(ids)
@@ -173,7 +178,7 @@ def tokenised(
     filled = torch.tensor([row + [filler] * (width - len(row)) for row in rows], device=device)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
     chosen = torch.tensor([mark + [False] * (width - len(mark)) for mark in marks], device=device)
-    return Tokens(feed.inputs(filled, mask), mask.bool(), chosen)
+    return Tokens(model_inputs.inputs(filled, mask), mask.bool(), chosen)
 
 
 def _tokens(tokenizer: Any, prompt: str, text: str, *, answers: bool) -> tuple[list[int], list[bool]]:

@@ -45,7 +45,7 @@ def train_vectors(
     find_method(method)
     layers = _checked_layers(architecture, layers)
     places: tuple[Place, Place] = position if isinstance(position, tuple) else (position, position)
-    ids = [side[architecture.feed.ids_name] for side in (positive, negative)]
+    ids = [side[architecture.model_inputs.ids_name] for side in (positive, negative)]
     sides = []
     with progress_bar(sum(len(rows) for rows in ids), "reading states", shown=progress) as done:
         for name, side, place in zip(_SIDES, (positive, negative), places, strict=True):
@@ -79,8 +79,8 @@ def train_from_texts(
     for side, name in enumerate(_SIDES):
         texts = [pair[side] for pair in pairs]
         with _on(name):
-            tokens = tokenised(architecture.feed, tokenizer, texts, answers=position == "answer", device=device)
-            _check_vocabulary(architecture, tokens.inputs[architecture.feed.ids_name])
+            tokens = tokenised(architecture.model_inputs, tokenizer, texts, answers=position == "answer", device=device)
+            _check_vocabulary(architecture, tokens.inputs[architecture.model_inputs.ids_name])
             masks.append(chosen_tokens(tokens.real, tokens.answers if position == "answer" else position))
         sides.append(tokens.inputs)
     return train_vectors(

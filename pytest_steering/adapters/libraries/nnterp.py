@@ -10,7 +10,7 @@ from nnterp import StandardizedTransformer
 from torch import nn
 
 from pytest_steering.adapters.libraries import refusal, version
-from pytest_steering.architecture.inputs import fed_tokens
+from pytest_steering.architecture.inputs import input_tokens
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.steering.capability import Capability
@@ -58,7 +58,7 @@ class _Traced:
 
     def __call__(self, **inputs: Any) -> Any:
         model, plan = self._model, self._plan
-        where = _columns(plan.positions, fed_tokens(inputs).shape[1], 0)
+        where = _columns(plan.positions, input_tokens(inputs).shape[1], 0)
         with model.trace(inputs):
             if where != []:
                 for layer in sorted(plan.vectors):
@@ -72,7 +72,7 @@ class _Traced:
         inputs: dict[str, Any] = {
             name: options.pop(name) for name in ("input_ids", "attention_mask") if name in options
         }
-        prompt = fed_tokens(inputs).shape[1]
+        prompt = input_tokens(inputs).shape[1]
         with model.generate(inputs, **options) as tracer:
             for number in tracer.iter[: options["max_new_tokens"]]:
                 where = _columns(plan.positions, prompt, number)

@@ -10,7 +10,7 @@ from steering_vectors import SteeringVector
 from torch import Tensor, nn
 
 from pytest_steering.adapters.libraries import refusal, version
-from pytest_steering.architecture.inputs import fed_tokens
+from pytest_steering.architecture.inputs import input_tokens
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
@@ -62,12 +62,12 @@ class _Somewhere:
         self._model, self._vector, self._plan = model, vector, plan
 
     def __call__(self, **inputs: Any) -> Any:
-        with self._applied(fed_tokens(inputs)):
+        with self._applied(input_tokens(inputs)):
             return self._model(**inputs)
 
     def generate(self, **options: Any) -> Any:
         """What the model generates, steered at the positions of the plan."""
-        with self._applied(fed_tokens(options)):
+        with self._applied(input_tokens(options)):
             return self._model.generate(**options)
 
     def _applied(self, prompt: Tensor) -> Any:

@@ -18,28 +18,28 @@ from pytest_steering.oracle.diagnosis.tokens import NEVER
 from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Trial
+    from pytest_steering.oracle.harness import Harness
 
 Inputs = Mapping[str, Tensor]
-Judge = Callable[["Trial", SteeringPlan, Inputs], object]
+Judge = Callable[["Harness", SteeringPlan, Inputs], object]
 
 _OUTLIER = 4.0
 """A vector with an element of so many root mean squares is not an ordinary one."""
 
 
-def explain(violation: Violation, trial: Trial, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> None:
+def explain(violation: Violation, harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> None:
     """The violation's likely cause is the one that further runs of a forward pass point to, where they point to one.
 
-    ``judge`` raises a violation like this one, for any trial, plan and inputs.
+    ``judge`` raises a violation like this one, for any harness, plan and inputs.
     """
     settle(
         violation,
-        lambda: unsteered_changed(trial, inputs),
-        lambda: fresh_conforms(violation, trial, lambda other: judge(other, plan, inputs)),
-        lambda: wrong_place(trial, plan, inputs, violation.likely),
-        lambda: wrong_vectors(trial, plan, inputs),
-        lambda: wrong_outliers(trial, plan, inputs, judge),
-        lambda: wrong_dose(trial, plan, inputs) if _of_doses(violation.likely) else "",
+        lambda: unsteered_changed(harness, inputs),
+        lambda: fresh_conforms(violation, harness, lambda other: judge(other, plan, inputs)),
+        lambda: wrong_place(harness, plan, inputs, violation.likely),
+        lambda: wrong_vectors(harness, plan, inputs),
+        lambda: wrong_outliers(harness, plan, inputs, judge),
+        lambda: wrong_dose(harness, plan, inputs) if _of_doses(violation.likely) else "",
     )
 
 
@@ -71,42 +71,42 @@ def settle(violation: Violation, *experiments: Callable[[], str]) -> None:
                 return
 
 
-def unsteered_changed(trial: Trial, inputs: Inputs) -> str:
+def unsteered_changed(harness: Harness, inputs: Inputs) -> str:
     """The unsteered model no longer computes what it did before it was steered."""
-    before, now = trial.plain(inputs).result, trial.plain_again(inputs).result
-    if same_bits(before, now) or any(trial.floor(layer) for layer in trial.every_layer):
+    before, now = harness.plain(inputs).result, harness.plain_again(inputs).result
+    if same_bits(before, now) or any(harness.floor(layer) for layer in harness.every_layer):
         return ""
     return f"{Cause.LEFT}: the unsteered model computes other logits than before"
 
 
-def never_arrives(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+def never_arrives(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
     """A plain forward pass with the plan's vectors is not steered either, at any token."""
     everywhere, layer = SteeringPlan(plan.vectors, plan.scale), min(plan.vectors)
-    steered, plain = trial.steered(everywhere, inputs), trial.plain(inputs)
-    return NEVER if same_bits(steered.arrived(layer), plain.arrived(layer)) else ""
+    steered, plain = harness.steered(everywhere, inputs), harness.plain(inputs)
+    return NEVER if same_bits(steered.received(layer), plain.received(layer)) else ""
 
 
-def fresh_conforms(violation: Violation, trial: Trial, again: Callable[[Trial], object]) -> str:
+def fresh_conforms(violation: Violation, harness: Harness, again: Callable[[Harness], object]) -> str:
     """An adapter that is built anew does what the old one does not: it kept something."""
     try:
-        again(trial.twin(trial.model))
+        again(harness.twin(harness.model))
     except Violation:
         return ""
     tokens = violation.likely.startswith((Cause.PADDING, "tokens", "positions", "batch rows"))
     return f"{Cause.STALE_MASK if tokens else Cause.STALE}: an adapter that is built anew steers rightly"
 
 
-def wrong_outliers(trial: Trial, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> str:
+def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> str:
     """An ordinary vector arrives and this one does not: what becomes of one with a single large element."""
     (layer, *more) = plan.vectors
-    given, ordinary = plan.vectors[layer], trial.vector(layer)
+    given, ordinary = plan.vectors[layer], harness.vector(layer)
     if more or float(given.abs().amax()) < _OUTLIER * float(given.double().square().mean().sqrt()):
         return ""
     outlier = ordinary.clone()
     outlier[0] = 2 * _OUTLIER * ordinary.abs().amax()
     for vector in (ordinary, outlier):
         try:
-            judge(trial, SteeringPlan({layer: vector}, plan.scale, plan.positions), inputs)
+            judge(harness, SteeringPlan({layer: vector}, plan.scale, plan.positions), inputs)
         except Violation as violation:
             return "" if vector is ordinary else violation.likely
     return ""

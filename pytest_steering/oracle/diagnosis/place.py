@@ -17,26 +17,26 @@ from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Trial
+    from pytest_steering.oracle.harness import Harness
     from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Trial
+    from pytest_steering.oracle.harness import Harness
 
 Inputs = Mapping[str, Tensor]
 
 
-def wrong_place(trial: Trial, plan: SteeringPlan, inputs: Inputs, likely: str = "") -> str:
+def wrong_place(harness: Harness, plan: SteeringPlan, inputs: Inputs, likely: str = "") -> str:
     """The first thing that steering changes is not what the first layer of the plan emits.
 
     ``likely`` is what the numbers point to. A bias of the layer's last part is as good a place as its output: that a
     part inside is steered counts only where they point to nothing.
     """
-    changes = first_change(trial, plan, inputs)
+    changes = first_change(harness, plan, inputs)
     first, layer = changes.first, min(plan.vectors)
     if first is None:
         return ""
-    mask = trial.architecture.feed.mask_name
+    mask = harness.architecture.model_inputs.mask_name
     if mask and mask in first.missing:
         return f"{Cause.MASK_DROPPED}: {first.module or 'the model'} does not receive it"
     if layer not in changes.spans:
@@ -47,25 +47,27 @@ def wrong_place(trial: Trial, plan: SteeringPlan, inputs: Inputs, likely: str = 
     if first.clock < min(span[0] for span in changes.spans.values()):
         return f"{Cause.BEFORE}: {said}" if first.module else ""
     if first.clock < began:
-        return _earlier(trial, plan, inputs, said)
+        return _earlier(harness, plan, inputs, said)
     if first.clock == began and first.received:
         return f"{Cause.LAYER_INPUT}: {said}"
     if first.clock < ended:
-        inside = Cause.of(likely) is None and first.module.startswith(f"{trial.architecture.emissions[layer].name}.")
+        inside = Cause.of(likely) is None and first.module.startswith(
+            f"{harness.architecture.decoder_layers[layer].name}."
+        )
         return f"{Cause.INSIDE}: {said}" if inside else ""
     if first.clock > ended:
-        at_receiver = first.received and first.module == trial.architecture.emissions[layer].receiver_name
+        at_receiver = first.received and first.module == harness.architecture.decoder_layers[layer].receiver_name
         return "" if at_receiver else _later(changes, first, plan, said)
     return ""
 
 
-def _earlier(trial: Trial, plan: SteeringPlan, inputs: Inputs, said: str) -> str:
+def _earlier(harness: Harness, plan: SteeringPlan, inputs: Inputs, said: str) -> str:
     layer = min(plan.vectors)
-    steered, plain = trial.steered(plan, inputs), trial.plain(inputs)
-    asked = trial.prompts.steered_tokens(inputs, plan.positions)
+    steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
+    asked = harness.prompts.steered_tokens(inputs, plan.positions)
     for before in range(layer):
-        if not same_bits(steered.arrived(before), plain.arrived(before)):
-            added = added_to(steered.arrived(before), plain.arrived(before), asked)
+        if not same_bits(steered.received(before), plain.received(before)):
+            added = added_to(steered.received(before), plain.received(before), asked)
             if is_delta(added, plan.vectors[layer].double() * plan.scale):
                 if before == layer - 1:
                     return f"{Cause.LAYER_BEFORE}: {said}"
@@ -85,11 +87,11 @@ def _later(changes: Changes, first: Change, plan: SteeringPlan, said: str) -> st
     return f"{Cause.BEHIND}: {said}"
 
 
-def behind(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+def behind(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
     """The logits are others although the steered layer sends what it should: where the two runs part."""
-    steered, expected = trial.steered(plan, inputs), trial.expected(plan, inputs)
-    for layer in trial.every_layer:
-        found, wanted = steered.arrived(layer), expected.arrived(layer)
+    steered, expected = harness.steered(plan, inputs), harness.expected(plan, inputs)
+    for layer in harness.every_layer:
+        found, wanted = steered.received(layer), expected.received(layer)
         if furthest(found, wanted) > rounding(wanted):
             beyond = layer > max(plan.vectors)
             return f"{Cause.NEXT_INPUT}: the residual stream after layer {layer} is another" if beyond else ""
@@ -118,16 +120,16 @@ class Changes:
     """Decoder layer → when it first began and ended."""
 
 
-def first_change(trial: Trial, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Changes:
+def first_change(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Changes:
     """The first change that steering by ``plan`` makes to a forward pass of ``inputs``."""
-    with trial.running():
-        plain, _ = record(trial.model, lambda: trial.model(**inputs))
-    with trial.steering(plan) as steered, trial.running():
-        during, _ = record(trial.model, lambda: steered(**inputs))
+    with harness.running():
+        plain, _ = record(harness.model, lambda: harness.model(**inputs))
+    with harness.steering(plan) as steered, harness.running():
+        during, _ = record(harness.model, lambda: steered(**inputs))
     ran = dict(_numbered(during))
     changes = [change for key, call in _numbered(plain) if key in ran for change in _changes(call, ran[key])]
     spans: dict[int, tuple[int, int]] = {}
-    for number, layer in enumerate(trial.architecture.layers):
+    for number, layer in enumerate(harness.architecture.layers):
         call = next((call for call in plain if call.module is layer), None)
         if call is not None:
             spans[number] = call.started, call.ended

@@ -15,20 +15,20 @@ from pytest_steering.oracle.tolerance import rounding
 from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Trial
+    from pytest_steering.oracle.harness import Harness
 
 Inputs = Mapping[str, Tensor]
 
 
-def wrong_vectors(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+def wrong_vectors(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
     """A layer of a plan for several is given what another one should get."""
     if len(plan.vectors) == 1:
         return ""
-    asked = trial.prompts.steered_tokens(inputs, plan.positions)
-    steered, expected = trial.steered(plan, inputs), trial.expected(plan, inputs, asked)
+    asked = harness.prompts.steered_tokens(inputs, plan.positions)
+    steered, expected = harness.steered(plan, inputs), harness.expected(plan, inputs, asked)
     deltas = {layer: vector.double() * plan.scale for layer, vector in plan.vectors.items()}
     for layer in sorted(deltas):
-        added = added_to(steered.arrived(layer), expected.arrived(layer), asked) + deltas[layer]
+        added = added_to(steered.received(layer), expected.received(layer), asked) + deltas[layer]
         if is_delta(added, deltas[layer]):
             continue
         if is_delta(added, torch.stack([*deltas.values()]).sum(0)):
@@ -40,29 +40,29 @@ def wrong_vectors(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
     return ""
 
 
-def wrong_dose(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> str:
+def wrong_dose(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
     """The dose that arrives is another function of the scale than the identity."""
     if len(plan.vectors) > 1:
         return ""
-    curve, asked = dose_curve(trial, plan, inputs)
+    curve, asked = dose_curve(harness, plan, inputs)
     (layer,) = plan.vectors
-    eps = torch.finfo(trial.architecture.emissions[layer].dtype).eps
+    eps = torch.finfo(harness.architecture.decoder_layers[layer].dtype).eps
     norm = float(plan.vectors[layer].double().norm())
-    return likely_curve(curve, eps=_relative(trial, plan, eps), norm=norm, columns=int(asked.shape[1]))
+    return likely_curve(curve, eps=_relative(harness, plan, eps), norm=norm, columns=int(asked.shape[1]))
 
 
-def dose_curve(trial: Trial, plan: SteeringPlan, inputs: Inputs) -> tuple[dict[float, float], Tensor]:
+def dose_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[dict[float, float], Tensor]:
     """Scale → the mean dose that arrives, NaN where the scale is refused; and the tokens that are steered."""
     (layer,) = plan.vectors
-    asked = trial.prompts.steered_tokens(inputs, plan.positions)
-    plain = trial.plain(inputs).arrived(layer)
+    asked = harness.prompts.steered_tokens(inputs, plan.positions)
+    plain = harness.plain(inputs).received(layer)
     vector = plan.vectors[layer].double()
     curve = {}
     for scale in dict.fromkeys((*SCALES, plan.scale)):
         if not scale or not _fits(plain, vector, scale):
             continue
         try:
-            steered = trial.steered(SteeringPlan(plan.vectors, scale, plan.positions), inputs).arrived(layer)
+            steered = harness.steered(SteeringPlan(plan.vectors, scale, plan.positions), inputs).received(layer)
         except ValueError:
             curve[scale] = math.nan
             continue
@@ -86,11 +86,11 @@ def _fits(plain: Tensor, vector: Tensor, scale: float) -> bool:
     return absorbed < size < torch.finfo(plain.dtype).max / 8
 
 
-def _relative(trial: Trial, plan: SteeringPlan, eps: float) -> float:
+def _relative(harness: Harness, plan: SteeringPlan, eps: float) -> float:
     """The machine epsilon in units of the vector: what rounding does to a measured dose."""
     (layer,) = plan.vectors
     size = float(plan.vectors[layer].double().square().mean().sqrt())
-    return eps * max(1.0, trial.residual_size(layer) / size) if size else eps
+    return eps * max(1.0, harness.residual_size(layer) / size) if size else eps
 
 
 def added_to(steered: Tensor, plain: Tensor, asked: Tensor) -> Tensor:

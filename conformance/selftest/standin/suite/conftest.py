@@ -6,5 +6,5 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def trial(steering_model: Any, steering_adapter: Any) -> Any:
+def harness(steering_model: Any, steering_adapter: Any) -> Any:
     return steering_adapter

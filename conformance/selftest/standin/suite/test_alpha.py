@@ -16,17 +16,17 @@ def test_layers_found(steering_model: Any) -> None:
 
 @pytest.mark.parametrize("layer", [0, 2])
 @pytest.mark.steering_requirement(id="exact-delta")
-def test_exact_delta(trial: Any, layer: int) -> None:
+def test_exact_delta(harness: Any, layer: int) -> None:
     """The steered residual equals the unsteered one plus
     scale times the vector.
 
     More words.
     """
-    trial.steer(layer)
+    harness.steer(layer)
 
 
 @pytest.mark.steering_requirement(id="beams", needs=("BEAMS",))
-def test_beams(trial: Any) -> None:
+def test_beams(harness: Any) -> None:
     """Every beam is steered."""
-    if not trial.capabilities:
-        not_applicable(f"{trial.name} does not declare BEAMS")
+    if not harness.capabilities:
+        not_applicable(f"{harness.name} does not declare BEAMS")

@@ -9,15 +9,15 @@ from pytest_steering.oracle.applicability import not_applicable
 
 
 @pytest.mark.steering_requirement(id="same-twice")
-def test_same_twice(trial: Any) -> None:
+def test_same_twice(harness: Any) -> None:
     """Two runs are the same."""
-    trial.steer(1)
+    harness.steer(1)
 
 
 @pytest.mark.steering_requirement(id="overhead")
-def test_overhead(trial: Any, record_property: Callable[[str, object], None]) -> None:
+def test_overhead(harness: Any, record_property: Callable[[str, object], None]) -> None:
     """Steering costs little."""
-    if not trial.capabilities:
+    if not harness.capabilities:
         not_applicable("nothing to measure")
     record_property("steering_overhead", '{"ratio": 1.5}')
 
