@@ -7,6 +7,7 @@ never imports torch.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from pytest_steering.steering.capability import Capability
     from pytest_steering.steering.plan import Positions, SteeringPlan
     from pytest_steering.targets.target import Target, load_target
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+if (_CHECKOUT / "fixtures" / "__init__.py").is_file() and (_CHECKOUT / "pyproject.toml").is_file():
+    # ``pytest_steering.fixtures`` lies in the package in a wheel, and beside it in a checkout.
+    __path__.append(str(_CHECKOUT))
 
 _HOMES = {
     "AdapterError": "errors",

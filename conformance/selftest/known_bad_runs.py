@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pytest_steering.fixtures.known_bad import ALL
+
 from conformance.selftest.verdicts_of import verdicts
-from fixtures.known_bad import ALL
 
 
 def known_bad_run(directory: Path, spec: str = "tiny:llama", **environment: str) -> dict[str, dict[str, Any]]:
     names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in ALL]
     report = directory / "report.json"
-    return verdicts(report, f"--steering-model={spec}", "-p", "fixtures.known_bad.selecting", *names, **environment)
+    return verdicts(
+        report, f"--steering-model={spec}", "-p", "pytest_steering.fixtures.known_bad.selecting", *names, **environment
+    )
 
 
 def misnamed(found: dict[str, dict[str, Any]], spec: str = "tiny:llama") -> tuple[dict[str, str], dict[str, str]]:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.checkpoint import write_checkpoint
+from pytest_steering.fixtures.known_bad.dose import SignLost
+from pytest_steering.fixtures.known_bad.layers import NeverFires
 
 from conformance.selftest.verdicts_of import verdicts
 from conformance.test_divergence import test_beats_random_direction as beats_random_direction
-from fixtures.checkpoint import write_checkpoint
-from fixtures.known_bad.dose import SignLost
-from fixtures.known_bad.layers import NeverFires
 from pytest_steering import load_target
 from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.adapters.protocol import Factory
@@ -63,7 +63,7 @@ def test_an_effect_is_reported_for_each_weakness(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_trained_model_shows(bug: str, failed: set[str], tmp_path: Path) -> None:
-    row = judged(tmp_path, f"fixtures.known_bad.{bug}", "not hot_path and not compile")
+    row = judged(tmp_path, f"pytest_steering.fixtures.known_bad.{bug}", "not hot_path and not compile")
     assert row["failed"] == failed
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_steering.fixtures.checkpoint import train_tokenizer, write_checkpoint
 from tokenizers import processors
 from torch import Tensor, nn
 
-from fixtures.checkpoint import train_tokenizer, write_checkpoint
 from pytest_steering import Positions, SteeringError, SteeringPlan, detect_architecture, load_target
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.byte_tokenizer import tiny_tokenizer

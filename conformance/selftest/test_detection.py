@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_steering.fixtures import anatomies, unusual
 from torch import nn
 
-from fixtures import anatomies, unusual
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import ArchitectureError
 from pytest_steering.targets.tiny.models import tiny_model

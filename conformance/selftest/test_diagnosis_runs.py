@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_steering.fixtures.known_bad.habits import RemembersTheMask
+from pytest_steering.fixtures.known_bad.honest import Honest
+from pytest_steering.fixtures.known_bad.layers import LayerTooEarly
+from pytest_steering.fixtures.known_bad.part import ThinsOut
+from pytest_steering.fixtures.known_bad.place import AtTheFirstPart, AtTheInput
+from pytest_steering.fixtures.known_bad.state import RemembersTheFirst
+from pytest_steering.fixtures.known_bad.tokens import RowZero
 from torch import Tensor, nn
 
-from fixtures.known_bad.habits import RemembersTheMask
-from fixtures.known_bad.honest import Honest
-from fixtures.known_bad.layers import LayerTooEarly
-from fixtures.known_bad.part import ThinsOut
-from fixtures.known_bad.place import AtTheFirstPart, AtTheInput
-from fixtures.known_bad.state import RemembersTheFirst
-from fixtures.known_bad.tokens import RowZero
 from pytest_steering.adapters.folded import FoldedAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.tracing import hooked

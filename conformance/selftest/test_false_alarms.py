@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from fixtures import false_alarms
+from pytest_steering.fixtures import false_alarms
 
 FEW = ["--runs", "1", "--jobs", "1", "-k", "any_scale or every_row or layers_found"]
 
@@ -18,7 +17,12 @@ def test_a_right_adapter_raises_none(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.slow
 def test_each_failure_of_a_wrong_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert false_alarms.main([*FEW, "--adapter", "fixtures.known_bad.tokens:RowZero", "--model", "tiny:llama"]) == 1
+    assert (
+        false_alarms.main(
+            [*FEW, "--adapter", "pytest_steering.fixtures.known_bad.tokens:RowZero", "--model", "tiny:llama"]
+        )
+        == 1
+    )
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("RowZero on tiny:llama with seed 1: ")
     assert not last.endswith(" 0 false alarms")

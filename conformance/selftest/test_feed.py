@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_steering.fixtures import anatomies, unusual
 from torch import Tensor, nn
 
-from fixtures import anatomies, unusual
 from pytest_steering import load_target
 from pytest_steering.architecture.axes import OTHER_ROWS, OTHER_TOKENS, ROWS, TOKENS, layout_of
 from pytest_steering.architecture.inputs import possible_inputs, seeded_ids, spoils
@@ -125,7 +125,7 @@ def test_a_mask_is_laid_over_streams_end_to_end() -> None:
 
 
 def test_unusual_models_are_fed_like_any_other() -> None:
-    target = load_target("fixtures.unusual:EncoderBeside")
+    target = load_target("pytest_steering.fixtures.unusual:EncoderBeside")
     assert target.architecture.model_inputs.ids_name == "decoder_input_ids"
     assert isinstance(target.model, unusual.EncoderBeside)
 

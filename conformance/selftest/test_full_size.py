@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
-import fixtures
-from pytest_steering import load_target
+from pytest_steering import fixtures, load_target
 
 CONFIGS = Path(fixtures.__file__).parent / "configs"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import transformers
+from pytest_steering.fixtures import hostile
+from pytest_steering.fixtures.checkpoint import main, write_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from fixtures import hostile
-from fixtures.checkpoint import main, write_checkpoint
 from pytest_steering import TargetError, load_target
 
 AGAIN = "save or download the checkpoint again"

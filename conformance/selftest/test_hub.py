@@ -10,9 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-from fixtures.checkpoint import write_checkpoint
-from fixtures.hub_server import Hub, Mode, Repository, hub
+from pytest_steering.fixtures.checkpoint import write_checkpoint
+from pytest_steering.fixtures.hub_server import Hub, Mode, Repository, hub
 
 # huggingface_hub reads its settings when it is imported: each set of them needs a process.
 SCRIPT = """

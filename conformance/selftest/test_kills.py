@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE
 
-from fixtures.known_bad import ALL, ELSEWHERE
 from pytest_steering.__main__ import main
 from pytest_steering.survey.architectures.stored import SurveyError
 from pytest_steering.survey.kill_matrix.stored import bugs, read_kept, read_kills, write_kept

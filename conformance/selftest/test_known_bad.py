@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.known_bad import ALL
 
 from conformance.selftest.known_bad_runs import known_bad_run, misnamed
-from fixtures.known_bad import ALL
 from pytest_steering.suite.catalogue import catalogue
 
 OF_MODELS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.known_bad import studies
 
-from fixtures.known_bad import studies
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, experiment, parts
 from pytest_steering.evaluation.folds import folds_of
 from pytest_steering.evaluation.layout import DataError

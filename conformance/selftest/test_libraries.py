@@ -19,11 +19,12 @@ from pytest_steering.adapters import registry
 from pytest_steering.adapters.registry import GROUP, find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.survey.architectures.stored import SurveyError
-from pytest_steering.survey.libraries.causes import CAUSES, SCRIPTS, UNEXPLAINED
+from pytest_steering.survey.libraries.causes import CAUSES, UNEXPLAINED
 from pytest_steering.survey.libraries.stored import KEPT, read_findings, read_kept, write_kept
 from pytest_steering.survey.libraries.table import table
 
 ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "fixtures" / "findings"
 FINDINGS = read_kept()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LIBRARIES = {

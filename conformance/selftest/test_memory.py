@@ -6,9 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from pytest_steering.fixtures.checkpoint import write_checkpoint
 from safetensors.torch import load_file, save_file
 
-from fixtures.checkpoint import write_checkpoint
 from pytest_steering import TargetError, load_target
 from pytest_steering.targets import memory
 from pytest_steering.targets.checkpoint import check_weights

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from fixtures.checkpoint import write_checkpoint
-from fixtures.hub_server import Repository, hub
+from pytest_steering.fixtures.checkpoint import write_checkpoint
+from pytest_steering.fixtures.hub_server import Repository, hub
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -131,7 +130,7 @@ def test_the_example_adapter_is_short() -> None:
 
 def test_the_example_failure_is_a_real_one() -> None:
     result = run(
-        "pytest --steering-model=tiny:llama --steering-adapter=fixtures.known_bad.tokens:RowZero "
+        "pytest --steering-model=tiny:llama --steering-adapter=pytest_steering.fixtures.known_bad.tokens:RowZero "
         '-p no:cacheprovider "conformance/test_positions.py::test_every_row[tiny:llama-middle]"',
         ROOT,
     )

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.checkpoint import train_tokenizer
 
-from fixtures.checkpoint import train_tokenizer
 from pytest_steering import SteeringError
 from pytest_steering.evaluation.scenarios import Case
 from pytest_steering.evaluation.styles import STYLES, Polarity, Style, conclude, render

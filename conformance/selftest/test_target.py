@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest_steering.fixtures.checkpoint import write_checkpoint
 from torch import nn
 
-from fixtures.checkpoint import write_checkpoint
 from pytest_steering import SpecError, TargetError, load_target
 
 MODELS = """

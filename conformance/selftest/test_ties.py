@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from pytest_steering.fixtures.known_bad.honest import Honest
+from pytest_steering.fixtures.known_bad.lifecycle import SamplesUnsteered
 from torch import Tensor
 
-from fixtures.known_bad.honest import Honest
-from fixtures.known_bad.lifecycle import SamplesUnsteered
 from pytest_steering import load_target
 from pytest_steering.adapters.folded import FoldedAdapter
 from pytest_steering.adapters.hooks import HooksAdapter

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest_steering.fixtures.training import pairs
+from pytest_steering.fixtures.training.language import (
+    CWES,
+    TEMPLATES,
+    Scenario,
+    question,
+    scenarios,
+    training_scenarios,
+)
+from pytest_steering.fixtures.training.measure import accuracy, effects, inputs_of, preference
+from pytest_steering.fixtures.training.recipe import MODEL_TYPES, Recipe
+from pytest_steering.fixtures.training.tokens import train_tokenizer
+from pytest_steering.fixtures.training.train import train_model
+from pytest_steering.fixtures.training.writing import write_checkpoint
 from tokenizers import Tokenizer
 
-from fixtures.training import pairs
-from fixtures.training.language import CWES, TEMPLATES, Scenario, question, scenarios, training_scenarios
-from fixtures.training.measure import accuracy, effects, inputs_of, preference
-from fixtures.training.recipe import MODEL_TYPES, Recipe
-from fixtures.training.tokens import train_tokenizer
-from fixtures.training.train import train_model
-from fixtures.training.writing import write_checkpoint
 from pytest_steering.evaluation.scenarios import Pair, embedded_root, load_secllmholmes
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.targets.target import Target, load_target

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures import unusual
+from pytest_steering.fixtures.anatomies import WIDTH
+from pytest_steering.fixtures.known_bad import ELSEWHERE
 
 from conformance.selftest.verdicts_of import verdicts
-from fixtures import unusual
-from fixtures.anatomies import WIDTH
-from fixtures.known_bad import ELSEWHERE
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import ArchitectureError
 
@@ -100,14 +100,14 @@ def test_right_elsewhere_and_wrong_here(adapter: Any, elsewhere: dict[str, dict[
 @pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["hooks", "nnsight"])
 def test_conforming(adapter: str, tmp_path: Path) -> None:
-    specs = [f"--steering-model=fixtures.unusual:{name}" for name in FOUND]
+    specs = [f"--steering-model=pytest_steering.fixtures.unusual:{name}" for name in FOUND]
     found = verdicts(tmp_path / "report.json", *specs, f"--steering-adapter={adapter}", "-k", "not overhead")
     assert len(found) == len(FOUND)
     assert {name: row["failed"] for name, row in found.items() if row["failed"]} == {}
 
 
 def test_chunks_that_no_hook_sees_are_not_blamed_on_an_adapter(tmp_path: Path) -> None:
-    model = "fixtures.direct_calls:unseen_chunks"
+    model = "pytest_steering.fixtures.direct_calls:unseen_chunks"
     asked = ("-k", "chunked_prefill or every_pass")
     found = verdicts(tmp_path / "report.json", f"--steering-model={model}", "--steering-adapter=hooks", *asked)[
         f"{model} hooks"

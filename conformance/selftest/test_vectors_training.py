@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from pytest_steering.fixtures.checkpoint import train_tokenizer
 from torch import Tensor
 
-from fixtures.checkpoint import train_tokenizer
 from pytest_steering import Architecture, SteeringPlan, Target, detect_architecture, load_target, vectors
 from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.architecture.observation import observe
@@ -378,7 +378,7 @@ def test_a_token_across_the_seam_belongs_to_the_answer(worded: Worded) -> None:
 
 
 def test_a_model_that_takes_no_mask_is_trained_on_texts_of_unequal_length() -> None:
-    target = load_target("fixtures.anatomies:InSequential")
+    target = load_target("pytest_steering.fixtures.anatomies:InSequential")
     architecture = target.architecture
     assert architecture.model_inputs.mask_name == ""
     found = train_from_texts(target.model, architecture, train_tokenizer(), [("!", "##")], layers=[1])[1]

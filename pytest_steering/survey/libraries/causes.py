@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
-
-SCRIPTS: Final = Path(__file__).resolve().parents[1] / "adapters" / "libraries" / "findings"
-"""Where the scripts are; each has the name of its cause."""
 
 _UNFIT: Final = frozenset({"wrong-shape-refused", "foreign-vector-refused", "finite-or-refused"})
 
