@@ -13,9 +13,9 @@ from torch import Tensor
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.architecture.residual import same_bits
 from pytest_steering.architecture.tracing import Call, record
-from pytest_steering.errors import ArchitectureError, Violation
+from pytest_steering.errors import ArchitectureError, Unseen, Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.targets.target import Target
 
@@ -92,7 +92,7 @@ def test_text_decoder_only(harness: Harness) -> None:
         if not 0 <= call.ended < start:
             continue
         if key not in ran:
-            raise Violation(f"{call.name} does not run when the model is steered", where="layer 0")
+            raise Unseen(f"{call.name} does not run when the model is steered", where="layer 0")
         if harness.target.has_weights:
             _same_outputs(call, ran[key])
 
@@ -114,7 +114,7 @@ def _same_outputs(before: Call, during: Call) -> None:
             raise Violation(
                 f"the output of {before.name} changes{f' at {path}' if path else ''}",
                 where="layer 0",
-                likely=f"{Cause.BEFORE}: the output of {before.name} changes",
+                likely=Diagnosis(Cause.BEFORE, f"the output of {before.name} changes"),
             )
 
 
@@ -143,7 +143,7 @@ def test_each_layer_once(harness: Harness) -> None:
             raise Violation(
                 f"layer {number} runs {ran} times in one steered forward pass, {decoder_layer.calls} times unsteered",
                 where=checks.named(plan),
-                likely=Cause.RUN_AGAIN if ran > decoder_layer.calls else "",
+                likely=Diagnosis(Cause.RUN_AGAIN if ran > decoder_layer.calls else Cause.UNSEEN),
             )
 
 
@@ -184,4 +184,4 @@ def test_detection_repeats(harness: Harness) -> None:
     if again.layers_path != first.layers_path:
         raise Violation(f"found {again.layers_path} the second time, {first.layers_path} the first")
     if again.layers != first.layers:
-        raise Violation(f"the second time, {again.layers_path} holds other modules", likely="modules are replaced")
+        raise Violation(f"the second time, {again.layers_path} holds other modules", likely=Diagnosis(Cause.UNSEEN))

@@ -11,7 +11,7 @@ import torch
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import need_study, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import never_arrives, settle
 from pytest_steering.oracle.diagnosis.place import behind, wrong_place
 from pytest_steering.oracle.diagnosis.strength import wrong_dose
@@ -74,7 +74,7 @@ def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
             plain.received(layer),
             f"the residual stream after layer {layer}",
             where=checks.named(plan),
-            likely=Cause.AT_ZERO,
+            likely=Diagnosis(Cause.AT_ZERO),
         )
     comparison.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
 
@@ -167,7 +167,7 @@ def test_tokens_diverge(harness: Harness) -> None:
         expected,
         "the generated tokens",
         where=f"layer {layer}, scale {plan.scale:g}",
-        likely=Cause.NOT_GENERATING if same else "",
+        likely=Diagnosis(Cause.NOT_GENERATING) if same else None,
     )
 
 

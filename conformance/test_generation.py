@@ -14,7 +14,7 @@ from pytest_steering.architecture.residual import same_bits
 from pytest_steering.errors import Violation, one_line
 from pytest_steering.oracle import checks, comparison
 from pytest_steering.oracle.applicability import need, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
 from pytest_steering.oracle.forcing import forced
 from pytest_steering.oracle.harness import Harness
@@ -133,7 +133,7 @@ def test_seeded_sampling(harness: Harness) -> None:
         if drawn_alike(harness, plan, inputs, found, options):
             return
         if torch.equal(found, drawn(lambda: harness.generated_plain(inputs, **options))):
-            violation.likely = f"{Cause.SAMPLING}: it draws what the unsteered model draws"
+            violation.likely = Diagnosis(Cause.SAMPLING, "it draws what the unsteered model draws")
         raise
 
 

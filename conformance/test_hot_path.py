@@ -14,7 +14,7 @@ from pytest_steering.architecture.observation import observe
 from pytest_steering.architecture.residual import logits_of
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.timing import overhead, seconds_of
 
@@ -67,7 +67,7 @@ def test_seed_dose(harness: Harness) -> None:
         checks.forward(harness, harness.plan(harness.architecture.steering_layers), inputs)
         # At scale 1 it is accepted.
         detail = f"refused: {' '.join(str(error).split())[:120]}"
-        raise Violation(detail, where=checks.named(plan), likely=f"{Cause.REFUSED}: {plan.scale:g}") from error
+        raise Violation(detail, where=checks.named(plan), likely=Diagnosis(Cause.REFUSED, f"{plan.scale:g}")) from error
     logits = harness.steered(plan, inputs).result
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
@@ -136,9 +136,9 @@ def _judge(
             f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
             where=checks.named(plan),
             likely=(
-                f"{Cause.RUN_AGAIN}: {passes} passes instead of {unsteered_passes}"
+                Diagnosis(Cause.RUN_AGAIN, f"{passes} passes instead of {unsteered_passes}")
                 if passes > unsteered_passes
-                else f"{Cause.SLOW_PASS}: by {more:.2g} ms"
+                else Diagnosis(Cause.SLOW_PASS, f"by {more:.2g} ms")
             ),
         )
 

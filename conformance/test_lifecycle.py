@@ -13,7 +13,7 @@ from pytest_steering.architecture.residual import logits_of, same_bits
 from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.reference import reference
 from pytest_steering.steering.plan import SteeringPlan
@@ -36,7 +36,7 @@ def test_clean_after_exit(harness: Harness) -> None:
         before,
         "the unsteered logits after the block",
         where=checks.named(plan),
-        likely=f"{Cause.LEFT}: a hook or a changed parameter",
+        likely=Diagnosis(Cause.LEFT, "a hook or a changed parameter"),
     )
     if tokens is not None:
         comparison.same_tokens(harness.generated_plain(inputs), tokens, "the unsteered tokens after the block")
@@ -57,13 +57,13 @@ def test_clean_after_exception(harness: Harness) -> None:
             became = f"{type(error).__name__}: {error}"
             raise Violation(f"the exception becomes {became}", where=checks.named(plan)) from error
     else:
-        raise Violation("the exception is swallowed", where=checks.named(plan), likely=Cause.SWALLOWED)
+        raise Violation("the exception is swallowed", where=checks.named(plan), likely=Diagnosis(Cause.SWALLOWED))
     comparison.identical(
         harness.plain_again(inputs).result,
         before,
         "the unsteered logits after the exception",
         where=checks.named(plan),
-        likely=Cause.NOT_FINALLY,
+        likely=Diagnosis(Cause.NOT_FINALLY),
     )
 
 
@@ -87,7 +87,7 @@ def test_re_entry(harness: Harness) -> None:
         first,
         "the logits of the second call inside one block",
         where=f"layer {layer}",
-        likely=Cause.FIRST_CALL if torch.equal(second, plain) else "",
+        likely=Diagnosis(Cause.FIRST_CALL) if torch.equal(second, plain) else None,
     )
 
 
@@ -108,7 +108,7 @@ def test_nesting(harness: Harness) -> None:
                 found = logits_of(inside(**inputs))
             after = logits_of(outside(**inputs))
     replaced = tolerance.furthest(found, harness.expected(inner, inputs).result) <= tolerance.rounding(found)
-    likely = Cause.INNER if replaced else ""
+    likely = Diagnosis(Cause.INNER) if replaced else None
     comparison.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
     comparison.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
     comparison.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
@@ -130,7 +130,7 @@ def test_two_models(harness: Harness) -> None:
             plain,
             "the logits of the model that is not steered",
             where=checks.named(plans[0]),
-            likely=f"{Cause.SHARED} (on the class or in a global)",
+            likely=Diagnosis(Cause.SHARED, "on the class or in a global"),
         )
     alone = [harness.steered(plan, inputs).result for plan in plans]
     with harness.steering(plans[0]) as one, other.steering(plans[1]) as two, harness.running():
@@ -143,9 +143,9 @@ def test_two_models(harness: Harness) -> None:
             f"the logits of model {number} while both are steered",
             where=f"layer {layer}",
             likely=(
-                f"{Cause.SHARED}: model {number} is steered by the other's plan"
+                Diagnosis(Cause.SHARED, f"model {number} is steered by the other's plan")
                 if tolerance.furthest(found, mixed) <= tolerance.rounding(mixed)
-                else ""
+                else None
             ),
         )
 
@@ -156,7 +156,7 @@ def _copied(harness: Harness) -> Harness:
     except SteeringError as error:
         raise Violation(
             f"a copy of the model cannot be steered: {error}",
-            likely="the copy's modules still refer to the original's",
+            likely=Diagnosis(Cause.COPY),
         ) from error
 
 
@@ -223,7 +223,7 @@ def test_settings_untouched(harness: Harness) -> None:
                 raise Violation(
                     f"{name} changes",
                     where=f"{checks.named(plan)}, after a block{ends}",
-                    likely=f"{Cause.SETTING}: {name}",
+                    likely=Diagnosis(Cause.SETTING, f"{name}"),
                 )
 
 
@@ -245,7 +245,11 @@ def test_caller_inputs_unchanged(harness: Harness) -> None:
         raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
     for name, tensor in given.items():
         comparison.identical(
-            inputs[name], tensor, f"the caller's {name}", where=checks.named(plan), likely=f"{Cause.INPUTS}: {name}"
+            inputs[name],
+            tensor,
+            f"the caller's {name}",
+            where=checks.named(plan),
+            likely=Diagnosis(Cause.INPUTS, f"{name}"),
         )
 
 
@@ -266,7 +270,7 @@ def test_steers_after_compile(harness: Harness) -> None:
         # torch offers no way to undo Module.compile.
         harness.model._compiled_call_impl = None
         torch.compiler.reset()
-    likely = Cause.COMPILED if same_bits(found, before) else ""
+    likely = Diagnosis(Cause.COMPILED) if same_bits(found, before) else None
     comparison.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
     comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
@@ -288,7 +292,7 @@ def test_steers_in_inference_mode(harness: Harness) -> None:
         found = logits_of(steered(**inputs))
     with torch.inference_mode():
         plain = logits_of(harness.model(**inputs)).clone()
-    likely = Cause.INFERENCE if same_bits(plain, found) else ""
+    likely = Diagnosis(Cause.INFERENCE) if same_bits(plain, found) else None
     comparison.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
     if likely:
         raise Violation("inference mode is not steered", where=checks.named(plan), likely=likely)
@@ -326,7 +330,7 @@ def test_gradients_flow(harness: Harness) -> None:
         wanted,
         "the gradient of the loss with respect to the vector",
         where=f"layer {layer}",
-        likely=Cause.DETACHED if not bool(found.any()) else "",
+        likely=Diagnosis(Cause.DETACHED) if not bool(found.any()) else None,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, tolerance
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.fuzzing import fuzz
@@ -151,7 +151,7 @@ def test_dtype_kept(harness: Harness, dtype: str) -> None:
         if emitted in (None, wanted):
             raise
         detail = f"the layer emits {emitted} instead of {wanted}: {' '.join(str(error).split())[:120]}"
-        raise Violation(detail, where=checks.named(plan), likely=Cause.PROMOTED) from error
+        raise Violation(detail, where=checks.named(plan), likely=Diagnosis(Cause.PROMOTED)) from error
 
 
 def _emitted_dtype(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor]) -> torch.dtype | None:
@@ -195,10 +195,10 @@ def test_finite_or_refused(harness: Harness, times: float) -> None:
         raise Violation(
             f"{int((~torch.isfinite(received)).sum())} infinite or NaN values arrive",
             where=f"layer {layer}, scale {scale:.3g}",
-            likely=Cause.OVERFLOW,
+            likely=Diagnosis(Cause.OVERFLOW),
         )
     raise Violation(
         "the dose is changed without a word",
         where=f"layer {layer}, scale {scale:.3g}",
-        likely=f"{Cause.CLAMPED} where it would overflow",
+        likely=Diagnosis(Cause.CLAMPED, "where it would overflow"),
     )

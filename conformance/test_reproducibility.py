@@ -14,7 +14,7 @@ import torch
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison
 from pytest_steering.oracle.applicability import need_repeatable, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
 from pytest_steering.suite.trained import Behaviour
@@ -31,7 +31,7 @@ def test_same_twice(harness: Harness) -> None:
         first,
         "the logits of the second run",
         where=checks.named(plan),
-        likely=Cause.RUN_STATE,
+        likely=Diagnosis(Cause.RUN_STATE),
     )
 
 
@@ -45,7 +45,7 @@ def test_same_in_fresh_process(harness: Harness, fresh_run: FreshRun | str) -> N
     if here.steered != there.steered:
         raise Violation(
             f"logits with digest {there.steered[:12]} in a fresh process, {here.steered[:12]} in this one",
-            likely=Cause.OUTSIDE,
+            likely=Diagnosis(Cause.OUTSIDE),
         )
 
 
@@ -65,7 +65,9 @@ def test_reproducible_experiment(
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if one.effect != other.effect:
         nats = " and ".join(f"{float.fromhex(found.effect):+.9g}" for found in (one, other))
-        raise Violation(f"the direction moves the answer by {nats} nats in two processes", likely=Cause.OUTSIDE)
+        raise Violation(
+            f"the direction moves the answer by {nats} nats in two processes", likely=Diagnosis(Cause.OUTSIDE)
+        )
 
 
 def _fresh_digests(run: FreshRun | str) -> Digests:
@@ -95,7 +97,7 @@ def test_rng_untouched(harness: Harness) -> None:
             raise Violation(
                 f"the state of {name} changes",
                 where=checks.named(plan),
-                likely=f"{Cause.RANDOM}: by {name}",
+                likely=Diagnosis(Cause.RANDOM, f"by {name}"),
             )
 
 
@@ -140,7 +142,7 @@ def test_order_independent(harness: Harness) -> None:
             one,
             f"the logits of batch {number} in reversed order",
             where=checks.named(plan),
-            likely=Cause.RUN_STATE,
+            likely=Diagnosis(Cause.RUN_STATE),
         )
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from pytest_steering import vectors
 from pytest_steering.architecture.residual import Path, kind_of, same_bits, tensors_in
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 
@@ -75,7 +75,7 @@ def test_output_type_preserved(harness: Harness, place: str) -> None:
             raise Violation(
                 f"the layer returns a {kind} instead of a {decoder_layer.kind}",
                 where=where,
-                likely=f"{Cause.TYPE}: a {kind} where the model returns a {decoder_layer.kind}",
+                likely=Diagnosis(Cause.TYPE, f"a {kind} where the model returns a {decoder_layer.kind}"),
             )
         if harness.target.has_weights:
             _, plain = _output(harness, layer, harness.model, inputs)
@@ -111,7 +111,7 @@ def _output(
             if not kind or not outputs or outputs[0][0] == kind:
                 raise
     if not outputs:
-        raise Violation("the layer does not run when the model is steered", where=f"layer {layer}")
+        raise Unseen("the layer does not run when the model is steered", where=f"layer {layer}")
     return outputs[0]
 
 
@@ -148,13 +148,13 @@ def test_wrong_shape_refused(harness: Harness, case: str) -> None:
         raise Violation(
             f"{type(error).__name__} instead of ValueError: {' '.join(str(error).split())[:120]}",
             where=case,
-            likely=Cause.UNCHECKED,
+            likely=Diagnosis(Cause.UNCHECKED),
         ) from error
     else:
         raise Violation(
             f"shape {tuple(vector.shape)} at layer {layer} is accepted",
             where=case,
-            likely=f"{Cause.UNCHECKED} (plan.check(architecture)): the vector is broadcast",
+            likely=Diagnosis(Cause.UNCHECKED, "the vector is broadcast"),
         )
     before = harness.plain(inputs).result
     if harness.target.has_weights and not same_bits(before, harness.plain_again(inputs).result):

@@ -10,10 +10,9 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import settle
 from pytest_steering.oracle.diagnosis.strength import wrong_dose
-from pytest_steering.oracle.diagnosis.tokens import NEVER
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.vectors import load_vectors, save_vectors, train_vectors
@@ -60,7 +59,7 @@ def test_planted_direction_recovered(harness: Harness, place: str) -> None:
             )
             if size == 0:
                 plain = harness.plain(inputs).received(layer)[:, -1].flatten(0, -2).double().cpu()
-                violation.likely = NEVER if torch.equal(states[0], plain) else Cause.SIGN
+                violation.likely = Diagnosis(Cause.NEVER if torch.equal(states[0], plain) else Cause.SIGN)
                 settle(violation, lambda: wrong_dose(harness, harness.plan([layer], 0.5), inputs))  # noqa: B023
             raise violation
 
@@ -110,7 +109,7 @@ def test_foreign_vector_refused(harness: Harness, tmp_path: Path) -> None:
             continue
         except Exception as error:
             raise Violation(f"{type(error).__name__} instead of ValueError", where=what) from error
-        raise Violation("the vector is accepted", where=what, likely=Cause.UNCHECKED)
+        raise Violation("the vector is accepted", where=what, likely=Diagnosis(Cause.UNCHECKED))
 
 
 @pytest.mark.steering_requirement(id="caller-vector-unchanged")
@@ -128,7 +127,7 @@ def test_caller_vector_unchanged(harness: Harness) -> None:
             before[layer],
             "the caller's vector",
             where=f"layer {layer}",
-            likely=f"{Cause.VECTOR}: it is scaled or normalised",
+            likely=Diagnosis(Cause.VECTOR, "it is scaled or normalised"),
         )
         if places[layer] != (vector.data_ptr(), vector.requires_grad):
             raise Violation("the caller's vector has other storage or requires a gradient", where=f"layer {layer}")

@@ -12,18 +12,18 @@ from pytest_steering.evaluation import command as experiment
 from pytest_steering.suite.catalogue import table
 from pytest_steering.survey.architectures import command
 from pytest_steering.survey.architectures.stored import SurveyError
-from pytest_steering.survey.kill_matrix.stored import read_kept, read_kills, write_kept
+from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table as kill_table
 from pytest_steering.survey.libraries.stored import read_findings
-from pytest_steering.survey.libraries.stored import read_kept as read_libraries
-from pytest_steering.survey.libraries.stored import write_kept as write_findings
+from pytest_steering.survey.libraries.stored import read_stored as read_libraries
+from pytest_steering.survey.libraries.stored import write_stored as write_findings
 from pytest_steering.survey.libraries.table import table as library_table
 
 BAD_INPUT = 4
 """The exit status for what cannot be meant, as pytest has it."""
 
 
-class _Kept(NamedTuple):
+class _Stored(NamedTuple):
     """Something that is made from reports, kept in a file, and shown as a table."""
 
     judge: Callable[[Sequence[Path]], dict[str, Any]]
@@ -32,9 +32,9 @@ class _Kept(NamedTuple):
     table: Callable[[dict[str, Any]], str]
 
 
-_KEPT = {
-    "kill-matrix": _Kept(read_kills, read_kept, write_kept, kill_table),
-    "libraries": _Kept(read_findings, read_libraries, write_findings, library_table),
+_STORED = {
+    "kill-matrix": _Stored(read_kills, read_stored, write_stored, kill_table),
+    "libraries": _Stored(read_findings, read_libraries, write_findings, library_table),
 }
 
 
@@ -65,8 +65,8 @@ def main() -> int:
     if options.command == "experiment":
         return experiment.run(options, _say)
     try:
-        if options.command in _KEPT:
-            return _show(_KEPT[options.command], options.reports, write=options.write)
+        if options.command in _STORED:
+            return _show(_STORED[options.command], options.reports, write=options.write)
         return command.run(options, _say)
     except SurveyError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
@@ -79,7 +79,7 @@ def _with_reports(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write", action="store_true", help="Keep what the reports say")
 
 
-def _show(kept: _Kept, reports: list[Path], *, write: bool) -> int:
+def _show(kept: _Stored, reports: list[Path], *, write: bool) -> int:
     if write and not reports:
         raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
     found = kept.judge(reports) if reports else kept.read()

@@ -13,7 +13,7 @@ from conformance.selftest.verdicts_of import verdicts
 from pytest_steering import load_target
 from pytest_steering.errors import ArchitectureError, SpecError, TargetError
 from pytest_steering.survey.architectures.representatives import representatives
-from pytest_steering.survey.architectures.stored import KEPT, Entry, read_survey, write_survey
+from pytest_steering.survey.architectures.stored import STORED, Entry, read_survey, write_survey
 from pytest_steering.survey.architectures.table import counts
 from pytest_steering.targets.spec import expanded
 
@@ -87,7 +87,7 @@ def test_it_was_made_with_the_pinned_versions() -> None:
 
 def test_it_is_written_as_a_sweep_writes_it(tmp_path: Path) -> None:
     write_survey(SURVEY, tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_text(encoding="utf-8") == KEPT.read_text(encoding="utf-8")
+    assert (tmp_path / "again.json").read_text(encoding="utf-8") == STORED.read_text(encoding="utf-8")
 
 
 def test_the_readme_has_the_counts() -> None:

@@ -194,7 +194,7 @@ def test_keeping_showing_and_comparing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "architectures.json"
-    monkeypatch.setattr(command, "KEPT", path)
+    monkeypatch.setattr(command, "STORED", path)
     monkeypatch.setattr(stored.read_survey, "__defaults__", (path,))
     monkeypatch.setattr(stored.write_survey, "__defaults__", (path,))
     one = report(tmp_path / "one.json", GOOD)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pytest_steering.architecture.observation import Pass, Trace
 from pytest_steering.architecture.residual import fitted, same_bits
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import (
     explain,
     fresh_conforms,
@@ -40,7 +40,7 @@ def forward(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) 
     except Violation as violation:
         changed = [name for name, tensor in given.items() if not same_bits(inputs[name], tensor)]
         if changed:
-            violation.likely = f"{Cause.INPUTS}: {', '.join(changed)} after the call"
+            violation.likely = Diagnosis(Cause.INPUTS, f"{', '.join(changed)} after the call")
         else:
             explain(violation, harness, plan, inputs, judged)
         raise
@@ -101,7 +101,7 @@ def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -
                     f"the residual stream after run {number + 2} of layer {layer}, "
                     "beside that of the reference implementation",
                     where=named(plan, layer),
-                    likely=Cause.EACH_RUN,
+                    likely=Diagnosis(Cause.EACH_RUN),
                 )
 
 
@@ -130,7 +130,7 @@ def _passes(
     need_sound(harness, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
-        raise Violation(
+        raise (Violation if shapes[0] else Unseen)(
             f"the steered generation runs passes {_brief(shapes[0])}, the unsteered one {_brief(shapes[1])}",
             where=named(plan, layer),
         )
@@ -186,7 +186,7 @@ def _explain_passes(
         violation,
         lambda: unsteered_changed(harness, inputs),
         lambda: fresh_conforms(violation, harness, lambda other: _passes(other, plan, inputs, options, closer=False)),
-        lambda: never_arrives(harness, plan, inputs) if any(step.silent for step in seen) else "",
+        lambda: never_arrives(harness, plan, inputs) if any(step.silent for step in seen) else None,
         lambda: likely_passes(seen, plan.positions, prompt),
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pytest_steering.architecture.residual import fitted, same_bits
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import tolerance
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
 
 
@@ -41,7 +41,7 @@ def arrives(
         raise Violation(
             f"{_name(steered.dtype)} arrives, {_name(plain.dtype)} without steering",
             where=where,
-            likely=Cause.PROMOTED,
+            likely=Diagnosis(Cause.PROMOTED),
         )
     first_column += asked.shape[1] - plain.shape[1]
     own = max(0, plain.shape[1] - asked.shape[1])
@@ -74,7 +74,7 @@ def arrives(
     _right_dose(evidence, magnitude, plain.dtype, ulps, where)
 
 
-def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "") -> None:
+def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
     """Two tensors are bit-equal; ``what`` says what differs if they are not."""
     if same_bits(found, wanted):
         return
@@ -86,7 +86,9 @@ def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", like
     raise Violation(f"{what}: {detail}", where=where, likely=likely)
 
 
-def close(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "", floor: float = 0.0) -> None:
+def close(
+    found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None, floor: float = 0.0
+) -> None:
     """Two tensors agree within the rounding of another kernel; ``floor`` is what that change does unsteered."""
     if found.shape != wanted.shape:
         raise Violation(f"{what}: shape {tuple(found.shape)} instead of {tuple(wanted.shape)}", where=where)
@@ -96,7 +98,7 @@ def close(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: 
         raise Violation(f"{what}: max |Δ| {distance:.1e}; allowed {allowed:.1e}", where=where, likely=likely)
 
 
-def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "") -> None:
+def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
     """Two batches of sequences are the same tokens."""
     if found.shape != wanted.shape:
         raise Violation(f"{what}: {tuple(found.shape)} tokens instead of {tuple(wanted.shape)}", where=where)

@@ -20,7 +20,7 @@ def violation_text(item: pytest.Item, subject: Subject, clause: Clause, violatio
     """The four lines of a requirement that is not met."""
     place = f"{subject}, {violation.where}" if violation.where else str(subject)
     lines = [f"{clause.id}: {clause.sentence}", f"  {place}: {one_line(violation.detail)}"]
-    if violation.likely:
+    if violation.likely is not None:
         lines.append(f"  likely: {violation.likely}")
     return "\n".join([*lines, f"  rerun: {rerun(item, subject)}"])
 

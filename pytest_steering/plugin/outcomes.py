@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.errors import AdapterError, SteeringError, Violation
+from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
@@ -17,8 +18,6 @@ from pytest_steering.plugin.metering import ForwardTokens, peak_bytes
 
 if TYPE_CHECKING:
     from pytest_steering.targets.target import Target
-
-NEVER_ARRIVES = "the vector never arrives"
 
 SEEN = pytest.StashKey[dict[tuple[str, ...], str]]()
 """The first test that met each cause."""
@@ -78,8 +77,9 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         report.longrepr = text
     if suite:
         _add(item, report, "steering_reason", reason)
-        if isinstance(error, Violation) and error.likely:
-            _add(item, report, "steering_likely", error.likely)
+        if isinstance(error, Violation) and error.likely is not None:
+            _add(item, report, "steering_cause", error.likely.cause.value)
+            _add(item, report, "steering_likely", str(error.likely))
         known = known_failures(item.config).get(clause_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
             report.outcome = "skipped"
@@ -89,12 +89,14 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
 def _judged(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> tuple[str, str, str]:
     if not isinstance(error, Violation):
         return error_text(item, subject, clause, error), cause(item.config, error), ""
+    if isinstance(error, Unseen) and error.likely is None:
+        error.likely = Diagnosis(Cause.UNSEEN)
     reason = f"{error.where}: {one_line(error.detail)}" if error.where else one_line(error.detail)
-    if error.likely:
+    if error.likely is not None:
         reason += f"; likely: {error.likely}"
     first = ""
-    if error.likely.startswith(NEVER_ARRIVES):
-        first = _first(item, (NEVER_ARRIVES, subject.spec, subject.adapter))
+    if error.likely is not None and error.likely.cause is Cause.NEVER:
+        first = _first(item, (Cause.NEVER, subject.spec, subject.adapter))
     return violation_text(item, subject, clause, error), reason, first
 
 

@@ -67,8 +67,8 @@ def block(row: Row) -> Iterator[str]:
             f"a trained direction moves the answer by {nats[0]:+.2g} to {nats[-1]:+.2g} nats, beyond chance in "
             f"{len(moved)} of {len(effects)} weaknesses (95% intervals in the report)"
         )
-    if row.likely:
-        yield f"likely: {row.likely}"
+    if row.explanation.text:
+        yield f"likely: {row.explanation.text}"
 
 
 def verdict(row: Row) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pytest_steering.errors import SteeringError
 
 SCHEMA: Final = 1
-KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "architectures.json"
+STORED: Final = Path(__file__).resolve().parents[1] / "data" / "architectures.json"
 """What was found with the pinned versions; it comes with the package."""
 
 Entry = dict[str, Any]
@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any:
         raise SurveyError(f"{path} is not valid JSON: {' '.join(str(error).split())}") from None
 
 
-def read_survey(path: Path = KEPT) -> Survey:
+def read_survey(path: Path = STORED) -> Survey:
     """What a sweep found, from the file that keeps it."""
     document = read_json(path)
     if not (isinstance(document, dict) and document.get("schema") == SCHEMA and _is_whole(document)):
@@ -58,7 +58,7 @@ def read_survey(path: Path = KEPT) -> Survey:
     return document
 
 
-def write_survey(survey: Survey, path: Path = KEPT) -> None:
+def write_survey(survey: Survey, path: Path = STORED) -> None:
     """The survey is at ``path``: a line per model type and one per adapter, in a fixed order."""
     path.write_text("".join(f"{line}\n" for line in _lines(survey)), encoding="utf-8")
 

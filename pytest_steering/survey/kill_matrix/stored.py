@@ -14,7 +14,7 @@ from pytest_steering.survey.architectures.stored import SurveyError, read_json
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
 
 SCHEMA: Final = 1
-KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "kill_matrix.json"
+STORED: Final = Path(__file__).resolve().parents[1] / "data" / "kill_matrix.json"
 """What the last whole run found; it comes with the package."""
 
 Matrix = dict[str, Any]
@@ -52,7 +52,7 @@ def read_kills(paths: Sequence[Path]) -> Matrix:
     return {"schema": SCHEMA, **head, "columns": columns, "otherwise": otherwise, "adapters": ordered}
 
 
-def read_kept(path: Path = KEPT) -> Matrix:
+def read_stored(path: Path = STORED) -> Matrix:
     """The matrix that is kept."""
     matrix = read_json(path)
     if not isinstance(matrix, dict) or matrix.get("schema") != SCHEMA or "adapters" not in matrix:
@@ -60,7 +60,7 @@ def read_kept(path: Path = KEPT) -> Matrix:
     return matrix
 
 
-def write_kept(matrix: Matrix, path: Path = KEPT) -> None:
+def write_stored(matrix: Matrix, path: Path = STORED) -> None:
     """The matrix is at ``path``, a line for each adapter and model."""
     path.write_text("".join(f"{line}\n" for line in _lines(matrix)), encoding="utf-8")
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 from pytest_steering.report.model import Outcome
 from pytest_steering.survey.architectures.stored import SurveyError, read_json
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
-from pytest_steering.survey.libraries.causes import CAUSES, cause_of
+from pytest_steering.survey.libraries.findings import FINDINGS, Failure, finding_of
 
 SCHEMA: Final = 1
-KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "libraries.json"
+STORED: Final = Path(__file__).resolve().parents[1] / "data" / "libraries.json"
 """What the last runs found; it comes with the package."""
 
 Findings = dict[str, Any]
@@ -47,12 +47,12 @@ def read_findings(paths: Sequence[Path]) -> Findings:
     if len(suites) > 1:
         raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
     used = {name for library in found.values() for verdict in library["models"].values() for name in _causes(verdict)}
-    beside = {cause.name for cause in CAUSES if cause.beside and found.keys() & set(cause.adapters)}
-    causes = {cause.name: cause.says for cause in CAUSES if cause.name in used | beside}
+    beside = {finding.name for finding in FINDINGS if not finding.signs and found.keys() & set(finding.adapters)}
+    causes = {finding.name: finding.says for finding in FINDINGS if finding.name in used | beside}
     return {"schema": SCHEMA, "suite": suites.pop(), "libraries": list(found.values()), "causes": causes}
 
 
-def read_kept(path: Path = KEPT) -> Findings:
+def read_stored(path: Path = STORED) -> Findings:
     """What is kept."""
     findings = read_json(path)
     if not isinstance(findings, dict) or findings.get("schema") != SCHEMA or "libraries" not in findings:
@@ -60,7 +60,7 @@ def read_kept(path: Path = KEPT) -> Findings:
     return findings
 
 
-def write_kept(findings: Findings, path: Path = KEPT) -> None:
+def write_stored(findings: Findings, path: Path = STORED) -> None:
     """The findings are at ``path``, a line for each library, model and cause."""
     path.write_text("".join(f"{line}\n" for line in _lines(findings)), encoding="utf-8")
 
@@ -75,7 +75,7 @@ def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
         return {"verdict": "conforms"}
     causes: dict[str, list[str]] = {}
     for result in failed:
-        name = cause_of(adapter, model["spec"], result["id"], result["reason"])
+        name = finding_of(Failure(adapter, model["spec"], result["id"], result.get("cause", ""), result["reason"]))
         if result["id"] not in causes.setdefault(name, []):
             causes[name].append(result["id"])
     return {"verdict": "fails", "failed": dict(sorted(causes.items()))}
