@@ -9,7 +9,6 @@ import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.oracle.applicability import need
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
@@ -62,7 +61,7 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
         if harness.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
             # It loads the model while the tests before its own go on.
             request.getfixturevalue("fresh_run")
-        need(harness, *weights, *marker.kwargs.get("needs", ()))
+        harness.need(*weights, *marker.kwargs.get("needs", ()))
         before = process_settings()
         yield
         put_back(before)

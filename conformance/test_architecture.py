@@ -63,8 +63,8 @@ def test_hidden_size_measured(harness: Harness) -> None:
     A config that says otherwise is reported, and the measured width is used.
     """
     inputs = harness.prompts.batch()
-    trace = harness.plain(inputs)
-    for layer in harness.every_layer:
+    trace = harness.unsteered.run(inputs)
+    for layer in harness.architecture.every_layer:
         width = trace.received(layer).shape[-1]
         if width != harness.architecture.hidden_size:
             raise Violation(
@@ -84,7 +84,7 @@ def test_text_decoder_only(harness: Harness) -> None:
     first = harness.architecture.layers[0]
     with harness.running():
         plain, _ = record(harness.model, lambda: harness.model(**inputs))
-    with harness.steering(harness.plan([0])) as steered, harness.running():
+    with harness.steering(harness.plans.plan([0])) as steered, harness.running():
         during, _ = record(harness.model, lambda: steered(**inputs))
     start = next(call.started for call in plain if call.module is first)
     ran = _numbered(during)
@@ -133,7 +133,7 @@ def test_each_layer_once(harness: Harness) -> None:
     A layer that runs several times is steered several times; a model that runs twice costs twice.
     """
     inputs = harness.prompts.batch()
-    plan = harness.plan(harness.layers("middle")[:1])
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     with harness.steering(plan) as steered, harness.running():
         calls, _ = record(harness.model, lambda: steered(**inputs))
     counts = Counter(call.module for call in calls if call.ended >= 0)
@@ -154,16 +154,16 @@ def test_default_layers(harness: Harness) -> None:
     A model with fewer layers is steered in all it has.
     """
     layers = harness.architecture.steering_layers
-    expected = tuple(harness.every_layer)[-3:]
+    expected = tuple(harness.architecture.every_layer)[-3:]
     if layers != expected:
         raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
     inputs = harness.prompts.batch()
     for order in (layers, layers[::-1]):
         # A plan is a mapping: the order of its layers means nothing.
         if harness.target.has_weights:
-            checks.forward(harness, harness.plan(order), inputs)
+            checks.forward(harness, harness.plans.plan(order), inputs)
         else:
-            harness.steered(harness.plan(order), inputs)
+            harness.steered(harness.plans.plan(order), inputs)
 
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)

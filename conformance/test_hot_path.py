@@ -1,4 +1,4 @@
-"""What steering costs, and the seed's own dose: scale 100 on the final three layers."""
+"""What steering costs, and the seed's own scale: 100 on the final three layers."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def test_seed_dose(harness: Harness) -> None:
     A robustness case and no evidence: the final norm takes the magnitude away, and the output hardly depends on the
     prompt any more.
     """
-    plan = harness.plan(harness.architecture.steering_layers, 100.0)
+    plan = harness.plans.plan(harness.architecture.steering_layers, 100.0)
     inputs = harness.prompts.batch()
     try:
         checks.forward(harness, plan, inputs)
     except ValueError as error:
-        checks.forward(harness, harness.plan(harness.architecture.steering_layers), inputs)
+        checks.forward(harness, harness.plans.plan(harness.architecture.steering_layers), inputs)
         # At scale 1 it is accepted.
         detail = f"refused: {' '.join(str(error).split())[:120]}"
         raise Violation(detail, where=checks.named(plan), likely=Diagnosis(Cause.REFUSED, f"{plan.scale:g}")) from error
@@ -105,7 +105,7 @@ def _judge(
     request: pytest.FixtureRequest, harness: Harness, what: str, run: Callable[[Any], Any], budget: float
 ) -> None:
     """The overhead is within budget; it is recorded for the report and, with pytest-benchmark, as a benchmark."""
-    plan, device = harness.plan(_layers(harness)), harness.target.device
+    plan, device = harness.plans.plan(_layers(harness)), harness.target.device
 
     def steered() -> float:
         with harness.steering(plan) as call, harness.running():

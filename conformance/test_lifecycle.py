@@ -15,7 +15,7 @@ from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.oracle.reference import reference
+from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
@@ -24,29 +24,29 @@ from pytest_steering.targets.memory import available_bytes, parameter_bytes
 @pytest.mark.steering_requirement(id="clean-after-exit")
 def test_clean_after_exit(harness: Harness) -> None:
     """after the block the model computes bit-equal to before, and generates the same tokens."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
-    before = harness.plain_again(inputs).result
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.unsteered.run_again(inputs).result
     can_generate = harness.can("GENERATE")
-    tokens = harness.generated_plain(inputs) if can_generate else None
+    tokens = harness.unsteered.generate(inputs) if can_generate else None
     harness.steered(plan, inputs)
     if can_generate:
         harness.generated(plan, inputs)
     comparison.identical(
-        harness.plain_again(inputs).result,
+        harness.unsteered.run_again(inputs).result,
         before,
         "the unsteered logits after the block",
         where=checks.named(plan),
         likely=Diagnosis(Cause.LEFT, "a hook or a changed parameter"),
     )
     if tokens is not None:
-        comparison.same_tokens(harness.generated_plain(inputs), tokens, "the unsteered tokens after the block")
+        comparison.same_tokens(harness.unsteered.generate(inputs), tokens, "the unsteered tokens after the block")
 
 
 @pytest.mark.steering_requirement(id="clean-after-exception")
 def test_clean_after_exception(harness: Harness) -> None:
     """an exception inside the block leaves the block, and the model computes bit-equal to before."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
-    before = harness.plain_again(inputs).result
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.unsteered.run_again(inputs).result
     mine = RuntimeError("raised inside the block")
     try:
         with harness.steering(plan) as steered, harness.running():
@@ -59,7 +59,7 @@ def test_clean_after_exception(harness: Harness) -> None:
     else:
         raise Violation("the exception is swallowed", where=checks.named(plan), likely=Diagnosis(Cause.SWALLOWED))
     comparison.identical(
-        harness.plain_again(inputs).result,
+        harness.unsteered.run_again(inputs).result,
         before,
         "the unsteered logits after the exception",
         where=checks.named(plan),
@@ -71,17 +71,17 @@ def test_clean_after_exception(harness: Harness) -> None:
 def test_re_entry(harness: Harness) -> None:
     """the adapter steers again after a block, with the same plan and with another, as if for the first time."""
     inputs = harness.prompts.batch()
-    layer = harness.layers("middle")[0]
+    layer = harness.plans.layers("middle")[0]
     for plan in (
-        harness.plan([layer]),
-        harness.plan([layer]),
-        harness.plan([layer], -0.5, seed=1),
-        harness.plan([layer]),
+        harness.plans.plan([layer]),
+        harness.plans.plan([layer]),
+        harness.plans.plan([layer], -0.5, seed=1),
+        harness.plans.plan([layer]),
     ):
         checks.forward(harness, plan, inputs)
-    with harness.steering(harness.plan([layer])) as steered, harness.running():
+    with harness.steering(harness.plans.plan([layer])) as steered, harness.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
-    plain = harness.plain(inputs).result
+    plain = harness.unsteered.run(inputs).result
     comparison.close(
         second,
         first,
@@ -95,9 +95,9 @@ def test_re_entry(harness: Harness) -> None:
 def test_nesting(harness: Harness) -> None:
     """a block inside a block adds its vector, and afterwards the outer one steers alone."""
     inputs = harness.prompts.batch()
-    layer = harness.layers("middle")[0]
-    outer, inner = harness.plan([layer]), harness.plan([layer], 0.5, seed=1)
-    deltas = {layer: harness.deltas(outer)[layer] + harness.deltas(inner)[layer]}
+    layer = harness.plans.layers("middle")[0]
+    outer, inner = harness.plans.plan([layer]), harness.plans.plan([layer], 0.5, seed=1)
+    deltas = {layer: deltas_of(outer)[layer] + deltas_of(inner)[layer]}
     with harness.running():
         with reference(harness.architecture, deltas):
             both = logits_of(harness.model(**inputs))
@@ -121,9 +121,9 @@ def test_two_models(harness: Harness) -> None:
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
     other = _copied(harness)
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    plans = harness.plan([layer]), harness.plan([layer], -2.0, seed=1)
-    plain = harness.plain(inputs).result
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    plans = harness.plans.plan([layer]), harness.plans.plan([layer], -2.0, seed=1)
+    plain = harness.unsteered.run(inputs).result
     with harness.running(), harness.steering(plans[0]):
         comparison.identical(
             logits_of(other.model(**inputs)),
@@ -163,7 +163,7 @@ def _copied(harness: Harness) -> Harness:
 @pytest.mark.steering_requirement(id="model-left-alone")
 def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers)
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers)
     harness.model.train()
     try:
         with harness.running():
@@ -206,7 +206,7 @@ def test_settings_untouched(harness: Harness) -> None:
 
     Gradient mode, default dtype, threads, determinism, verbosity and environment belong to the caller.
     """
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     for ends in ("", " that an exception ends"):
         before = process_settings()
         try:
@@ -234,7 +234,7 @@ class _Thrown(Exception):
 @pytest.mark.steering_requirement(id="caller-inputs-unchanged")
 def test_caller_inputs_unchanged(harness: Harness) -> None:
     """the caller's token ids and attention mask are bit-equal after a steered call, and so is generation's input."""
-    plan = harness.plan(harness.layers("middle")[:1])
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     padded = harness.can("PADDING") and harness.can("BATCH")
     inputs = harness.prompts.padded("left", numbered=False) if padded else harness.prompts.batch()
     given = {name: tensor.clone() for name, tensor in inputs.items()}
@@ -256,8 +256,8 @@ def test_caller_inputs_unchanged(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
 def test_steers_after_compile(harness: Harness) -> None:
     """a model that was compiled and has run before is steered like any other, and is clean afterwards."""
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    plan = harness.plan([layer])
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    plan = harness.plans.plan([layer])
     expected = harness.expected(plan, inputs).result
     harness.model.compile(backend="eager", dynamic=False)
     try:
@@ -286,7 +286,7 @@ def _compiled(harness: Harness, inputs: dict[str, torch.Tensor]) -> torch.Tensor
 @pytest.mark.steering_requirement(id="steers-in-inference-mode")
 def test_steers_in_inference_mode(harness: Harness) -> None:
     """under torch.inference_mode the model is steered to bit-equal logits."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     wanted = harness.steered(plan, inputs).result
     with torch.inference_mode(), harness.steering(plan) as steered:
         found = logits_of(steered(**inputs))
@@ -303,10 +303,10 @@ def test_gradients_flow(harness: Harness) -> None:
     """the gradient of the logits with respect to the steering vector is the one that the reference implementation
     gives.
     """
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
 
     def gradient(run: Any) -> torch.Tensor:
-        vector = harness.vector(layer).requires_grad_()
+        vector = harness.plans.vector(layer).requires_grad_()
         loss = run(SteeringPlan({layer: vector}, 0.5)).float().square().mean()
         (found,) = torch.autograd.grad(loss, [vector], allow_unused=True)
         return torch.zeros_like(vector) if found is None else found
@@ -316,7 +316,7 @@ def test_gradients_flow(harness: Harness) -> None:
             return logits_of(steered(**inputs))
 
     def by_reference(plan: SteeringPlan) -> torch.Tensor:
-        with reference(harness.architecture, harness.deltas(plan)):
+        with reference(harness.architecture, deltas_of(plan)):
             return logits_of(harness.model(**inputs))
 
     with torch.enable_grad():

@@ -92,21 +92,21 @@ class Saturates(Honest):
 )
 def test_the_cause_of_a_wrong_forward_pass(target: Target, adapter: Any, expected: Cause) -> None:
     harness = trial_of(target, adapter)
-    assert likely(harness, harness.plan([2])).cause is expected
+    assert likely(harness, harness.plans.plan([2])).cause is expected
 
 
 def test_a_curve_of_no_class_has_no_cause(target: Target) -> None:
     harness = trial_of(target, Saturates)
-    assert likely(harness, harness.plan([2])) == Diagnosis(Cause.ANOTHER_SCALE, "0.9091 times what the plan says")
+    assert likely(harness, harness.plans.plan([2])) == Diagnosis(Cause.ANOTHER_SCALE, "0.9091 times what the plan says")
 
 
 def test_what_a_new_adapter_does_right_was_kept_by_the_old_one(target: Target) -> None:
     harness = trial_of(target, RemembersTheFirst)
-    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
-    assert likely(harness, harness.plan([1], 0.5)).cause is Cause.STALE
+    checks.forward(harness, harness.plans.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plans.plan([1], 0.5)).cause is Cause.STALE
     harness = trial_of(target, RemembersTheMask)
-    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
-    assert likely(harness, harness.plan([1]), harness.prompts.padded("right")).cause is Cause.STALE_MASK
+    checks.forward(harness, harness.plans.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plans.plan([1]), harness.prompts.padded("right")).cause is Cause.STALE_MASK
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ class Architecture:
         return len(self.decoder_layers)
 
     @property
+    def every_layer(self) -> range:
+        """The index of every decoder layer."""
+        return range(self.num_layers)
+
+    @property
     def steering_layers(self) -> tuple[int, ...]:
         """The decoder layers steered by default: the final three, or all of fewer."""
         return tuple(range(max(0, self.num_layers - FINAL_LAYERS), self.num_layers))

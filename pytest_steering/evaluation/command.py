@@ -9,7 +9,9 @@ from typing import Any
 
 from pytest_steering.errors import SpecError, SteeringError
 from pytest_steering.evaluation.config import UniversalSteeringConfig
-from pytest_steering.oracle.applicability import STUDY
+
+STUDY = ("scipy", "statsmodels", "sklearn", "tqdm")
+"""Modules of the extra ``study`` without which an experiment does not run."""
 
 BAD_INPUT = 4
 FAILED = 1

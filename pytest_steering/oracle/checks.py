@@ -65,7 +65,7 @@ def looking_closer(harness: Harness) -> Iterator[Callable[[SteeringPlan, Mapping
 
 def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
     """The same as :func:`forward`; a failure says what its own numbers point to, and no further run is made."""
-    plain = harness.plain(inputs)
+    plain = harness.unsteered.run(inputs)
     need_sound(harness, plain)
     steered = harness.steered(plan, inputs)
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
@@ -80,7 +80,7 @@ def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -
         added=_added(harness, plan, plain.passes[0], first),
         padding=_padding(harness, inputs),
         ulps=tolerance.ulps_of(harness.adapter, plain.received(first).dtype),
-        floor=harness.floor(first),
+        floor=harness.unsteered.floor(first),
     )
     looped = harness.architecture.decoder_layers[first].calls > 1 and harness.target.has_weights
     if later or looped:
@@ -118,12 +118,12 @@ def _passes(
     harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], options: Mapping[str, Any], *, closer: bool
 ) -> Tensor:
     """With ``closer`` a failure is looked into: by the pattern of all passes, and by further runs."""
-    if harness.cannot_replay:
-        not_applicable(harness.cannot_replay)
+    if harness.unsteered.cannot_replay:
+        not_applicable(harness.unsteered.cannot_replay)
     steered = harness.generated(plan, inputs, **options)
     sequences: Tensor = steered.result
     layer = min(plan.vectors)
-    plain = harness.replayed(sequences, inputs, [layer], **options)
+    plain = harness.unsteered.replay(sequences, inputs, [layer], **options)
     if len(sequences) > 1 and _unsound(harness, plain):
         # It cannot decode several rows at once: one row alone is still to be steered in every pass.
         return _passes(harness, plan, harness.prompts.row(inputs, 0), options, closer=closer)
@@ -153,11 +153,11 @@ def _passes(
                 added=_added(harness, plan, before, layer),
                 padding=None if padding is None else padding[:, columns],
                 ulps=tolerance.ulps_of(harness.adapter, before.received[layer].dtype),
-                floor=harness.floor(layer),
+                floor=harness.unsteered.floor(layer),
                 first_column=step.start,
             )
         except Violation as violation:
-            _need_repeatable(plain, harness.replayed(sequences, inputs, [layer], **options))
+            _need_repeatable(plain, harness.unsteered.replay(sequences, inputs, [layer], **options))
             if closer:
                 _explain_passes(violation, harness, plan, inputs, options, _seen(steered, plain, plan, asked))
             raise
@@ -165,7 +165,7 @@ def _passes(
 
 
 def _added(harness: Harness, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
-    """What the layer added up itself, and with it the dose of an adapter that adds it to that sum."""
+    """What the layer added up itself, and with it the scaled vector of an adapter that adds it to that sum."""
     added = plain.added.get(layer)
     if added is None or not tolerance.accumulates(harness.adapter):
         return added
@@ -199,9 +199,9 @@ def _seen(steered: Trace, plain: Trace, plan: SteeringPlan, asked: Tensor) -> li
         where = asked[:, step.start : step.start + step.columns].cpu()
         observed = (step.received[layer].double() - before.received[layer].double()).cpu()[:, -where.shape[1] :]
         evidence = Evidence(observed, plan.vectors[layer].double().cpu(), plan.scale, where)
-        doses = evidence.doses() / plan.scale if bool(where.any()) else torch.zeros(1)
-        even = float(doses.amax() - doses.amin()) <= 0.01 * float(doses.abs().amax())
-        seen.append(SeenPass(step.start, evidence.moved(), where, float(doses.mean()), even))
+        scales = evidence.arriving_scales() / plan.scale if bool(where.any()) else torch.zeros(1)
+        even = float(scales.amax() - scales.amin()) <= 0.01 * float(scales.abs().amax())
+        seen.append(SeenPass(step.start, evidence.moved(), where, float(scales.mean()), even))
     return seen
 
 

@@ -71,7 +71,7 @@ def arrives(
             where=where,
             likely=likely_cause(evidence),
         )
-    _right_dose(evidence, magnitude, plain.dtype, ulps, where)
+    _right_scale(evidence, magnitude, plain.dtype, ulps, where)
 
 
 def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
@@ -108,19 +108,19 @@ def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", li
         raise Violation(f"{what}: the first other token is at row {row}, position {column}", where=where, likely=likely)
 
 
-def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps: int, where: str) -> None:
-    """The dose measured over all steered elements: an error of one percent hides in an element, not in their mean."""
+def _right_scale(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps: int, where: str) -> None:
+    """The scale measured over all steered elements: an error of one percent hides in an element, not in their mean."""
     if evidence.scale == 0 or not bool(evidence.where.any()):
         return
     observed = evidence.observed[evidence.where]
     vector = evidence.vector * evidence.scale
     if not bool(torch.isfinite(observed).all()):
         return
-    dose = float(evidence.doses().mean()) / evidence.scale
-    allowed = tolerance.dose(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
-    if abs(dose - 1) > allowed:
+    mean_scale = float(evidence.arriving_scales().mean()) / evidence.scale
+    allowed = tolerance.scale(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
+    if abs(mean_scale - 1) > allowed:
         raise Violation(
-            f"the mean dose is {dose:.5f} times the plan's; allowed 1 ± {allowed:.1e}",
+            f"the mean scale is {mean_scale:.5f} times the plan's; allowed 1 ± {allowed:.1e}",
             where=where,
             likely=likely_cause(evidence),
         )

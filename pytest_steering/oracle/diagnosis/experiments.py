@@ -13,7 +13,7 @@ from pytest_steering.architecture.residual import same_bits
 from pytest_steering.errors import Violation
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.place import wrong_place
-from pytest_steering.oracle.diagnosis.strength import wrong_dose, wrong_vectors
+from pytest_steering.oracle.diagnosis.strength import wrong_scale, wrong_vectors
 from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def explain(violation: Violation, harness: Harness, plan: SteeringPlan, inputs: 
         lambda: wrong_place(harness, plan, inputs, violation.likely),
         lambda: wrong_vectors(harness, plan, inputs),
         lambda: wrong_outliers(harness, plan, inputs, judge),
-        lambda: wrong_dose(harness, plan, inputs) if _of_scales(violation.likely) else None,
+        lambda: wrong_scale(harness, plan, inputs) if _of_scales(violation.likely) else None,
     )
 
 
@@ -78,8 +78,8 @@ def settle(violation: Violation, *experiments: Callable[[], Diagnosis | None]) -
 
 def unsteered_changed(harness: Harness, inputs: Inputs) -> Diagnosis | None:
     """The unsteered model no longer computes what it did before it was steered."""
-    before, now = harness.plain(inputs).result, harness.plain_again(inputs).result
-    if same_bits(before, now) or any(harness.floor(layer) for layer in harness.every_layer):
+    before, now = harness.unsteered.run(inputs).result, harness.unsteered.run_again(inputs).result
+    if same_bits(before, now) or any(harness.unsteered.floor(layer) for layer in harness.architecture.every_layer):
         return None
     return Diagnosis(Cause.LEFT, "the unsteered model computes other logits than before")
 
@@ -87,7 +87,7 @@ def unsteered_changed(harness: Harness, inputs: Inputs) -> Diagnosis | None:
 def never_arrives(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
     """A plain forward pass with the plan's vectors is not steered either, at any token."""
     everywhere, layer = SteeringPlan(plan.vectors, plan.scale), min(plan.vectors)
-    steered, plain = harness.steered(everywhere, inputs), harness.plain(inputs)
+    steered, plain = harness.steered(everywhere, inputs), harness.unsteered.run(inputs)
     return Diagnosis(Cause.NEVER) if same_bits(steered.received(layer), plain.received(layer)) else None
 
 
@@ -104,7 +104,7 @@ def fresh_conforms(violation: Violation, harness: Harness, again: Callable[[Harn
 def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> Diagnosis | None:
     """An ordinary vector arrives and this one does not: what becomes of one with a single large element."""
     (layer, *more) = plan.vectors
-    given, ordinary = plan.vectors[layer], harness.vector(layer)
+    given, ordinary = plan.vectors[layer], harness.plans.vector(layer)
     if more or float(given.abs().amax()) < _OUTLIER * float(given.double().square().mean().sqrt()):
         return None
     outlier = ordinary.clone()

@@ -21,7 +21,7 @@ class SeenPass:
     moved: Tensor
     """``(rows, columns)``, and so is ``asked``."""
     asked: Tensor
-    dose: float
+    scale: float
     """That of the tokens to steer, on average, in parts of the plan's; 0 where there are none."""
     even: bool = True
     """It is the same at each of them."""
@@ -98,13 +98,13 @@ def _generated(passes: Sequence[SeenPass], prompt: int) -> Diagnosis | None:
 
 
 def _fading(passes: Sequence[SeenPass]) -> Diagnosis | None:
-    doses = [step.dose for step in passes if bool(step.asked.any())]
+    scales = [step.scale for step in passes if bool(step.asked.any())]
     if (
-        len(doses) < 2
+        len(scales) < 2
         or not all(step.even for step in passes)
-        or abs(doses[0] - 1) > 0.01
-        or max(doses) - min(doses) <= 0.01
+        or abs(scales[0] - 1) > 0.01
+        or max(scales) - min(scales) <= 0.01
     ):
         return None
-    shown = ", ".join(f"{dose:.3g}" for dose in doses[:4]) + (" …" if len(doses) > 4 else "")
+    shown = ", ".join(f"{scale:.3g}" for scale in scales[:4]) + (" …" if len(scales) > 4 else "")
     return Diagnosis(Cause.FADES, f"{shown} times the plan's")

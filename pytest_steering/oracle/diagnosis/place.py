@@ -65,7 +65,7 @@ def wrong_place(
 
 def _earlier(harness: Harness, plan: SteeringPlan, inputs: Inputs, said: str) -> Diagnosis | None:
     layer = min(plan.vectors)
-    steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
+    steered, plain = harness.steered(plan, inputs), harness.unsteered.run(inputs)
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
     for before in range(layer):
         if not same_bits(steered.received(before), plain.received(before)):
@@ -92,7 +92,7 @@ def _later(changes: Changes, first: Change, plan: SteeringPlan, said: str) -> Di
 def behind(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
     """The logits are others although the steered layer sends what it should: where the two runs part."""
     steered, expected = harness.steered(plan, inputs), harness.expected(plan, inputs)
-    for layer in harness.every_layer:
+    for layer in harness.architecture.every_layer:
         found, wanted = steered.received(layer), expected.received(layer)
         if furthest(found, wanted) > rounding(wanted):
             beyond = layer > max(plan.vectors)

@@ -42,22 +42,22 @@ def wrong_vectors(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagn
     return None
 
 
-def wrong_dose(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
-    """The dose that arrives is another function of the scale than the identity."""
+def wrong_scale(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
+    """The scale that arrives is another function of the scale than the identity."""
     if len(plan.vectors) > 1:
         return None
-    curve, asked = dose_curve(harness, plan, inputs)
+    curve, asked = scale_curve(harness, plan, inputs)
     (layer,) = plan.vectors
     eps = torch.finfo(harness.architecture.decoder_layers[layer].dtype).eps
     norm = float(plan.vectors[layer].double().norm())
     return likely_curve(curve, eps=_relative(harness, plan, eps), norm=norm, columns=int(asked.shape[1]))
 
 
-def dose_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[dict[float, float], Tensor]:
-    """Scale → the mean dose that arrives, NaN where the scale is refused; and the tokens that are steered."""
+def scale_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[dict[float, float], Tensor]:
+    """Scale → the mean scale that arrives, NaN where the scale is refused; and the tokens that are steered."""
     (layer,) = plan.vectors
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
-    plain = harness.plain(inputs).received(layer)
+    plain = harness.unsteered.run(inputs).received(layer)
     vector = plan.vectors[layer].double()
     curve = {}
     for scale in dict.fromkeys((*SCALES, plan.scale)):
@@ -68,15 +68,15 @@ def dose_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[di
         except ValueError:
             curve[scale] = math.nan
             continue
-        doses = _doses(steered, plain, asked, vector)
-        if float((doses - doses.mean()).abs().amax()) > 0.01 * abs(scale):
-            # Not one dose but several: no function of the scale alone.
+        arriving = _arriving_scales(steered, plain, asked, vector)
+        if float((arriving - arriving.mean()).abs().amax()) > 0.01 * abs(scale):
+            # Not one scale but several: no function of the scale alone.
             return {}, asked
-        curve[scale] = float(doses.mean())
+        curve[scale] = float(arriving.mean())
     return curve, asked
 
 
-def _doses(steered: Tensor, plain: Tensor, asked: Tensor, vector: Tensor) -> Tensor:
+def _arriving_scales(steered: Tensor, plain: Tensor, asked: Tensor, vector: Tensor) -> Tensor:
     difference = (steered.double() - plain.double()).cpu()
     return difference[fitted(asked.cpu(), difference.shape[1])] @ vector.cpu() / (vector @ vector).cpu()
 
@@ -89,10 +89,10 @@ def _fits(plain: Tensor, vector: Tensor, scale: float) -> bool:
 
 
 def _relative(harness: Harness, plan: SteeringPlan, eps: float) -> float:
-    """The machine epsilon in units of the vector: what rounding does to a measured dose."""
+    """The machine epsilon in units of the vector: what rounding does to a measured scale."""
     (layer,) = plan.vectors
     size = float(plan.vectors[layer].double().square().mean().sqrt())
-    return eps * max(1.0, harness.residual_size(layer) / size) if size else eps
+    return eps * max(1.0, harness.unsteered.residual_size(layer) / size) if size else eps
 
 
 def added_to(steered: Tensor, plain: Tensor, asked: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ SCALES = (0.0005, 0.002, 0.02, 0.25, 0.5, 1.0, 2.5, 7.0, 20.0, 64.0, 150.0, -0.2
 """From small to large, of either sign, whole and not."""
 
 Curve = Mapping[float, float]
-"""Scale → dose: by how many vectors the residual stream moved; NaN where the scale was refused."""
+"""Scale → the scale that arrives: by how many vectors the residual stream moved; NaN where the scale was refused."""
 
 
 def likely_curve(curve: Curve, *, eps: float, norm: float, columns: int) -> Diagnosis | None:
@@ -165,7 +165,7 @@ def likely_curve(curve: Curve, *, eps: float, norm: float, columns: int) -> Diag
 
 
 def _slack(scale: float, eps: float) -> float:
-    """A measured dose is off by rounding, in proportion to the scale and to the residual stream."""
+    """A measured scale is off by rounding, in proportion to the scale and to the residual stream."""
     return 1e-3 * abs(scale) + 4 * eps
 
 
@@ -188,7 +188,7 @@ def likely_elements(found: Tensor, delta: Tensor) -> Diagnosis | None:
         return None if constant else Diagnosis(Cause.BROADCAST)
     off = (found - delta).abs() > 1e-3 * delta.abs() + 1e-4 * largest
     wrong = off.nonzero().flatten().tolist()
-    # Elements that are zero are right whatever the dose.
+    # Elements that are zero are right whatever the scale.
     right = int((~off & (delta != 0)).sum())
     if not wrong or not right:
         return None

@@ -39,8 +39,8 @@ class Evidence:
         size = float((self.vector * self.scale).abs().amax())
         return self.observed.abs().amax(-1) > _MOVED * size
 
-    def doses(self) -> Tensor:
-        """The dose at each token to steer: by how many vectors it moved."""
+    def arriving_scales(self) -> Tensor:
+        """The scale that arrives at each token to steer: by how many vectors it moved."""
         return self.observed[self.where] @ self.vector / (self.vector @ self.vector)
 
 
@@ -57,7 +57,7 @@ def likely_cause(evidence: Evidence) -> Diagnosis | None:
         return Diagnosis(Cause.NEVER)
     if not torch.equal(moved, evidence.where):
         return likely_tokens(moved, evidence)
-    return _wrong_dose(evidence)
+    return _wrong_scale(evidence)
 
 
 def likely_tokens(moved: Tensor, evidence: Evidence) -> Diagnosis | None:
@@ -123,29 +123,29 @@ def _missed_columns(missed: Tensor, moved: Tensor, where: Tensor) -> Diagnosis |
     return Diagnosis(Cause.POSITIONS, f"{gone}")
 
 
-def _wrong_dose(evidence: Evidence) -> Diagnosis | None:
+def _wrong_scale(evidence: Evidence) -> Diagnosis | None:
     vector, scale = evidence.vector, evidence.scale
-    observed, doses = evidence.observed[evidence.where], evidence.doses()
+    observed, arriving = evidence.observed[evidence.where], evidence.arriving_scales()
     size = float(observed.norm())
-    along = doses.unsqueeze(-1) * vector
+    along = arriving.unsqueeze(-1) * vector
     mean = observed.mean(0)
     alike = float((observed - mean).norm()) <= 0.01 * size
     if alike and (said := likely_elements(mean, vector * scale)):
         return said
-    if said := _of_what_was_there(evidence, doses):
+    if said := _of_what_was_there(evidence, arriving):
         return said
     if float((observed - along).norm()) > 0.05 * size:
         return Diagnosis(Cause.DIRECTION) if alike else None
-    dose = float(doses.mean())
-    if float((doses - dose).abs().amax()) > 0.01 * abs(dose):
-        return Diagnosis(Cause.UNEVEN, f"{float(doses.min()):.4g} to {float(doses.max()):.4g} vectors")
+    mean_scale = float(arriving.mean())
+    if float((arriving - mean_scale).abs().amax()) > 0.01 * abs(mean_scale):
+        return Diagnosis(Cause.UNEVEN, f"{float(arriving.min()):.4g} to {float(arriving.max()):.4g} vectors")
     if dtype := rounded_to(mean, vector, scale):
         return Diagnosis(Cause.ROUNDED, f"to {dtype}")
-    return likely_dose(dose, scale, float(vector.norm()), int(evidence.where.shape[1]))
+    return likely_scale(mean_scale, scale, float(vector.norm()), int(evidence.where.shape[1]))
 
 
-def likely_dose(dose: float, scale: float, norm: float, columns: int) -> Diagnosis | None:
-    """The bug class of a dose that is the same at every token: ``dose`` vectors where ``scale`` were asked for.
+def likely_scale(mean_scale: float, scale: float, norm: float, columns: int) -> Diagnosis | None:
+    """The bug class of a scale that is the same at every token: ``mean_scale`` vectors where ``scale`` were asked for.
 
     ``columns`` is how many tokens the pass has, ``norm`` that of the vector.
     """
@@ -158,14 +158,14 @@ def likely_dose(dose: float, scale: float, norm: float, columns: int) -> Diagnos
         (scale, Cause.SCALE_TWICE),
         (1 / columns, Cause.DIVIDED),
     ):
-        if factor != 1.0 and abs(dose - scale * factor) <= 1e-3 * abs(scale * factor):
+        if factor != 1.0 and abs(mean_scale - scale * factor) <= 1e-3 * abs(scale * factor):
             return Diagnosis(cause)
-    if abs(dose / scale - 1) < 1e-3:
+    if abs(mean_scale / scale - 1) < 1e-3:
         return Diagnosis(Cause.PRECISION)
-    return Diagnosis(Cause.ANOTHER_SCALE, f"{dose / scale:.4g} times what the plan says")
+    return Diagnosis(Cause.ANOTHER_SCALE, f"{mean_scale / scale:.4g} times what the plan says")
 
 
-def _of_what_was_there(evidence: Evidence, doses: Tensor) -> Diagnosis | None:
+def _of_what_was_there(evidence: Evidence, arriving: Tensor) -> Diagnosis | None:
     """The bug class of an addition that depends on the residual stream that it is added to."""
     if evidence.before is None:
         return None
@@ -176,7 +176,7 @@ def _of_what_was_there(evidence: Evidence, doses: Tensor) -> Diagnosis | None:
     if felt and bool(((after.norm(dim=-1) / before.norm(dim=-1) - 1).abs() < 1e-3).all()):
         return Diagnosis(Cause.NORM_KEPT)
     component = after @ vector / (vector @ vector)
-    if float((doses - scale).abs().amax()) > 0.01 * abs(scale) and bool(
+    if float((arriving - scale).abs().amax()) > 0.01 * abs(scale) and bool(
         ((component - scale).abs() <= 1e-3 * abs(scale)).all()
     ):
         return Diagnosis(Cause.COMPONENT, f"it is {scale:g} at every token")

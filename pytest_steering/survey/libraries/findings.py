@@ -174,7 +174,7 @@ FINDINGS: Final = (
     Finding(
         "pyvene_overflow",
         _PYVENE,
-        "a dose that overflows is sent on as infinity",
+        "a scaled vector that overflows is sent on as infinity",
         (Sign(causes=frozenset({Cause.OVERFLOW})),),
     ),
     Finding(
