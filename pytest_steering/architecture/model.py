@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from pytest_steering.architecture.facts import found
 from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.residual import Layout
 
@@ -118,12 +118,3 @@ class Architecture:
             "receiver": self.decoder_layers[-1].receiver_name,
             "notes": list(self.notes),
         }
-
-
-def found(architecture: Mapping[str, Any]) -> str:
-    """Where the decoder layers are, how many, how wide, and which are steered by default, in one line."""
-    number = architecture["num_layers"]
-    return (
-        f"Found {architecture['layers_path']} with {number} {'layer' if number == 1 else 'layers'}, "
-        f"hidden size {architecture['hidden_size']}; steering layers {architecture['steering_layers']}"
-    )

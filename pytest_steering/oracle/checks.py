@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pytest_steering.adapters.protocol import accumulates
 from pytest_steering.architecture.observation import Pass, Trace
 from pytest_steering.architecture.residual import fitted, same_bits
 from pytest_steering.errors import Unseen, Violation
@@ -167,7 +168,7 @@ def _passes(
 def _added(harness: Harness, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
     """What the layer added up itself, and with it the scaled vector of an adapter that adds it to that sum."""
     added = plain.added.get(layer)
-    if added is None or not tolerance.accumulates(harness.adapter):
+    if added is None or not accumulates(harness.adapter):
         return added
     return added + (plan.scale * plan.vectors[layer].to(added)).abs()
 

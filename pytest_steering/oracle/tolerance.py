@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from pytest_steering.adapters.protocol import SteeringAdapter, accumulates
+
 ULPS = 2
 """Allowed error of one steered element, in units in the last place of the layer's dtype."""
 
@@ -26,18 +28,13 @@ def ulp(magnitude: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.exp2(exponent) * info.eps
 
 
-def ulps_of(adapter: object, dtype: torch.dtype) -> int:
+def ulps_of(adapter: SteeringAdapter, dtype: torch.dtype) -> int:
     """How many units in the last place an adapter may be off: more if it says that it ``accumulates``.
 
     Half precision is accumulated in float32 and rounded once, so nothing more is allowed there.
     """
     inside = accumulates(adapter) and dtype in (torch.float32, torch.float64)
     return ACCUMULATED_ULPS if inside else ULPS
-
-
-def accumulates(adapter: object) -> bool:
-    """The adapter says that it adds the vector inside a matrix product, by its attribute ``accumulates``."""
-    return bool(getattr(adapter, "accumulates", False))
 
 
 def addition(magnitude: Tensor, dtype: torch.dtype, *, ulps: int = ULPS, floor: float = 0.0) -> Tensor:

@@ -16,7 +16,7 @@ from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import Settings
 from pytest_steering.suite.catalogue import catalogue
-from pytest_steering.targets.spec import check_device, check_dtype, check_spec, is_pattern, parse_spec
+from pytest_steering.targets.spec import check_device, check_dtype, check_spec
 
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
@@ -32,12 +32,12 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_device(settings.device)
         if settings.dtype is not None:
             check_dtype(settings.dtype)
-        if any(map(is_pattern, settings.specs)):
+        if any(spec.is_pattern for spec in settings.specs):
             from pytest_steering.targets.spec import expanded  # noqa: PLC0415 (it looks into transformers)
 
             settings = replace(settings, specs=expanded(settings.specs))
         for spec in settings.specs:
-            check_spec(parse_spec(spec))
+            check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
     except SpecError as error:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_steering._version import SUITE_VERSION
-from pytest_steering.architecture.model import found
+from pytest_steering.architecture.facts import found
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.suite.catalogue import catalogue
 

@@ -71,7 +71,7 @@ def bugs() -> dict[str, str]:
     for path in sorted(suite_directory().with_name("fixtures").joinpath("known_bad").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             named = isinstance(node, ast.ClassDef) and any(
-                isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "subject")
+                isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "target")
                 for part in node.body
             )
             if named and isinstance(node, ast.ClassDef):
