@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_steering.evaluation import command as experiment
+from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.survey.architectures import command
 from pytest_steering.survey.architectures.stored import SurveyError
@@ -38,11 +38,18 @@ _STORED = {
 }
 
 
+_TABLES: dict[str, Callable[[], str]] = {
+    "requirements": table,
+    "capabilities": lambda: f"{contract.capabilities()}\n\n{contract.attributes()}",
+}
+
+
 def main() -> int:
     """The command line of the package."""
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     commands.add_parser("requirements", help="Print every requirement of the suite as a Markdown table")
+    commands.add_parser("capabilities", help="Print what an adapter can promise, and what else is read of one")
     architectures = commands.add_parser(
         "architectures", help="Print what was found in every architecture, keep a new sweep, or compare one"
     )
@@ -53,17 +60,18 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
-    experiment.add_arguments(
-        commands.add_parser(
-            "experiment", help="Train steering vectors on a model and measure what they do to its answers"
-        )
+    study = commands.add_parser(
+        "experiment", help="Train steering vectors on a model and measure what they do to its answers"
     )
+    if sys.argv[1:2] == ["experiment"]:
+        from pytest_steering.evaluation import command as experiment  # noqa: PLC0415 (the extra "study")
+
+        experiment.add_arguments(study)
+        return experiment.run(parser.parse_args(), _say)
     options = parser.parse_args()
-    if options.command == "requirements":
-        _say(table())
+    if options.command in _TABLES:
+        _say(_TABLES[options.command]())
         return 0
-    if options.command == "experiment":
-        return experiment.run(options, _say)
     try:
         if options.command in _STORED:
             return _show(_STORED[options.command], options.reports, write=options.write)
