@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.survey.architectures import command
-from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.files import SurveyError
 from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table as kill_table
 from pytest_steering.survey.libraries.stored import read_findings

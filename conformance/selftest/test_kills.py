@@ -11,7 +11,7 @@ import pytest
 from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE
 
 from pytest_steering.__main__ import main
-from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.files import SurveyError
 from pytest_steering.survey.kill_matrix.stored import bugs, read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table
 

@@ -18,7 +18,7 @@ from pytest_steering.__main__ import main
 from pytest_steering.adapters import registry
 from pytest_steering.adapters.registry import GROUP, find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.survey.architectures.stored import SurveyError
+from pytest_steering.survey.files import SurveyError
 from pytest_steering.survey.libraries.findings import FINDINGS as KNOWN
 from pytest_steering.survey.libraries.findings import UNEXPLAINED
 from pytest_steering.survey.libraries.stored import STORED, read_findings, read_stored, write_stored

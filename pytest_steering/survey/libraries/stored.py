@@ -1,21 +1,19 @@
-"""The file that keeps what was found in libraries: from reports, one for each library, to a line for each model."""
+"""The file that stores what was found in libraries: from reports, one for each library, to a line for each model."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
-from pytest_steering.survey.architectures.stored import SurveyError, read_json
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
+from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
 from pytest_steering.survey.libraries.findings import FINDINGS, Failure, finding_of
 
 SCHEMA: Final = 1
-STORED: Final = Path(__file__).resolve().parents[1] / "data" / "libraries.json"
-"""What the last runs found; it comes with the package."""
+STORED: Final = DATA / "libraries.json"
 
 Findings = dict[str, Any]
 """``schema``, ``suite``, ``libraries`` (each with its versions and its ``models``) and the ``causes``."""
@@ -53,7 +51,7 @@ def read_findings(paths: Sequence[Path]) -> Findings:
 
 
 def read_stored(path: Path = STORED) -> Findings:
-    """What is kept."""
+    """What is stored."""
     findings = read_json(path)
     if not isinstance(findings, dict) or findings.get("schema") != SCHEMA or "libraries" not in findings:
         raise SurveyError(f"{path} holds no findings about libraries of schema {SCHEMA}")
@@ -61,8 +59,8 @@ def read_stored(path: Path = STORED) -> Findings:
 
 
 def write_stored(findings: Findings, path: Path = STORED) -> None:
-    """The findings are at ``path``, a line for each library, model and cause."""
-    path.write_text("".join(f"{line}\n" for line in _lines(findings)), encoding="utf-8")
+    """The findings are at ``path``."""
+    write_json(path, findings)
 
 
 def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
@@ -83,30 +81,3 @@ def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
 
 def _causes(verdict: dict[str, Any]) -> list[str]:
     return list(verdict.get("failed", ()))
-
-
-def _lines(findings: Findings) -> Iterator[str]:
-    yield "{"
-    yield f' "schema": {findings["schema"]},'
-    yield f' "suite": {_text(findings["suite"])},'
-    yield ' "libraries": ['
-    for number, library in enumerate(findings["libraries"], 1):
-        head = {key: value for key, value in library.items() if key != "models"}
-        yield f'  {_text(head)[:-1]}, "models": {{'
-        yield from _items(library["models"], "   ")
-        yield "  }}" + ("," if number < len(findings["libraries"]) else "")
-    yield " ],"
-    yield ' "causes": {'
-    yield from _items(findings["causes"], "  ")
-    yield " }"
-    yield "}"
-
-
-def _items(mapping: dict[str, Any], indent: str) -> Iterator[str]:
-    rows = [f"{indent}{_text(key)}: {_text(value)}" for key, value in mapping.items()]
-    yield from (f"{row}," for row in rows[:-1])
-    yield from rows[-1:]
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
