@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.errors import SteeringError
+from pytest_steering.vectors.training import progress_bar
 
 _UNLIMITED = 10**9
 
@@ -146,16 +147,14 @@ def device_of(call: Any) -> torch.device | None:
 
 def in_batches(columns: Sequence[int], size: int, *, progress: bool, what: str) -> Iterator[list[int]]:
     """Row numbers in batches, the longest rows first so that little is padded, with a progress bar if asked for."""
-    from tqdm import tqdm  # noqa: PLC0415 (the bar is needed only where something runs)
-
     if size < 1:
         raise PromptError(f"the batch size is {size}; it must be at least 1")
     order = sorted(range(len(columns)), key=lambda index: -columns[index])
-    with tqdm(total=len(order), desc=what, unit="prompt", disable=not progress) as bar:
+    with progress_bar(len(order), what, shown=progress, unit="prompt") as done:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             yield rows
-            bar.update(len(rows))
+            done(len(rows))
 
 
 def _plain(tokenizer: Any, text: str) -> tuple[int, ...]:

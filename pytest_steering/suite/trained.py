@@ -135,7 +135,8 @@ class Behaviour:
         """The answers about each pair, the vulnerable side first: ``(pairs, 2)``."""
         prompts = [prompt for pair in pairs for prompt in pair.sides]
         target = self.harness.target
-        return forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device).reshape(-1, 2)
+        answers = forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device, model=target.model)
+        return answers.reshape(-1, 2)
 
     def _sized(self, vectors: Mapping[int, Tensor]) -> dict[int, Tensor]:
         width, size_of = self.harness.architecture.hidden_size, self.harness.unsteered.residual_size
