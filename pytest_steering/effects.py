@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_steering.evaluation.statistics.intervals import Interval
+    from pytest_steering.evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Effect:
     @classmethod
     def of(cls, found: Sequence[float], wanted: Sequence[float]) -> Effect:
         """The effects on each scenario, found and wanted."""
-        from pytest_steering.evaluation.statistics.intervals import mean_interval  # noqa: PLC0415 (needs scipy)
+        from pytest_steering.evaluation.statistics import mean_interval  # noqa: PLC0415 (needs scipy)
 
         return cls(mean_interval(found), mean_interval(wanted))
 

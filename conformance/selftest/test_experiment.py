@@ -19,11 +19,11 @@ from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
-from pytest_steering.evaluation.batching import peak_of, plan_batches
+from pytest_steering.evaluation.batching import batch_size, peak_of
 from pytest_steering.evaluation.bench import random_direction, relative
 from pytest_steering.evaluation.choice import forced_choice
 from pytest_steering.evaluation.config import ExperimentError
-from pytest_steering.evaluation.provenance import weights_hash
+from pytest_steering.evaluation.experiment import weights_hash
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.vectors import load_vectors
@@ -104,29 +104,29 @@ def test_peak_is_what_lives_at_once() -> None:
         third = second * 2
         return third.view(10, 100)[1:]
 
-    assert peak_of(three, CPU) == 8000
+    assert peak_of(three) == 8000
     kept = torch.zeros(1000)
-    assert peak_of(lambda: kept.view(-1), CPU) == 0
+    assert peak_of(lambda: kept.view(-1)) == 0
 
 
 def test_batches_follow_the_memory() -> None:
     target = load_target("tiny:llama")
     prompts = ["short", "a longer prompt" * 5]
+    ids = torch.tensor([target.tokenizer(prompts[1])["input_ids"]])
+    row = peak_of(lambda: target.model(input_ids=ids))
 
-    def planned(**settings: Any) -> Any:
-        return plan_batches(target.model, target.tokenizer, prompts, device=CPU, **settings)
+    def planned(**settings: Any) -> int:
+        return batch_size(target.model, target.tokenizer, prompts, device=CPU, **settings)
 
-    plenty = planned(available=10**12)
-    assert (plenty.batch_size, plenty.memory_optimized, plenty.note) == (8, False, "")
-    assert plenty.row_bytes > planned(available=10**12, new_tokens=0).row_bytes * 0.99
-    assert planned(available=10**12, new_tokens=50).row_bytes > plenty.row_bytes * 1.3
-    assert planned(available=plenty.row_bytes * 9).batch_size == 4
-    assert planned(available=plenty.row_bytes * 3).memory_optimized
-    assert planned(available=10**12, memory_optimized=True).batch_size == 1
+    assert planned(available=10**12) == 8
+    assert planned(available=row * 9) == 4
+    assert planned(available=row * 9, new_tokens=150) == 1
+    assert planned(available=row * 3) == 1
+    assert planned(available=10**12, memory_optimized=True) == 1
     with pytest.raises(TargetError, match="more than half of the"):
-        planned(available=plenty.row_bytes * 3, memory_optimized=False)
+        planned(available=row * 3, memory_optimized=False)
     with pytest.raises(TargetError, match="leave out the longest files"):
-        planned(available=plenty.row_bytes // 2)
+        planned(available=row // 2)
 
 
 def test_weights_hash_sees_one_changed_tensor() -> None:
@@ -279,7 +279,6 @@ def test_hidden_dim_that_is_wrong_is_reported_and_not_used(tmp_path: Path) -> No
     ("change", "sentence"),
     [
         ({"styles": ("S9",)}, "there is no style 'S9'"),
-        ({"styles": ("R1",)}, "style R1 asks for reasoning before the answer"),
         ({"model_name": "config:here"}, "config:here has shapes and no weights"),
         ({"steering_layers": (9,)}, "there is no decoder layer 9: model.layers has layers 0 to 3"),
         ({"data": Path("nowhere")}, "nowhere: there is no"),
@@ -307,8 +306,11 @@ def test_command_ends_with_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert complaints == ""
     lines = printed.splitlines()
     assert lines[0] == "tiny:llama, layers [1, 2, 3], dose 0.25 against none"
-    assert [line.split()[0] for line in lines[2:5]] == ["weakness", "CWE-89", "all"]
-    assert "underpowered" in lines[3]
+    told = [line for line in lines[1:] if line.startswith("beware: ")]
+    assert lines[1 : 1 + len(told)] == told
+    head = lines.index("") + 1
+    assert [line.split()[0] for line in lines[head : head + 3]] == ["CWE", "CWE-89", "all"]
+    assert "underpowered" in lines[head + 1]
 
 
 def test_command_says_how_much_is_kept_after_ctrl_c(

@@ -6,6 +6,7 @@ after whatever interruption, parts are made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,9 +22,6 @@ from pytest_steering.evaluation.divergence import compare, relative_dose
 from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.judge import judge
 from pytest_steering.evaluation.styles import STYLES
-
-_DIFFERENCES = 20
-"""As many as five pairs have on both sides: one more than a rank among them needs."""
 
 
 def measures(config: UniversalSteeringConfig) -> Iterator[tuple[str, Measure]]:
@@ -68,7 +66,7 @@ def _random(
     found = {}
     for dose in bench.config.active_doses:
         with bench.steered(scaled, dose) as call:
-            found[f"{dose:g}"] = mean_answer(bench.answers(call, fold))
+            found[f"{dose:g}"] = mean_answer(bench.answers(call, fold), fold)
     return found
 
 
@@ -77,18 +75,19 @@ def _within_class(
 ) -> dict[str, Any]:
     """The mean answer at the test dose along differences between files of one class, of the trained vector's norm."""
     found = []
-    for texts in differences(bench.training_texts(fold)):
+    most = math.ceil(1 / bench.config.alpha)  # one more than a rank among them needs: five pairs have 20
+    for texts in _differences(bench.training_texts(fold))[:most]:
         between = bench.between([texts], bench.layers)
         if all(bool(vector.any()) for vector in between.values()):
             with bench.steered(relative(between, norms, bench.layers), bench.config.test_dose) as call:
-                found.append(mean_answer(bench.answers(call, fold)))
+                found.append(mean_answer(bench.answers(call, fold), fold))
     return {"answers": found}
 
 
-def differences(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Two texts of one side each, from both sides in turn: of few pairs all, of many the first."""
+def _differences(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Two texts of one side each, from both sides in turn."""
     both = zip(*(combinations(side, 2) for side in zip(*texts, strict=True)), strict=True)
-    return [two for turn in both for two in turn][:_DIFFERENCES]
+    return [two for turn in both for two in turn]
 
 
 def _layers(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mappi
             "labels": [verdict.label.value for verdict in verdicts],
             "confidence": [verdict.confidence for verdict in verdicts],
         }
-    found["truth"] = [case.vulnerable for case in bench.cases(fold)]
+    found["truth"] = [case.vulnerable for case in fold.cases]
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,9 +234,7 @@ def _handles(*axes: Axes) -> tuple[list[Any], list[str]]:
 
 def _percent(interval: Interval) -> Interval:
     low, high = (None if end is None else 100 * end for end in (interval.low, interval.high))
-    return Interval(
-        100 * interval.estimate, low, high, interval.confidence, interval.clusters, interval.method, interval.note
-    )
+    return replace(interval, estimate=100 * interval.estimate, low=low, high=high)
 
 
 def _share(part: float, whole: float) -> float:
