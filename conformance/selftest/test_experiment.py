@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.selftest.small_study import finished_study, plant_pairs, small_config
+from conformance.selftest.small_study import finished_study, options, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
@@ -292,15 +288,10 @@ def test_what_stands_in_the_way_is_a_sentence(tmp_path: Path, change: Mapping[st
     assert "\n" not in str(caught.value)
 
 
-def command(data: Path, out: Path) -> list[str]:
-    settings = "--model tiny:llama --doses 0,0.1,0.25 --random-directions 2 --max-new-tokens 2 --cwes CWE-89"
-    return ["experiment", *settings.split(), "--max-samples-per-cwe", "2", "--data", str(data), "--output", str(out)]
-
-
 def test_command_ends_with_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The finished experiment is read, not run again."""
     data, whole, _ = finished_study()
-    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, whole), "--quiet", "--no-pictures"])
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *options(data, whole), "--quiet", "--no-pictures"])
     assert __main__.main() == 0
     printed, complaints = capsys.readouterr()
     assert complaints == ""
@@ -323,7 +314,7 @@ def test_command_says_how_much_is_kept_after_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(UniversalSteeringExperiment, "run", interrupted)
-    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *options(data, tmp_path)])
     assert __main__.main() == 130
     assert capsys.readouterr().err == (
         f"stopped: 5 of 14 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
@@ -334,67 +325,3 @@ def test_command_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(sys, "argv", ["pytest_steering", "experiment", "--model", "tiny:llama", "--folds", "0"])
     assert __main__.main() == 4
     assert capsys.readouterr().err == "folds is 0; it must be at least 2\n"
-
-
-# Shells start what runs in the background with SIGINT ignored, and a child inherits that from the tests.
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("pytest_steering", run_name="__main__")
-"""
-
-
-def started(data: Path, out: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", COMMAND, *command(data, out), "--quiet", "--no-pictures"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def parts_in(out: Path) -> list[Path]:
-    return sorted((out / "parts").rglob("*.json"))
-
-
-def stopped_after(process: subprocess.Popen[str], out: Path, parts: int, sent: signal.Signals) -> tuple[int, str]:
-    while len(parts_in(out)) < parts and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(sent)
-    _, complaints = process.communicate(timeout=120)
-    return process.returncode, complaints
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("parts", [1, 4, 9])
-def test_killed_process_goes_on_to_the_same_results(tmp_path: Path, parts: int) -> None:
-    """SIGKILL in the middle, then the same command: the results of a process that was never killed."""
-    data, whole, _ = finished_study()
-    status, _ = stopped_after(started(data, tmp_path), tmp_path, parts, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    kept = {path: path.read_bytes() for path in parts_in(tmp_path)}
-    assert parts <= len(kept) < 16
-    process = started(data, tmp_path)
-    printed, complaints = process.communicate(timeout=300)
-    assert (process.returncode, complaints) == (0, "")
-    assert "Holm p" in printed
-    assert {path: path.read_bytes() for path in kept} == kept
-    assert len(parts_in(tmp_path)) == 16
-    assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
-    data, _, _ = finished_study()
-    status, complaints = stopped_after(started(data, tmp_path), tmp_path, 3, signal.SIGINT)
-    assert status == 130
-    kept = len(parts_in(tmp_path))
-    assert complaints == (
-        f"stopped: {kept} of 16 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
-    )
-
-
-@pytest.mark.slow
-def test_two_fresh_processes_give_the_same_numbers(tmp_path: Path) -> None:
-    data, whole, _ = finished_study()
-    for name in ("first", "second"):
-        process = started(data, tmp_path / name)
-        assert process.communicate(timeout=300)[1] == ""
-        assert (tmp_path / name / "results.json").read_bytes() == (whole / "results.json").read_bytes()

@@ -110,7 +110,8 @@ class Summary:
                 if baseline.ranks
                 else "nothing about steering follows"
             )
-            found.append(f"at chance: both files right in {right} of pairs, where a coin has {COIN:.0%}: {follows}")
+            where = "at chance" if baseline.pair_accuracy.estimate <= COIN else "not told from chance"
+            found.append(f"{where}: both files right in {right} of pairs, where a coin has {COIN:.0%}: {follows}")
         if self.too_long:
             by_cwe = Counter(pair.cwe for pair in self.too_long)
             longest = max(self.too_long, key=lambda pair: pair.tokens)
