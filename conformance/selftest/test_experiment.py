@@ -43,7 +43,6 @@ CPU = torch.device("cpu")
         ({"styles": ()}, "styles are []; give at least one"),
         ({"cwes": ()}, "cwes are none"),
         ({"parts": ()}, "parts are none"),
-        ({"alpha": 1.0}, "alpha is 1.0; it must lie between 0 and 1"),
         ({"scheme": "loo"}, "scheme is 'loo'; choose one of crossed, few-shot"),
         ({"method": "mean"}, "method is 'mean'; choose one of difference-in-means, pca, logistic-probe"),
         ({"positions": "first"}, "positions is 'first'; choose one of all, last, prompt, generated"),

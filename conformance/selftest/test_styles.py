@@ -35,7 +35,6 @@ def case(name: str = "asked", *, cwe: str = "CWE-89", vulnerable: bool = True, t
         part="hand-crafted",
         variant="",
         vulnerable=vulnerable,
-        language="python",
         code=f"def {name}():\n    return 1\n",
         reason=f"It is so in {name}." if told else None,
         name=f"{name}.py",

@@ -52,7 +52,8 @@ def with_pairs_right(summary: Summary, right: int, of: int, *, ordered: int = 0)
             24,
             24,
             "at chance: both files right in 8% [1, 27] of pairs, where a coin has 25%: it ranks the vulnerable file "
-            "above its patch in 100% [86, 100], so shifts of the answer can be read, and nothing about accuracy follows",
+            "above its patch in 100% [86, 100], so shifts of the answer can be read, and nothing about accuracy "
+            "follows",
         ),
         (
             8,

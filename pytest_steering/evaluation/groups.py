@@ -101,7 +101,7 @@ def group_of(name: str, parts: Sequence[Parts], config: UniversalSteeringConfig,
     followed = [dose for dose in at if abs(dose) <= FOLLOWED]
     followed = followed if len(followed) >= 3 else list(at)
     moved = (tested[0] - baseline[0] + tested[1] - baseline[1]) / 2
-    test = sign_flip(moved, scenarios, alpha=config.alpha, family=family, seed=config.seed)
+    test = sign_flip(moved, scenarios, family=family, seed=config.seed)
     random = {dose: _random(parts, f"{dose:g}") for dose in config.active_doses}
     return Group(
         name=name,
@@ -113,8 +113,8 @@ def group_of(name: str, parts: Sequence[Parts], config: UniversalSteeringConfig,
         slopes=slopes(followed, np.stack([sum(at[dose]) / 2 for dose in followed], axis=1), scenarios),
         test=test,
         accuracy=_accuracy(baseline, tested, scenarios, config, family),
-        control=control(test.mean, random[config.test_dose], alpha=config.alpha) if config.random_directions else None,
-        within_class=control(test.mean, _within_class(parts), alpha=config.alpha) if config.class_control else None,
+        control=control(test.mean, random[config.test_dose]) if config.random_directions else None,
+        within_class=control(test.mean, _within_class(parts)) if config.class_control else None,
         random=random,
         layers=_layers(parts, baseline, scenarios),
     )
@@ -148,8 +148,8 @@ def _accuracy(
 ) -> McNemar | SignFlip:
     was, now = both_right(baseline), both_right(tested)
     if len(set(scenarios)) == len(scenarios):
-        return mcnemar(was.tolist(), now.tolist(), alpha=config.alpha, family=family)
-    return sign_flip(now - was.astype(float), scenarios, alpha=config.alpha, family=family, seed=config.seed)
+        return mcnemar(was.tolist(), now.tolist(), family=family)
+    return sign_flip(now - was.astype(float), scenarios, family=family, seed=config.seed)
 
 
 def _random(parts: Sequence[Parts], dose: str) -> tuple[float, ...]:

@@ -19,7 +19,6 @@ from pytest_steering.evaluation.cwes import WEAKNESSES
 
 OPTION, VARIABLE = "--secllmholmes", "SECLLMHOLMES"
 REMEDY = f"name a whole clone of SecLLMHolmes with {OPTION}=PATH or {VARIABLE}"
-LANGUAGES = {".c": "c", ".py": "python"}
 
 
 class DataError(SpecError):
@@ -139,7 +138,7 @@ def _why_not(path: Path, part: Part, place: str, details: dict[str, dict[str, st
         project, cve, *_ = place.lower().split("/")
         if cve not in details.get(project, {}):
             return "a CVE that cve_details.json does not name"
-    if path.suffix.lower() in LANGUAGES:
+    if path.suffix.lower() in (".c", ".py"):
         return _UNNAMED
     if path.suffix == ".txt":
         return ""

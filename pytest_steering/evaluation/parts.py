@@ -6,7 +6,6 @@ after whatever interruption, parts are made.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +20,7 @@ from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import compare, relative_dose
 from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.judge import judge
+from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS
 from pytest_steering.evaluation.styles import STYLES
 
 
@@ -75,8 +75,7 @@ def _within_class(
 ) -> dict[str, Any]:
     """The mean answer at the test dose along differences between files of one class, of the trained vector's norm."""
     found = []
-    most = math.ceil(1 / bench.config.alpha)  # one more than a rank among them needs: five pairs have 20
-    for texts in _differences(bench.training_texts(fold))[:most]:
+    for texts in _differences(bench.training_texts(fold))[: LEAST_DIRECTIONS + 1]:
         between = bench.between([texts], bench.layers)
         if all(bool(vector.any()) for vector in between.values()):
             with bench.steered(relative(between, norms, bench.layers), bench.config.test_dose) as call:

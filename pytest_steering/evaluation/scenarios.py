@@ -15,7 +15,6 @@ from pathlib import Path
 
 from pytest_steering.evaluation.layout import (
     FOLDERS,
-    LANGUAGES,
     REMEDY,
     VARIABLE,
     DataError,
@@ -43,7 +42,6 @@ class Case:
     variant: str
     """The augmentation (``A1``, ``A3_1``), or nothing."""
     vulnerable: bool
-    language: str
     code: str
     reason: str | None
     """Why it is vulnerable or not, in prose, where the data set says so."""
@@ -223,7 +221,6 @@ def _case(root: Path, file: File, notes: list[str]) -> Case:
         part=file.part.value,
         variant=file.variant,
         vulnerable=file.vulnerable,
-        language=LANGUAGES[file.path.suffix.lower()],
         code=code,
         reason=prose.strip() or None,
         name=name,

@@ -19,7 +19,10 @@ from statsmodels.stats.proportion import proportion_confint
 Array = NDArray[np.float64]
 Values = Sequence[float] | Array
 
-CONFIDENCE = 0.95
+ALPHA = 0.05
+"""What a p-value is compared with; intervals are of 95%."""
+LEAST_DIRECTIONS = round(1 / ALPHA) - 1
+"""The fewest directions among which the least rank p, ``1 / (K + 1)``, is at most 0.05."""
 FEWEST = 2
 """Scenarios below which there is no interval: one has no spread."""
 PATTERNS = 9999
@@ -50,7 +53,7 @@ class Interval:
             return f"{self.estimate:+.3g} without an interval ({self.note})"
         return (
             f"{self.estimate:+.3g} [{self.low:+.3g}, {self.high:+.3g}] "
-            f"({CONFIDENCE:.0%} {self.method}, {self.scenarios} scenarios)"
+            f"({1 - ALPHA:.0%} {self.method}, {self.scenarios} scenarios)"
         )
 
 
@@ -80,7 +83,7 @@ def mean_interval(values: Values, scenarios: Sequence[Hashable] | None = None) -
         return Interval(mean, None, None, count, "none", "one scenario has no spread")
     if equal(means):
         return Interval(mean, None, None, count, "none", f"all {count} scenarios are equal, so no spread is seen")
-    low, high = stats.t.interval(CONFIDENCE, count - 1, loc=mean, scale=stats.sem(means))
+    low, high = stats.t.interval(1 - ALPHA, count - 1, loc=mean, scale=stats.sem(means))
     return Interval(mean, float(low), float(high), count, "t")
 
 
@@ -95,7 +98,7 @@ def share_interval(values: Values, scenarios: Sequence[Hashable] | None = None) 
         raise ValueError(f"a share lies between 0 and 1; got {means.min():g} to {means.max():g}")
     if count < FEWEST:
         return Interval(share, None, None, count, "none", "one scenario says nothing of others")
-    low, high = proportion_confint(float(means.sum()), count, alpha=1 - CONFIDENCE, method="beta")
+    low, high = proportion_confint(float(means.sum()), count, alpha=ALPHA, method="beta")
     return Interval(share, float(low), float(high), count, "Clopper-Pearson")
 
 
@@ -111,12 +114,11 @@ class McNemar:
     lost: int
     p: float | None
     needed: int
-    alpha: float
 
     def __str__(self) -> str:
         changed = f"{self.gained} of {self.cases} gained and {self.lost} lost"
         if self.p is None:
-            return f"{changed}: underpowered, {self.needed} that change are needed for p ≤ {self.alpha:.2g}"
+            return f"{changed}: underpowered, {self.needed} that change are needed"
         g = self.gained / (self.gained + self.lost) - 0.5
         return f"{changed}: exact McNemar p = {self.p:.2g}, Cohen's g {g:+.2f}"
 
@@ -134,7 +136,6 @@ class SignFlip:
     scenarios: int
     p: float | None
     needed: int
-    alpha: float
     standardised: float | None
     exact: bool
     patterns: int
@@ -142,46 +143,39 @@ class SignFlip:
     def __str__(self) -> str:
         start = f"mean paired difference {self.mean:+.3g} over {self.scenarios} scenarios"
         if self.p is None:
-            return f"{start}: underpowered, {self.needed} scenarios are needed for p ≤ {self.alpha:.2g}"
+            return f"{start}: underpowered, {self.needed} scenarios are needed"
         kind = "exact sign-flip" if self.exact else f"sign-flip ({self.patterns} patterns drawn)"
         size = "" if self.standardised is None else f", {self.standardised:+.2f} standard deviations"
         return f"{start}: {kind} p = {self.p:.2g}{size}"
 
 
-def least_units(alpha: float = 0.05, family: int = 1) -> int:
+def least_units(family: int = 1) -> int:
     """The fewest scenarios, or changed pairs, all in one direction, with ``2 / 2**n`` at most Holm's first level.
 
-    Both an exact sign flip and an exact McNemar test have that p at least: 6 for one test at 0.05, 9 for eight.
+    Both an exact sign flip and an exact McNemar test have that p at least: 6 for one test, 9 for a family of eight.
     """
-    if not 0 < alpha < 1 or family < 1:
-        raise ValueError(f"alpha lies between 0 and 1 and a family has a test; got {alpha} and {family}")
-    return math.ceil(1 - math.log2(alpha / family) - 1e-9)
+    return math.ceil(1 - math.log2(ALPHA / family))
 
 
-def mcnemar(before: Sequence[bool], after: Sequence[bool], *, alpha: float = 0.05, family: int = 1) -> McNemar:
+def mcnemar(before: Sequence[bool], after: Sequence[bool], *, family: int = 1) -> McNemar:
     """Whether pairs turned right more often than wrong, exactly. The pairs must be of different scenarios.
 
     ``family`` is the number of tests that Holm corrects together.
     """
     gained = sum(not was and is_ for was, is_ in zip(before, after, strict=True))
     lost = sum(bool(was and not is_) for was, is_ in zip(before, after, strict=True))
-    needed = least_units(alpha, family)
+    needed = least_units(family)
     enough = gained + lost >= needed
     p = float(stats.binomtest(gained, gained + lost).pvalue) if enough else None
-    return McNemar(len(before), gained, lost, p, needed, alpha / family)
+    return McNemar(len(before), gained, lost, p, needed)
 
 
 def sign_flip(
-    differences: Values,
-    scenarios: Sequence[Hashable] | None = None,
-    *,
-    alpha: float = 0.05,
-    family: int = 1,
-    seed: int = 0,
+    differences: Values, scenarios: Sequence[Hashable] | None = None, *, family: int = 1, seed: int = 0
 ) -> SignFlip:
     """Whether the mean paired difference departs from zero; two-sided, by flipping the sign of whole scenarios."""
     means = by_scenario(differences, scenarios)
-    needed, count = least_units(alpha, family), len(means)
+    needed, count = least_units(family), len(means)
     exact, p = 2**count <= PATTERNS, None
     if count >= needed:
         result = stats.permutation_test(
@@ -195,7 +189,7 @@ def sign_flip(
         p = float(result.pvalue)
     standardised = None if count < FEWEST or equal(means) else float(means.mean() / means.std(ddof=1))
     patterns = 2**count if exact else PATTERNS
-    return SignFlip(float(means.mean()), count, p, needed, alpha / family, standardised, exact, patterns)
+    return SignFlip(float(means.mean()), count, p, needed, standardised, exact, patterns)
 
 
 @dataclass(frozen=True)
@@ -210,15 +204,13 @@ class Control:
     target: float
     directions: int
     p: float | None
-    needed: int
-    alpha: float
     spread: float
     largest: float
 
     @property
     def beaten(self) -> bool:
         """The trained direction is significantly stronger than the others."""
-        return self.p is not None and self.p <= self.alpha
+        return self.p is not None and self.p <= ALPHA
 
     def against(self, what: str) -> str:
         """The comparison in words; ``what`` says what the others are."""
@@ -226,12 +218,12 @@ class Control:
         if self.directions:
             found += f" (standard deviation {self.spread:.2g}, largest {self.largest:.2g})"
         if self.p is None:
-            return f"{found}: underpowered, {self.needed} are needed for p ≤ {self.alpha:.2g}"
+            return f"{found}: underpowered, {LEAST_DIRECTIONS} are needed"
         least = ", the least that so many can give" if self.p <= 1 / (self.directions + 1) else ""
         return f"{found}: rank p = {self.p:.2g}{least}"
 
 
-def control(target: float, effects: Values, *, alpha: float = 0.05) -> Control:
+def control(target: float, effects: Values) -> Control:
     """The rank of the target's effect among those of other directions, by size whatever the sign.
 
     The others must have the target's norm at every layer, and the effects must be of the named behaviour, not of a
@@ -240,15 +232,13 @@ def control(target: float, effects: Values, *, alpha: float = 0.05) -> Control:
     drawn = np.abs(np.asarray(effects, dtype=np.float64))
     if not np.isfinite([target, *drawn]).all():
         raise ValueError(f"the effects must be finite to be compared; the target's is {target}")
-    count, needed = len(drawn), math.ceil(1 / alpha - 1 - 1e-9)
+    count = len(drawn)
     # A tie counts against the target; rounding must not break it.
     as_large = int((drawn >= abs(target) * (1 - 1e-12)).sum())
     return Control(
         target=float(target),
         directions=count,
-        p=(1 + as_large) / (count + 1) if count >= needed else None,
-        needed=needed,
-        alpha=alpha,
+        p=(1 + as_large) / (count + 1) if count >= LEAST_DIRECTIONS else None,
         spread=float(np.std(effects, ddof=1)) if count > 1 else 0.0,
         largest=float(drawn.max(initial=0.0)),
     )

@@ -12,7 +12,7 @@ from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import is_saturated
 from pytest_steering.evaluation.folds import Fold, TooLong
 from pytest_steering.evaluation.groups import Group, Parts, answers_of, group_of, mean_divergence
-from pytest_steering.evaluation.statistics import Interval, holm
+from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS, Interval, holm
 from pytest_steering.evaluation.store import Store
 
 _HEAD = ("CWE", "scenarios", "says yes", "both files right", "shift (nats)", "largest random", "Holm p")
@@ -122,11 +122,10 @@ class Summary:
             )
         within = self.pooled.within_class
         if within is not None and within.p is None:
-            pairs = next(count for count in range(2, 1000) if count * (count - 1) >= within.needed)
             found.append(
                 f"no control within a class: too few pairs build a vector ({within.directions} differences between "
-                f"files of one class, {within.needed} are needed, which {pairs} pairs give); random directions, "
-                "which are left, are an easy control"
+                f"files of one class, {LEAST_DIRECTIONS} are needed, which 5 pairs give); random directions, which "
+                "are left, are an easy control"
             )
         return found
 
