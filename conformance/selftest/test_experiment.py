@@ -154,6 +154,8 @@ def test_store_goes_on_with_the_same_experiment_and_refuses_another(tmp_path: Pa
         f"{tmp_path / 'out'} holds an experiment with config steering_scale 100.0, and this one has 50.0: their "
         "numbers do not mix; give another output directory, or run it as it was"
     )
+    with pytest.raises(ExperimentError, match="with schema null, and this one has 9"):
+        Store(tmp_path / "out", identity() | {"schema": 9})
     with pytest.raises(ExperimentError, match='versions torch "1", and this one has "2"'):
         Store(tmp_path / "out", identity() | {"versions": {"torch": "2"}})
 

@@ -57,24 +57,23 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Shift:
-    """What changed from one behaviour to another on the same pairs, each with an interval over scenarios.
+    """What changed from one behaviour to another on the same pairs.
 
-    ``answer`` is the mean shift in nats towards "vulnerable"; the others are as in :class:`Behaviour`.
+    ``answer`` is the mean shift in nats towards "vulnerable"; the others are as in :class:`Behaviour`. Changes of shares
+    have no interval: t intervals of them cover as little as 89%. McNemar's test is for them.
     """
 
     answer: Interval
-    yes_rate: Interval
-    pair_accuracy: Interval
+    yes_rate: float
+    pair_accuracy: float
     discrimination: Interval
 
     def __str__(self) -> str:
-        moved = f"moves the answer by {self.answer.estimate:+.2f} nats, the yes-rate by {self.yes_rate.estimate:+.0%}"
-        if self.pair_accuracy.excludes_zero or self.discrimination.excludes_zero:
-            return (
-                f"{moved}, pair accuracy by {self.pair_accuracy.estimate:+.0%} "
-                f"and discrimination by {self.discrimination.estimate:+.2f} nats"
-            )
-        return f"{moved}; no change of pair accuracy or discrimination can be told from none"
+        moved = (
+            f"moves the answer by {self.answer.estimate:+.2f} nats, the yes-rate by {self.yes_rate:+.0%}, "
+            f"pair accuracy by {self.pair_accuracy:+.0%} and discrimination by {self.discrimination.estimate:+.2f} nats"
+        )
+        return moved if self.discrimination.excludes_zero else f"{moved}, which cannot be told from none"
 
 
 Sides = tuple[Array, Array]
@@ -96,8 +95,13 @@ def behaviour(answers: Sides, scenarios: Sequence[Hashable] | None = None) -> Be
 def shift(before: Sides, after: Sides, scenarios: Sequence[Hashable] | None = None) -> Shift:
     """What changed between two runs over the same pairs."""
     was, now = _parts(before), _parts(after)
-    names = ("answer", "yes_rate", "pair_accuracy", "discrimination")
-    return Shift(**{name: mean_interval(now[name] - was[name], scenarios) for name in names})
+    change = {name: now[name] - was[name] for name in now}
+    return Shift(
+        answer=mean_interval(change["answer"], scenarios),
+        yes_rate=float(by_scenario(change["yes_rate"], scenarios).mean()),
+        pair_accuracy=float(by_scenario(change["pair_accuracy"], scenarios).mean()),
+        discrimination=mean_interval(change["discrimination"], scenarios),
+    )
 
 
 def both_right(answers: Sides) -> Array:

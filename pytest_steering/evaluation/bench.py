@@ -146,10 +146,10 @@ def relative(vectors: Mapping[int, Tensor], norms: Mapping[int, float], layers: 
 
 
 def random_direction(number: int, *, seed: int, hidden_size: int, layers: Sequence[int]) -> dict[int, Tensor]:
-    """Random vectors with zero mean, one per layer; the same for every weakness, whatever ran before.
+    """Random vectors with zero mean, one per layer; the same for every CWE, whatever ran before.
 
-    One direction for all weaknesses is the harder control: of directions drawn for each, the effects would average
-    out, and the trained vectors of different weaknesses are much alike.
+    One direction for all CWEs is the harder control: of directions drawn for each, the effects would average
+    out, and the trained vectors of different CWEs are much alike.
     """
     found = {}
     for layer in layers:

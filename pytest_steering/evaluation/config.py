@@ -61,7 +61,7 @@ class UniversalSteeringConfig:
     """The parts of the data that are tested."""
     scheme: str = "crossed"
     """``crossed``: scenarios are divided into ``folds``, each tested with a vector of the others. ``few-shot``: the
-    few-shot pair of a weakness builds its vector."""
+    few-shot pair of a CWE builds its vector."""
     folds: int = 2
     method: str = "difference-in-means"
     positions: str = "all"

@@ -1,4 +1,4 @@
-"""The experiment: vectors for each weakness, their effect over doses, and controls; resumed where it stopped."""
+"""The experiment: vectors for each CWE, their effect over doses, and controls; resumed where it stopped."""
 
 from __future__ import annotations
 

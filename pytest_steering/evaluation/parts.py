@@ -109,12 +109,10 @@ def _robustness(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: 
     try:
         with bench.steered(chosen, scale) as call:
             after = bench.log_probabilities(call, fold)
-            answers = bench.answers(call, fold)
     except ValueError as error:  # the dose overflows the dtype: refused before, or a NaN among the logits
         found["refused"] = str(error)
     else:
-        found |= {"answers": answers, "divergence": _divergence(after, before)}
-        found["unsteered"] = _divergence(before, before)
+        found |= {"divergence": _divergence(after, before), "unsteered": _divergence(before, before)}
     with bench.steered(None) as call:
         again = bench.log_probabilities(call, fold)
     found["clean_after"] = all(torch.equal(a, b) for a, b in zip(again, before, strict=True))

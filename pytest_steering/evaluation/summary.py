@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_steering.evaluation.answers import COIN, Shift, shift
+from pytest_steering.evaluation.answers import COIN
 from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import is_saturated
 from pytest_steering.evaluation.folds import Fold, TooLong
-from pytest_steering.evaluation.groups import Group, Parts, answers_of, group_of, mean_divergence
+from pytest_steering.evaluation.groups import Group, Parts, group_of, mean_divergence
 from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS, Interval, holm
 from pytest_steering.evaluation.store import Store
 
@@ -29,7 +29,6 @@ class Robustness:
     input_dependence: float | None
     unsteered: float | None
     saturated: bool
-    shift: Shift | None
     clean_after: bool
 
     def __str__(self) -> str:
@@ -235,16 +234,11 @@ def _robustness(parts: Sequence[Parts], config: UniversalSteeringConfig) -> Robu
     clean = all(one["clean_after"] for one in found)
     refused = next((one["refused"] for one in found if "refused" in one), "")
     if refused:
-        return Robustness(config.steering_scale, smallest, refused, None, None, False, None, clean)
+        return Robustness(config.steering_scale, smallest, refused, None, None, False, clean)
     steered = mean_divergence([one["divergence"] for one in found]).input_dependence
     unsteered = mean_divergence([one["unsteered"] for one in found]).input_dependence
-    moved = shift(
-        answers_of(part.doses["baseline"]["answers"] for part in parts),
-        answers_of(one["answers"] for one in found),
-        [scenario for part in parts for scenario in part.scenarios],
-    )
     saturated = is_saturated(steered, unsteered)
-    return Robustness(config.steering_scale, smallest, "", steered, unsteered, saturated, moved, clean)
+    return Robustness(config.steering_scale, smallest, "", steered, unsteered, saturated, clean)
 
 
 def _texts(parts: Sequence[Parts]) -> tuple[Texts, ...]:
