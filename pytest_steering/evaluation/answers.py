@@ -59,8 +59,8 @@ class Behaviour:
 class Shift:
     """What changed from one behaviour to another on the same pairs.
 
-    ``answer`` is the mean shift in nats towards "vulnerable"; the others are as in :class:`Behaviour`. Changes of shares
-    have no interval: t intervals of them cover as little as 89%. McNemar's test is for them.
+    ``answer`` is the mean shift in nats towards "vulnerable"; the others are as in :class:`Behaviour`. Changes of
+    shares have no interval, since t intervals of them cover as little as 89%: McNemar's test is for them.
     """
 
     answer: Interval
