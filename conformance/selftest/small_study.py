@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,3 +62,36 @@ def finished_study() -> tuple[Path, Path, Finished]:
     finally:
         torch.set_num_threads(threads)
     return data, root / "out", finished
+
+
+def options(data: Path, out: Path) -> list[str]:
+    """The small experiment as it is asked for on the command line."""
+    settings = "--model tiny:llama --doses 0,0.1,0.25 --random-directions 2 --max-new-tokens 2 --cwes CWE-89"
+    return ["experiment", *settings.split(), "--max-samples-per-cwe", "2", "--data", str(data), "--output", str(out)]
+
+
+# Shells start what runs in the background with SIGINT ignored, and a child inherits that from the tests.
+_COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("pytest_steering", run_name="__main__")
+"""
+
+
+def fresh_experiment(data: Path, out: Path) -> subprocess.Popen[str]:
+    """The small experiment in a process of its own."""
+    arguments = [sys.executable, "-c", _COMMAND, *options(data, out), "--quiet", "--no-pictures"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def first_difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two documents differ first, as ``pooled.doses.1.shift: 1.2 and 1.3``; empty where they are equal."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs: list[tuple[str, Any, Any]] = [(str(name), one[name], other[name]) for name in one]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(str(index), left, right) for index, (left, right) in enumerate(zip(one, other, strict=True))]
+    else:
+        return "" if one == other else f"{path}: {json.dumps(one)[:60]} and {json.dumps(other)[:60]}"
+    inside = (first_difference(left, right, f"{path}.{name}".lstrip(".")) for name, left, right in pairs)
+    return next(filter(None, inside), "")

@@ -8,14 +8,10 @@ from torch.distributions import Categorical, kl_divergence
 
 from pytest_steering import SteeringPlan, load_target
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.evaluation import divergence
 from pytest_steering.evaluation.divergence import (
-    argmax_agreement,
     compare,
     input_dependence,
     is_saturated,
-    js_divergence,
-    log_probabilities,
     next_token_log_probabilities,
     relative_dose,
     residual_norms,
@@ -36,39 +32,40 @@ def target() -> Target:
 
 def test_divergences_are_what_torch_says() -> None:
     left, right = drawn(5, 7), drawn(5, 7, seed=1)
-    found = divergence.kl_divergence(log_probabilities(left), log_probabilities(right))
-    torch.testing.assert_close(found, kl_divergence(Categorical(logits=left), Categorical(logits=right)))
+    found = compare(left.log_softmax(-1), right.log_softmax(-1))
+    assert found.kl == pytest.approx(float(kl_divergence(Categorical(logits=left), Categorical(logits=right)).mean()))
     half = (left.softmax(-1) + right.softmax(-1)) / 2
     middle = Categorical(probs=half)
-    expected = sum(kl_divergence(Categorical(logits=side), middle) for side in (left, right)) / 2
-    torch.testing.assert_close(js_divergence(log_probabilities(left), log_probabilities(right)), expected)
+    expected = sum(kl_divergence(Categorical(logits=side), middle).mean() for side in (left, right)) / 2
+    assert found.js == pytest.approx(float(expected))
+    assert found.argmax_agreement == float((left.argmax(1) == right.argmax(1)).double().mean())
 
 
 def test_divergence_from_itself_is_nothing_and_of_strangers_is_bounded() -> None:
-    same = log_probabilities(drawn(3, 9))
-    assert divergence.kl_divergence(same, same).max() == 0
-    assert js_divergence(same, same).max() < 1e-15
-    apart = log_probabilities(torch.tensor([[0.0, -math.inf], [-math.inf, 0.0]]))
-    assert js_divergence(apart[:1], apart[1:]) == pytest.approx(math.log(2))
-    assert divergence.kl_divergence(apart[:1], apart[:1]) == 0
-    assert argmax_agreement(apart, apart.flip(0)) == 0
+    same = drawn(3, 9).log_softmax(-1)
+    assert compare(same, same).kl == 0
+    assert compare(same, same).js < 1e-15
     assert compare(same, same).argmax_agreement == 1
+    apart = torch.tensor([[0.0, -math.inf], [-math.inf, 0.0]], dtype=torch.float64)
+    assert compare(apart, apart.flip(0)).js == pytest.approx(math.log(2))
+    assert compare(apart, apart.flip(0)).argmax_agreement == 0
+    assert compare(apart, apart).kl == 0
 
 
 def test_kl_is_of_the_steered_distribution() -> None:
     """KL is not symmetric: the expectation is over what the steered model says."""
-    sure, unsure = log_probabilities(torch.tensor([[9.0, 0.0]])), log_probabilities(torch.tensor([[0.0, 0.0]]))
-    steered = compare(sure.repeat(2, 1), unsure.repeat(2, 1)).kl
-    assert steered == pytest.approx(math.log(2), abs=0.01)
-    assert compare(unsure.repeat(2, 1), sure.repeat(2, 1)).kl > 3
+    sure = torch.tensor([[9.0, 0.0]] * 2).log_softmax(-1)
+    unsure = torch.tensor([[0.0, 0.0]] * 2).log_softmax(-1)
+    assert compare(sure, unsure).kl == pytest.approx(math.log(2), abs=0.01)
+    assert compare(unsure, sure).kl > 3
 
 
 def test_input_dependence_of_known_outputs() -> None:
-    constant = log_probabilities(drawn(1, 6)).repeat(5, 1)
-    certain = log_probabilities(torch.eye(4) * 1000)
+    constant = drawn(1, 6).log_softmax(-1).repeat(5, 1)
+    certain = (torch.eye(4) * 1000).log_softmax(-1)
     assert input_dependence(constant) == pytest.approx(0, abs=1e-12)
     assert input_dependence(certain) == pytest.approx(math.log(4))
-    mixed = log_probabilities(drawn(4, 6))
+    mixed = drawn(4, 6).log_softmax(-1)
     assert 0 < input_dependence(mixed) < math.log(4)
     with pytest.raises(ValueError, match="two rows"):
         input_dependence(certain[:1])
@@ -80,11 +77,14 @@ def test_saturation_is_below_half_of_the_unsteered() -> None:
     assert not is_saturated(0.0, 0.0)
 
 
-def test_nan_is_no_divergence() -> None:
-    with pytest.raises(ValueError, match="NaN among the logits"):
-        log_probabilities(torch.tensor([0.0, math.nan]))
-    with pytest.raises(ValueError, match=r"\(2, 3\) and \(2, 4\)"):
-        js_divergence(drawn(2, 3), drawn(2, 4))
+def test_nan_is_no_divergence(target: Target) -> None:
+    def broken(**fed: torch.Tensor) -> object:
+        found = target.model(**fed)
+        found.logits[0] = math.nan
+        return found
+
+    with torch.no_grad(), pytest.raises(ValueError, match="NaN among the logits"):
+        next_token_log_probabilities(broken, target.tokenizer, PROMPTS)
 
 
 def test_relative_dose_is_length_over_length() -> None:

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.selftest.small_study import finished_study, plant_pairs, small_config
+from conformance.selftest.small_study import finished_study, options, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
-from pytest_steering.evaluation.batching import peak_of, plan_batches
+from pytest_steering.evaluation.batching import batch_size, peak_of
 from pytest_steering.evaluation.bench import random_direction, relative
 from pytest_steering.evaluation.config import ExperimentError
-from pytest_steering.evaluation.provenance import weights_hash
+from pytest_steering.evaluation.experiment import weights_hash
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.suite.forced_choice import forced_choice
@@ -47,7 +43,6 @@ CPU = torch.device("cpu")
         ({"styles": ()}, "styles are []; give at least one"),
         ({"cwes": ()}, "cwes are none"),
         ({"parts": ()}, "parts are none"),
-        ({"alpha": 1.0}, "alpha is 1.0; it must lie between 0 and 1"),
         ({"scheme": "loo"}, "scheme is 'loo'; choose one of crossed, few-shot"),
         ({"method": "mean"}, "method is 'mean'; choose one of difference-in-means, pca, logistic-probe"),
         ({"positions": "first"}, "positions is 'first'; choose one of all, last, prompt, generated"),
@@ -104,29 +99,29 @@ def test_peak_is_what_lives_at_once() -> None:
         third = second * 2
         return third.view(10, 100)[1:]
 
-    assert peak_of(three, CPU) == 8000
+    assert peak_of(three) == 8000
     kept = torch.zeros(1000)
-    assert peak_of(lambda: kept.view(-1), CPU) == 0
+    assert peak_of(lambda: kept.view(-1)) == 0
 
 
 def test_batches_follow_the_memory() -> None:
     target = load_target("tiny:llama")
     prompts = ["short", "a longer prompt" * 5]
+    ids = torch.tensor([target.tokenizer(prompts[1])["input_ids"]])
+    row = peak_of(lambda: target.model(input_ids=ids))
 
-    def planned(**settings: Any) -> Any:
-        return plan_batches(target.model, target.tokenizer, prompts, device=CPU, **settings)
+    def planned(**settings: Any) -> int:
+        return batch_size(target.model, target.tokenizer, prompts, device=CPU, **settings)
 
-    plenty = planned(available=10**12)
-    assert (plenty.batch_size, plenty.memory_optimized, plenty.note) == (8, False, "")
-    assert plenty.row_bytes > planned(available=10**12, new_tokens=0).row_bytes * 0.99
-    assert planned(available=10**12, new_tokens=50).row_bytes > plenty.row_bytes * 1.3
-    assert planned(available=plenty.row_bytes * 9).batch_size == 4
-    assert planned(available=plenty.row_bytes * 3).memory_optimized
-    assert planned(available=10**12, memory_optimized=True).batch_size == 1
+    assert planned(available=10**12) == 8
+    assert planned(available=row * 9) == 4
+    assert planned(available=row * 9, new_tokens=150) == 1
+    assert planned(available=row * 3) == 1
+    assert planned(available=10**12, memory_optimized=True) == 1
     with pytest.raises(TargetError, match="more than half of the"):
-        planned(available=plenty.row_bytes * 3, memory_optimized=False)
+        planned(available=row * 3, memory_optimized=False)
     with pytest.raises(TargetError, match="leave out the longest files"):
-        planned(available=plenty.row_bytes // 2)
+        planned(available=row // 2)
 
 
 def test_weights_hash_sees_one_changed_tensor() -> None:
@@ -159,6 +154,8 @@ def test_store_goes_on_with_the_same_experiment_and_refuses_another(tmp_path: Pa
         f"{tmp_path / 'out'} holds an experiment with config steering_scale 100.0, and this one has 50.0: their "
         "numbers do not mix; give another output directory, or run it as it was"
     )
+    with pytest.raises(ExperimentError, match="with schema null, and this one has 9"):
+        Store(tmp_path / "out", identity() | {"schema": 9})
     with pytest.raises(ExperimentError, match='versions torch "1", and this one has "2"'):
         Store(tmp_path / "out", identity() | {"versions": {"torch": "2"}})
 
@@ -279,7 +276,6 @@ def test_hidden_dim_that_is_wrong_is_reported_and_not_used(tmp_path: Path) -> No
     ("change", "sentence"),
     [
         ({"styles": ("S9",)}, "there is no style 'S9'"),
-        ({"styles": ("R1",)}, "style R1 asks for reasoning before the answer"),
         ({"model_name": "config:here"}, "config:here has shapes and no weights"),
         ({"steering_layers": (9,)}, "there is no decoder layer 9: model.layers has layers 0 to 3"),
         ({"data": Path("nowhere")}, "nowhere: there is no"),
@@ -293,22 +289,20 @@ def test_what_stands_in_the_way_is_a_sentence(tmp_path: Path, change: Mapping[st
     assert "\n" not in str(caught.value)
 
 
-def command(data: Path, out: Path) -> list[str]:
-    settings = "--model tiny:llama --doses 0,0.1,0.25 --random-directions 2 --max-new-tokens 2 --cwes CWE-89"
-    return ["experiment", *settings.split(), "--max-samples-per-cwe", "2", "--data", str(data), "--output", str(out)]
-
-
 def test_command_ends_with_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The finished experiment is read, not run again."""
     data, whole, _ = finished_study()
-    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, whole), "--quiet", "--no-pictures"])
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *options(data, whole), "--quiet", "--no-pictures"])
     assert __main__.main() == 0
     printed, complaints = capsys.readouterr()
     assert complaints == ""
     lines = printed.splitlines()
     assert lines[0] == "tiny:llama, layers [1, 2, 3], dose 0.25 against none"
-    assert [line.split()[0] for line in lines[2:5]] == ["weakness", "CWE-89", "all"]
-    assert "underpowered" in lines[3]
+    told = [line for line in lines[1:] if line.startswith("beware: ")]
+    assert lines[1 : 1 + len(told)] == told
+    head = lines.index("") + 1
+    assert [line.split()[0] for line in lines[head : head + 3]] == ["CWE", "CWE-89", "all"]
+    assert "underpowered" in lines[head + 1]
 
 
 def test_command_says_how_much_is_kept_after_ctrl_c(
@@ -321,7 +315,7 @@ def test_command_says_how_much_is_kept_after_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(UniversalSteeringExperiment, "run", interrupted)
-    monkeypatch.setattr(sys, "argv", ["pytest_steering", *command(data, tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *options(data, tmp_path)])
     assert __main__.main() == 130
     assert capsys.readouterr().err == (
         f"stopped: 5 of 14 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
@@ -332,67 +326,3 @@ def test_command_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(sys, "argv", ["pytest_steering", "experiment", "--model", "tiny:llama", "--folds", "0"])
     assert __main__.main() == 4
     assert capsys.readouterr().err == "folds is 0; it must be at least 2\n"
-
-
-# Shells start what runs in the background with SIGINT ignored, and a child inherits that from the tests.
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("pytest_steering", run_name="__main__")
-"""
-
-
-def started(data: Path, out: Path) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", COMMAND, *command(data, out), "--quiet", "--no-pictures"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def parts_in(out: Path) -> list[Path]:
-    return sorted((out / "parts").rglob("*.json"))
-
-
-def stopped_after(process: subprocess.Popen[str], out: Path, parts: int, sent: signal.Signals) -> tuple[int, str]:
-    while len(parts_in(out)) < parts and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(sent)
-    _, complaints = process.communicate(timeout=120)
-    return process.returncode, complaints
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("parts", [1, 4, 9])
-def test_killed_process_goes_on_to_the_same_results(tmp_path: Path, parts: int) -> None:
-    """SIGKILL in the middle, then the same command: the results of a process that was never killed."""
-    data, whole, _ = finished_study()
-    status, _ = stopped_after(started(data, tmp_path), tmp_path, parts, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    kept = {path: path.read_bytes() for path in parts_in(tmp_path)}
-    assert parts <= len(kept) < 16
-    process = started(data, tmp_path)
-    printed, complaints = process.communicate(timeout=300)
-    assert (process.returncode, complaints) == (0, "")
-    assert "Holm p" in printed
-    assert {path: path.read_bytes() for path in kept} == kept
-    assert len(parts_in(tmp_path)) == 16
-    assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
-    data, _, _ = finished_study()
-    status, complaints = stopped_after(started(data, tmp_path), tmp_path, 3, signal.SIGINT)
-    assert status == 130
-    kept = len(parts_in(tmp_path))
-    assert complaints == (
-        f"stopped: {kept} of 16 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
-    )
-
-
-@pytest.mark.slow
-def test_two_fresh_processes_give_the_same_numbers(tmp_path: Path) -> None:
-    data, whole, _ = finished_study()
-    for name in ("first", "second"):
-        process = started(data, tmp_path / name)
-        assert process.communicate(timeout=300)[1] == ""
-        assert (tmp_path / name / "results.json").read_bytes() == (whole / "results.json").read_bytes()

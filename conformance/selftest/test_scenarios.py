@@ -8,15 +8,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conformance.selftest.secllmholmes import BOTH, CVES, CWES, numbered, plant_clone
 from pytest_steering import SteeringError
-from pytest_steering.evaluation.scenarios import Dataset, Part, embedded_root, load_secllmholmes
-from pytest_steering.evaluation.splits import Scheme, Split, build_and_test
+from pytest_steering.evaluation.scenarios import Dataset, embedded_root, load_secllmholmes
 
 REMEDY = "name a whole clone of SecLLMHolmes with --secllmholmes=PATH or SECLLMHOLMES"
 HAND = "datasets/hand-crafted/dataset"
@@ -50,25 +48,46 @@ def test_whole_clone_has_228_scenarios(dataset: Dataset) -> None:
         "hand-crafted": 48,
         "few-shot": 16,
         "trivial": 84,
-        "non-trivial": 132,
+        "non-trivial": 66,
         "real-world": 30,
     }
-    assert dataset.scenario_files == 228
-    assert dataset.describe().startswith("228 scenarios of 8 weaknesses to judge; files by part: 48 hand-crafted,")
+    assert sum(dataset.counts().values()) - 16 == 228
     assert Counter(pair.part for pair in dataset.pairs) == {
         "hand-crafted": 24,
         "few-shot": 8,
         "trivial": 42,
-        "non-trivial": 24,
+        "non-trivial": 12 + 42,
         "real-world": 15,
     }
-    assert Counter(case.variant for case in dataset.singles if not case.before) == {
+    assert dataset.cwes == tuple(f"CWE-{cwe}" for cwe in CWES)
+
+
+def test_every_misleading_file_has_a_partner(dataset: Dataset) -> None:
+    """24 of the 66 are made to both sides; the other 42 stand beside the untouched other side of their scenario."""
+    pairs = dataset.part("non-trivial").pairs
+    changed = [case for pair in pairs for case in (pair.vulnerable, pair.patched) if case.part == "non-trivial"]
+    assert len({case.name for case in changed}) == len(changed) == 66
+    assert all(case.variant.endswith("_1") for case in changed)
+    alone = [pair for pair in pairs if not pair.builds]
+    assert Counter(pair.vulnerable.variant + pair.patched.variant for pair in alone) == {
         "A2_1": 12,
         "A3_1": 12,
         "A5_1": 9,
         "A6_1": 9,
     }
-    assert dataset.cwes == tuple(f"CWE-{cwe}" for cwe in CWES)
+    for pair in alone:
+        (original,) = (case for case in (pair.vulnerable, pair.patched) if not case.variant)
+        stem = Path(original.name).stem
+        assert original.name.startswith(f"{HAND}/{pair.cwe}/")
+        assert pair.scenario == f"hand-crafted/{pair.cwe}/{stem.removeprefix('p_')}" == original.scenario
+        assert pair.vulnerable.vulnerable
+        assert not pair.patched.vulnerable
+
+
+def test_misleading_files_have_partners_where_hand_crafted_ones_are_not_asked_for(whole: Path) -> None:
+    found = load_secllmholmes(whole, parts=["non-trivial"])
+    assert {pair.part for pair in found.pairs} == {"non-trivial"}
+    assert len(found.pairs) == 54
 
 
 def test_labels_follow_the_names_of_files(dataset: Dataset) -> None:
@@ -77,15 +96,13 @@ def test_labels_follow_the_names_of_files(dataset: Dataset) -> None:
         assert case.vulnerable is not (stem.startswith("p_") or stem.endswith("-p") or stem == "patch"), case.name
         # The planted code says by itself which side it is.
         assert ("return 4 *" in case.code or "rows * 4" in case.code) is case.vulnerable, case.name
-        assert case.language == ("python" if case.cwe in ("CWE-79", "CWE-89") else "c")
 
 
 def test_pairs_differ_by_one_byte_and_are_kept(dataset: Dataset) -> None:
-    for pair in dataset.pairs:
+    for pair in (pair for pair in dataset.pairs if pair.builds):
         assert pair.vulnerable.vulnerable
         assert not pair.patched.vulnerable
         assert pair.vulnerable.scenario == pair.patched.scenario == pair.scenario
-        assert pair.vulnerable.variant == pair.patched.variant == pair.variant
         changed = [a != b for a, b in zip(pair.vulnerable.code, pair.patched.code, strict=True)]
         assert sum(changed) == 1
 
@@ -105,7 +122,7 @@ def test_weaknesses_have_one_spelling(dataset: Dataset) -> None:
 
 def test_augmentations_belong_to_the_scenario_of_their_original(dataset: Dataset) -> None:
     of_one = [case for case in dataset.cases() if case.scenario == "hand-crafted/CWE-787/2"]
-    assert Counter(case.part for case in of_one) == {"hand-crafted": 2, "trivial": 14, "non-trivial": 16}
+    assert Counter(case.part for case in of_one) == {"hand-crafted": 2, "trivial": 14, "non-trivial": 8}
     for case in dataset.cases():
         if case.part in ("trivial", "non-trivial"):
             assert case.scenario == f"hand-crafted/{case.cwe}/{Path(case.name).stem.removeprefix('p_')}"
@@ -113,11 +130,7 @@ def test_augmentations_belong_to_the_scenario_of_their_original(dataset: Dataset
 
 def test_reasons_are_read_in_both_spellings_of_their_directory(dataset: Dataset) -> None:
     assert all(case.reason for case in dataset.cases())
-    example = dataset.part("few-shot").cwe("CWE-22").pairs[0]
-    assert (example.patched.reason, example.patched.steps) == (
-        "Because of cwe-22-p.",
-        "1. Look at cwe-22-p.\n2. See.",
-    )
+    assert dataset.part("few-shot").cwe("CWE-22").pairs[0].patched.reason == "Because of cwe-22-p."
     assert dataset.part("trivial").pairs[0].patched.reason == "Scenario 1, p_1: so it is."
     assert dataset.part("real-world").pairs[0].vulnerable.reason == "vuln of CVE-2001-0001"
 
@@ -128,13 +141,15 @@ def test_everything_left_out_is_counted(dataset: Dataset) -> None:
         "hand-crafted: 48 files left out: no ending, so perhaps a pickle, which is never opened",
         "few-shot: 1 file left out: no code of a scenario",
         "trivial: 84 files left out: no ending, so perhaps a pickle, which is never opened",
-        "non-trivial: 84 files have no partner, because the change fits one side only",
+        "non-trivial: 42 files are tested beside the hand-crafted file of the other side, because the change fits one "
+        "side only; these pairs build no vector",
         "non-trivial: 6 files left out: no code of a scenario",
         "non-trivial: 132 files left out: no ending, so perhaps a pickle, which is never opened",
+        "non-trivial: 66 files left out: what a misleading change was made to, which hand-crafted has too",
         "real-world: 16 files left out: no code of a scenario",
         "real-world: 30 files left out: no ending, so perhaps a pickle, which is never opened",
         "non-trivial: kept, A4 of CWE-416 and A6 of CWE-22: the published answers to them were asked about "
-        "out-of-bounds write; here each file is asked about its own weakness, so compare no published figure",
+        "out-of-bounds write; here each file is asked about its own CWE, so compare no published figure",
     )
 
 
@@ -150,9 +165,9 @@ def test_no_pickle_is_opened(clone: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(builtins, "open", watched(builtins.open))
     monkeypatch.setattr(io, "open", watched(io.open))
-    assert len(load_secllmholmes(clone).cases()) == 310
+    assert len(load_secllmholmes(clone).cases()) == 244
     inside = [path for path in opened if path.is_relative_to(clone)]
-    assert len(inside) > 600
+    assert len(inside) == 2 * 244 + 1
     assert {path.suffix for path in inside} == {".c", ".py", ".txt", ".json"}
 
 
@@ -175,10 +190,7 @@ def test_embedded_pairs_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     embedded = load_secllmholmes()
     assert embedded.root == embedded_root()
     assert len(embedded.cwes) == 8
-    for cwe in embedded.cwes:
-        (split,) = build_and_test(embedded, cwe)
-        assert split.build
-        assert split.test
+    assert {pair.cwe for pair in embedded.part("few-shot").pairs} == set(embedded.cwes)
 
 
 def test_fingerprint_is_of_names_labels_and_code(clone: Path, dataset: Dataset) -> None:
@@ -223,13 +235,11 @@ def test_half_a_clone(clone: Path) -> None:
 
 def test_part_that_holds_no_code(clone: Path) -> None:
     shutil.rmtree(clone / HAND)
-    assert refusal(clone) == f"CLONE/datasets/hand-crafted: there is no directory dataset in it; {REMEDY}"
-    (clone / HAND).mkdir()
     assert refusal(clone) == f"CLONE/datasets/hand-crafted: there is no code in it; {REMEDY}"
 
 
 def test_fewer_files_than_a_whole_clone(clone: Path) -> None:
-    shutil.rmtree(clone / HAND / "CWE-77")
+    shutil.rmtree(clone / HAND / "CWE-190")
     assert "hand-crafted: 42 files of code where a whole clone has 48" in load_secllmholmes(clone).notes
 
 
@@ -280,8 +290,8 @@ def test_stray_bytes_and_line_ends(clone: Path) -> None:
     path = clone / HAND / "CWE-22" / "1.c"
     path.write_bytes("\ufeffint é = 4 * 2;\r\n".encode() + b"// caf\xe9\n")
     found = load_secllmholmes(clone)
-    (pair,) = (pair for pair in found.pairs if pair.vulnerable.name == f"{HAND}/CWE-22/1.c")
-    assert pair.vulnerable.code == "int é = 4 * 2;\n// caf\ufffd\n"
+    (case,) = (case for case in found.cases() if case.name == f"{HAND}/CWE-22/1.c")
+    assert case.code == "int é = 4 * 2;\n// caf\ufffd\n"
     assert f"{HAND}/CWE-22/1.c: 1 byte is not UTF-8 and replaced by U+FFFD" in found.notes
 
 
@@ -320,7 +330,7 @@ def test_weakness_that_nothing_is_asked_about(clone: Path) -> None:
     numbered(clone / "datasets" / "hand-crafted", {"125": BOTH}, "ground-truth")
     found = load_secllmholmes(clone)
     assert "hand-crafted: 6 files left out: CWE-125 is no weakness that is asked about" in found.notes
-    assert found.scenario_files == 228
+    assert found.counts()["hand-crafted"] == 48
 
 
 def test_file_of_no_scenario(clone: Path) -> None:
@@ -351,80 +361,7 @@ def test_clone_from_before_the_repair_of_its_patches(clone: Path) -> None:
     )
 
 
-def test_few_shot_pair_builds_and_hand_crafted_ones_test(dataset: Dataset) -> None:
-    (split,) = build_and_test(dataset, "CWE-89", max_samples_per_cwe=5)
-    assert [pair.scenario for pair in split.build] == ["few-shot/CWE-89"]
-    assert [pair.scenario for pair in split.test] == [f"hand-crafted/CWE-89/{number}" for number in (1, 2, 3)]
-    assert split.achieved == 1
-    assert split.notes == ("CWE-89: 1 of the 5 pairs asked for build the vector; there are no more",)
-
-
-def test_few_shot_build_is_tested_on_other_parts(dataset: Dataset) -> None:
-    parts = ["hand-crafted", "trivial", "non-trivial", "real-world"]
-    (split,) = build_and_test(dataset, "CWE-787", test_parts=parts)
-    assert len(split.test) == 3 + 21 + 6 + 6
-    assert len(split.singles) == 12
-    assert not any(case.before for case in split.test_cases())
-
-
-def test_one_scenario_is_left_out(dataset: Dataset) -> None:
-    splits = build_and_test(dataset, "CWE-416", scheme="leave-one-out")
-    assert [split.held_out for split in splits] == [f"hand-crafted/CWE-416/{number}" for number in (1, 2, 3)]
-    for split in splits:
-        assert (len(split.build), [pair.scenario for pair in split.test]) == (2, [split.held_out])
-
-
-def test_augmentations_are_never_parted(dataset: Dataset) -> None:
-    splits = build_and_test(dataset, "CWE-787", scheme="grouped")
-    assert len(splits) == 3
-    for split in splits:
-        built = {pair.scenario for pair in split.build}
-        assert built.isdisjoint(case.scenario for case in split.test_cases())
-        assert {case.scenario for case in split.test_cases()} == {split.held_out}
-        # One original, seven trivial and two non-trivial pairs of each scenario, and four files without a partner.
-        assert (len(split.build), len(split.test), len(split.singles)) == (20, 10, 4)
-        texts = {pair.vulnerable.code for pair in split.build}
-        assert len(texts) == 20
-
-
-def test_few_pairs_to_build_from_are_of_different_scenarios(dataset: Dataset) -> None:
-    # All of one part and scenario after scenario: the order alone does not mix them.
-    ordered = sorted(dataset.pairs, key=lambda pair: pair.scenario)
-    of_one_part = [replace(pair, vulnerable=replace(pair.vulnerable, part=Part.HAND_CRAFTED)) for pair in ordered]
-    mixed = replace(dataset, pairs=tuple(of_one_part), singles=())
-    for split in build_and_test(mixed, "CWE-89", scheme=Scheme.LEAVE_ONE_OUT, max_samples_per_cwe=2):
-        assert len({pair.scenario for pair in split.build}) == split.achieved == 2
-        assert split.notes == ()
-
-
-def test_same_code_does_not_build_and_test(clone: Path) -> None:
-    shutil.copy(clone / HAND / "CWE-22" / "1.c", clone / HAND / "CWE-22" / "2.c")
-    splits = build_and_test(load_secllmholmes(clone), "CWE-22", scheme="leave-one-out")
-    assert [split.achieved for split in splits] == [1, 1, 2]
-    assert splits[0].notes == (f"CWE-22: {HAND}/CWE-22/2.c does not build, because its code is also tested",)
-
-
-def test_leak_is_refused(dataset: Dataset) -> None:
-    split = build_and_test(dataset, "CWE-787", scheme="grouped")[0]
-    leaked = next(pair for pair in dataset.cwe("CWE-787").part("trivial").pairs if pair.scenario == split.held_out)
-    with pytest.raises(SteeringError, match=f"its scenario {split.held_out} also builds the vector that it tests"):
-        replace(split, build=(*split.build, leaked))
-    with pytest.raises(SteeringError, match="also builds"):
-        Split(Scheme.FEW_SHOT, "CWE-787", "", split.build, (), split.singles + dataset.singles)
-
-
-def test_nothing_to_build_from_or_to_test(whole: Path, dataset: Dataset) -> None:
-    with pytest.raises(SteeringError, match=r"CWE-22: there is no pair to build a vector from \(few-shot\); choose an"):
-        build_and_test(load_secllmholmes(whole, parts=[Part.HAND_CRAFTED]), "CWE-22")
-    with pytest.raises(SteeringError, match=r"CWE-22: there is no pair to test it on \(few-shot\)"):
-        build_and_test(dataset, "CWE-22", test_parts=["real-world"])
-    with pytest.raises(SteeringError, match="there is no pair of CWE-1; the data set has CWE-22,"):
-        build_and_test(dataset, "CWE-1", scheme="grouped")
-    with pytest.raises(SteeringError, match="max_samples_per_cwe is 0; a vector needs at least one pair"):
-        build_and_test(dataset, "CWE-22", max_samples_per_cwe=0)
-
-
 def test_loading_scenarios_imports_no_torch() -> None:
-    script = "import sys; from pytest_steering.evaluation import splits, styles; print('torch' in sys.modules)"
+    script = "import sys; from pytest_steering.evaluation import folds, styles; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

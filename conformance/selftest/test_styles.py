@@ -8,7 +8,7 @@ from pytest_steering.fixtures.checkpoint import train_tokenizer
 
 from pytest_steering import SteeringError
 from pytest_steering.evaluation.scenarios import Case
-from pytest_steering.evaluation.styles import STYLES, Polarity, Style, conclude, render
+from pytest_steering.evaluation.styles import STYLES, Style, render
 from pytest_steering.suite.cwes import WEAKNESSES
 
 NAMES = {
@@ -35,11 +35,9 @@ def case(name: str = "asked", *, cwe: str = "CWE-89", vulnerable: bool = True, t
         part="hand-crafted",
         variant="",
         vulnerable=vulnerable,
-        language="python",
         code=f"def {name}():\n    return 1\n",
         reason=f"It is so in {name}." if told else None,
         name=f"{name}.py",
-        steps=f"1. {name} runs.\n2. It ends." if told else None,
     )
 
 
@@ -56,13 +54,11 @@ def with_template(template: str) -> Any:
     return tokenizer
 
 
-def test_seventeen_styles_of_which_nine_show_no_examples() -> None:
-    assert list(STYLES) == [
-        f"{kind}{number}" for kind, most in (("S", 6), ("R", 6), ("D", 5)) for number in range(1, most + 1)
-    ]
-    assert {name for name, style in STYLES.items() if style.shots} == {"S5", "S6", "R4", "R5", "R6", "D3", "D4", "D5"}
-    assert len({rendered(style) for style in STYLES.values()}) == 17
-    assert all(style.name == name and style.sign == 1 for name, style in STYLES.items())
+def test_nine_styles_of_which_three_show_examples() -> None:
+    assert list(STYLES) == ["S1", "S2", "S3", "S4", "S5", "S6", "D1", "D2", "D3"]
+    assert {name for name, style in STYLES.items() if style.shots} == {"S5", "S6", "D3"}
+    assert len({rendered(style) for style in STYLES.values()}) == 9
+    assert all(style.name == name for name, style in STYLES.items())
 
 
 @pytest.mark.parametrize("cwe", NAMES)
@@ -82,9 +78,9 @@ def test_weaknesses_are_the_eight() -> None:
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=lambda style: style.name)
-def test_prompt_ends_where_answer_or_reasoning_begins(style: Style) -> None:
+def test_prompt_ends_where_the_answer_begins(style: Style) -> None:
     for text in (rendered(style), rendered(style, tokenizer=with_template(CHAT))):
-        assert text.endswith("Reasoning:" if style.reasoned else "Answer:")
+        assert text.endswith("Answer:")
         assert text.count("def asked():") == 1
         assert text.count("def first():") == text.count("def second():") == int(style.shots)
         assert (WEAKNESSES["CWE-89"].definition in text) is style.definition
@@ -94,45 +90,16 @@ def test_prompt_ends_where_answer_or_reasoning_begins(style: Style) -> None:
 @pytest.mark.parametrize("style", [style for style in STYLES.values() if style.shots], ids=lambda style: style.name)
 def test_examples_are_answered_rightly_and_in_order(style: Style) -> None:
     text = rendered(style)
-    first, second, asked = (text.index(f"def {name}():") for name in ("first", "second", "asked"))
-    assert first < text.index("Answer: yes\n" if not style.reasoned else "Answer: yes") < second
-    assert second < text.index("Answer: no") < asked
-    assert ("1. first runs." in text) is style.reasoned
-    assert ("It is so in second." in text) is not style.reasoned
-    assert "asked." not in text.removesuffix("Answer:")
+    assert "\nAnswer: yes\nReasoning: It is so in first.\n\ndef second():" in text
+    assert "\nAnswer: no\nReasoning: It is so in second.\n\ndef asked():" in text
     assert "It is so in asked" not in text
-
-
-def test_reasoned_examples_reason_before_they_answer() -> None:
-    for style in (STYLES["R4"], STYLES["D5"]):
-        assert "\nReasoning: 1. first runs.\n2. It ends.\nAnswer: yes\n\ndef second():" in rendered(style)
-    assert "\nAnswer: yes\nReasoning: It is so in first.\n\ndef second():" in rendered(STYLES["S5"])
 
 
 def test_examples_without_reasons_have_answers() -> None:
     shots = (case("first", told=False), case("second", told=False, vulnerable=False))
-    for style in (STYLES["S5"], STYLES["R6"]):
-        text = render(style, case(), shots=shots)
-        assert "Answer: yes\n\ndef second():" in text
-        assert "None" not in text
-
-
-def test_polarity_turns_the_question_and_the_examples() -> None:
-    turned = STYLES["S5"].asking("yes-is-secure")
-    text = rendered(turned)
-    assert (turned.polarity, turned.sign, turned.name) == (Polarity.YES_IS_SECURE, -1, "S5")
-    assert text.count("Is this code free of the security vulnerability known as SQL injection? Answer yes or no.") == 3
-    assert "Does this code contain" not in text
-    assert text.index("Answer: no") < text.index("def second():") < text.index("Answer: yes")
-    assert turned.asking(Polarity.YES_IS_VULNERABLE) == STYLES["S5"]
-
-
-def test_conclusion_ends_where_the_answer_begins() -> None:
-    prompt = rendered(STYLES["R1"])
-    assert conclude(prompt, " It joins text.\n") == f"{prompt} It joins text.\nAnswer:"
-    assert conclude(prompt, " So.\nAnswer: yes\n\ndef next():\nReasoning: No.\nAnswer: no") == f"{prompt} So.\nAnswer:"
-    assert conclude(prompt, "\nThe Answer: is no heading") == f"{prompt}\nThe Answer: is no heading\nAnswer:"
-    assert conclude(prompt, "") == f"{prompt}\nAnswer:"
+    text = render(STYLES["S5"], case(), shots=shots)
+    assert "Answer: yes\n\ndef second():" in text
+    assert "None" not in text
 
 
 def test_chat_has_a_turn_for_each_example() -> None:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--max-new-tokens", type=int, metavar="N", help="Length of written answers; 0 writes none")
     _option(parser, "--hidden-dim", type=int, metavar="N", help="Compared with what is measured")
     _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles, of S1 to S6 and D1 to D3")
-    _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="Weaknesses (default: all in the data)")
+    _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="CWEs to ask about (default: all in the data)")
     _option(
         parser,
         "--parts",
@@ -79,7 +79,6 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         config = UniversalSteeringConfig(**chosen)
         # torch and the study's packages take seconds to import: a wrong option is told at once.
         from pytest_steering.evaluation.experiment import UniversalSteeringExperiment  # noqa: PLC0415
-        from pytest_steering.evaluation.tables import table  # noqa: PLC0415
 
         experiment = UniversalSteeringExperiment(config)
         finished = experiment.run(progress=not options.quiet)
@@ -94,7 +93,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     except SteeringError as error:
         _complain(" ".join(str(error).split()))
         return BAD_INPUT if isinstance(error, SpecError) else FAILED
-    say(table(finished.summary))
+    say(finished.summary.table())
     say(f"\nwrote {finished.results} and {len(finished.pictures)} pictures in {finished.seconds:.0f} s")
     return 0
 

@@ -121,9 +121,9 @@ def check_lengths(columns: Sequence[int], limit: int | None) -> None:
     )
 
 
-def context_limit(call: Any, tokenizer: Any) -> int | None:
+def context_limit(model: Any, tokenizer: Any) -> int | None:
     """How many tokens the model takes at once, by its config and its tokenizer; ``None`` when neither says."""
-    config = getattr(model_of(call), "config", None)
+    config = getattr(model, "config", None)
     text = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
     stated = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
     stated.append(getattr(tokenizer, "model_max_length", None))
@@ -131,14 +131,8 @@ def context_limit(call: Any, tokenizer: Any) -> int | None:
     return min(known, default=None)
 
 
-def model_of(call: Any) -> Any:
-    """The model behind a call: itself, or what a steered one wraps."""
-    return call if isinstance(call, nn.Module) else getattr(call, "_model", call)
-
-
-def device_of(call: Any) -> torch.device | None:
+def device_of(model: Any) -> torch.device | None:
     """Where token ids go: the device of the input embedding, or of the first parameter, where they can be seen."""
-    model = model_of(call)
     if not isinstance(model, nn.Module):
         return None
     embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), model)
