@@ -1,10 +1,14 @@
-"""The weaknesses that are asked about: what each is called in a question, and what it is, in one sentence."""
+"""The weaknesses that are asked about: what each is called in a question and in an answer, and what it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
+
+from pytest_steering.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,30 @@ _ALL = (
         "CWE-787",
         "out-of-bounds write",
         "Data is written before the start or past the end of the buffer that it was meant for.",
-        r"(?:out[- ]of[- ]bounds?|oob)[- ](?:\w+ )?writes?|(?:(?:heap|stack)[- ](?:based )?)?buffer[- ]over(?:flow|run)s?"
-        r"|(?:heap|stack)[- ]overflows?|cwe[- ]?0*(?:787|12[0-4]|119)",
+        r"(?:out[- ]of[- ]bounds?|oob)[- ](?:\w+ )?writes?|(?:(?:heap|stack)[- ](?:based )?)?buffer[- ]overflows?"
+        r"|buffer[- ]overruns?|(?:heap|stack)[- ]overflows?|cwe[- ]?0*(?:787|12[0-4]|119)",
     ),
 )
 
 WEAKNESSES: Mapping[str, Weakness] = MappingProxyType({weakness.cwe: weakness for weakness in _ALL})
 """Every weakness by its id in capitals, ``CWE-89``."""
+
+_STRANGERS = (
+    r"(?:code|ldap|xpath|header|log)[- ]injections?|format[- ]string|race conditions?|memory leaks?|csrf|ssrf|xxe"
+    r"|(?:out[- ]of[- ]bounds?|buffer over-?) ?reads?|denial of service|information (?:leaks?|disclosure)|cwe[- ]?\d+"
+)
+_KIND = r"(?: (?:attack|vulnerabilit|flaw|issue|weakness|bug|risk|problem)(?:y|ies|s|es)?)?(?: ?\([^()\n]{1,40}\))?"
+
+
+@lru_cache(maxsize=64)
+def mentions_of(cwe: str | int | None) -> re.Pattern[str]:
+    """What finds weaknesses in lower-case text; its group ``own`` is the one that is given, or any where none is."""
+    name = "" if cwe is None else re.sub(r"[\s_]+", " ", str(cwe)).strip().lower()
+    if cwe is not None and not re.search(r"\w", name):
+        raise SpecError(f"cwe is {cwe!r}: give a weakness such as 'CWE-89' or 'SQL injection', or None for any")
+    name = f"cwe-{name}" if name.isdecimal() else name
+    called = {number: weakness.called for number, weakness in WEAKNESSES.items()}
+    asked = next((number for number, pattern in called.items() if re.fullmatch(pattern, name)), None)
+    others = "|".join([*(pattern for number, pattern in called.items() if number != asked), _STRANGERS])
+    own = called[asked] if asked else re.escape(name) or others
+    return re.compile(rf"(?<![\w-])(?:(?P<own>{own})|(?:{others})){_KIND}(?![\w-])")

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
-from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.cwes import WEAKNESSES
+from pytest_steering.evaluation.cwes import mentions_of
 from pytest_steering.evaluation.judges.degenerate import before_the_loop
 from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
 
@@ -20,114 +18,102 @@ MEASURED: Mapping[Tier, float] = {Tier.VERDICT: 0.99, Tier.CONCLUSION: 0.94, Tie
 LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 
-_STRANGERS = (
-    r"(?:code|ldap|xpath|header|log)[- ]injections?|format[- ]string|race conditions?|memory leaks?|csrf|ssrf|xxe"
-    r"|(?:out[- ]of[- ]bounds?|buffer over-?) ?reads?|denial of service|information (?:leaks?|disclosure)|cwe[- ]?\d+"
-)
-_KIND = r"(?: (?:attack|vulnerabilit|flaw|issue|weakness|bug|risk|problem)(?:y|ies|s|es)?)?(?: ?\([^()\n]{1,40}\))?"
 _SPELLED = str.maketrans("\u2019\u2010\u2011\u2013\u2014", "'----")
 _END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end|end_of_text)\|>|</s>|<eos>|<file_sep>")
 _FENCE = re.compile(r"(?:```|~~~)[ \t]*\w*\n?(.*?)(?:```|~~~|\Z)", re.DOTALL)
 _PAIR = re.compile(r'[{,]\s*"(\w+)"\s*:\s*|"?\s*\}\s*$|<(\w{3,30})>(?=[^<>\n]{1,200}</)|</\w{3,30}>')
 _CODE = re.compile(
     r"(?!\s*[^\s/].*(?:(?<!\w)[a-z']{2,20},? ){4})(?:\s*(?:#\s*include|def \w+\(|import \w|(?:if|for|while)\s*\("
-    r"|return\b|/[/*])|.*[;{}]\s*$)"
+    r"|(?:return|raise)\b|/[/*])|.*[;{}]\s*$)"
 )
 _ASKS = re.compile(
     r"\W*(?:question|q|user|human|instruction|input|problem|exercise|example|code)(?: ?\d+)?\W{0,3}(?::|$)"
     r"|.*(?:\bdoes (?:this|the) [\w ]{1,30}(?:contain|have)\b.*\?|\banswer yes or no\b|\byes or no\?)"
 )
-_BREAK = re.compile(r"(?<=[.!?])[\"')]*\s+|(?<=:)\s+(?=\w+ \w+ \w+)")
+_BREAK = re.compile(r"(?<=[.!?])[\"')]*\s+")
 _CLAUSE = re.compile(
-    r";|--| - |,? \b(?:(?<!anything )but|however|(?:al)?though|while|whereas|because|since|so that|which)\b"
-    r"|, (?=(?:\w+ing|so|is|are|thus|therefore|it|this|the|there|an?|i|we|as|not|and (?:the|it|this|there|is|so))\b)"
-    r"| and (?=(?:is|are|so|thus|therefore|the|it|this|there)\b)| (?=(?:leading|resulting|making|allowing|causing)\b)"
+    r";|--| - |: (?=\w+ \w+ \w+)|,? \b(?:(?<!anything )but|however|(?:al)?though|while|whereas|because|since|so that"
+    r"|which)\b|, (?=(?:and )?(?:\w+ing|so|is|are|thus|therefore|it|this|the|there|an?|i|we|as|not)\b)| (?=(?:and"
+    r"|so) (?:is|are|so|thus|therefore|the|it|this|there)\b|(?:leading|resulting|making|allowing|causing)\b)"
 )
-_ACCUSED, _ACQUITTED = r"insecure|vulnerable|unsafe|not (?:secure|safe)", r"not vulnerable|secure|safe"
+_ACCUSED = r"insecure|vulnerable|unsafe|not (?:secure|safe)|present"
+_ACQUITTED = r"secure|safe|not (?:vulnerable|present)|absent"
 _SAID = rf"(?P<said>yes|no(?:ne)?|true|false|{_ACQUITTED}|{_ACCUSED}|n/?a|not applicable|unclear|unknown)"
 _OPENING = re.compile(
-    r"[\W\d]*(?:(?:final )?answer\W+|actually\W+|unfortunately,? )?(?P<said>(?:yes|absolutely|definitely"
-    r"|it does)(?! (?:not|(?:and|or) no))|nope|not(?: really)?(?=\W*$)|no(?=\W*$|\s*[^\w\s]|,? (?:the|this|it|there|i"
+    r"[\W\d]*(?:(?:final )?ans(?:wer)?\W+|actually\W+|unfortunately,? )?(?P<said>nope|not(?: really)?(?=\W*$)|(?:yes"
+    r"|definitely|absolutely|it does)(?! (?:not|(?:and|or) no))|no(?=\W*$|\s*[^\w\s]|,? (?:the|this|it|there|i"
     r"|that)\b))\b"
 )
 _NEUTRAL = r"answer|verdict|decision|conclusion|result|assessment|classification|label|status"
-_HEADING = re.compile(rf"[\W\d]*(?:(?:final|overall|my|the) )*(?:{_NEUTRAL}|summary|evaluation|vulnerable)\W*")
+_HEADING = re.compile(rf"[\W\d]*(?:(?:final|overall|my|the) )*(?:{_NEUTRAL}|summary|evaluation)\W*")
 _KEYED = re.compile(
     rf"[\W\d]*(?:[\w/() '-]{{0,40}}\b)?(?P<key>{_NEUTRAL}|vulnerable|vulnerability|ownweakness|exploitable|secure|safe"
     rf"|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=?]\W*(?:the code is )?{_SAID}\b(?=\W*$|\s*[.,;():-])"
 )
-_INLINE = re.compile(r"(?:\banswer(?: to \w+ question)? (?:is|to|would be)|boxed(?:\Wtext)?)\W+(?P<said>yes|no)\b")
+_INLINE = re.compile(r"(?:\banswer(?: to \w+ question)?(?: is| to)?|boxed(?:\Wtext)?)\W+(?P<said>yes|no)\b(?! or)")
 _ALONE = re.compile(rf"\W*(?:(?:it|the code|code) is )?{_SAID}\W*")
 _FIXED = r"(?:modif|updat|correct|fix|patch|revis|improv|rewritt|saf)\w+ (?:version|code|function|query|example|one)"
 _ADVICE = re.compile(
     r"^\W*(?:to (?:prevent|avoid|protect|make|ensure)\b|(?:fix|recommend|remed|mitigat|suggest|advice)\w*:)"
-    rf"|\b(?:to (?:fix|mitigate|address|secure|resolve)|{_FIXED}|secure version|with (?:this|these|the) (?:change|fix)"
-    r"|this (?:change|fix|version|way)|should(?! be (?:safe|secure|fine))|must|recommend\w*|make sure|consider \w+ing"
-    r"|suggest\w*|ensure|always|(?:best|good) practice|important to|you (?:can|could|may|might)|instead|the fix"
-    r"|in general|hardening|before it can)\b"
+    rf"|\b(?:the fix|to (?:fix|mitigate|address|secure|resolve)|{_FIXED}|secure version|(?:this|these) (?:change|fix"
+    r"|version|way)|must|should(?! be (?:safe|secure|fine))|recommend\w*|make sure|consider \w+ing|suggest\w*|ensure"
+    r"|always|instead|good practice|important to|you (?:can|could|may|might)(?! see)|in general|hardening"
+    r"|before it can)\b"
 )
 _REMEDY = re.compile(
     rf".*\b(?:{_FIXED}|secure version|fix)\b.{{0,60}}:\W*|\W*(?:recommend\w*|mitigation|remediation|(?:how to )?fix\w*"
     rf"|suggest\w*|solution|prevention)(?: \w+){{0,3}}\W*"
 )
 _SILENT = re.compile(
-    r"\b(?:if|whether|known as|such as|e\.g|(?:check|test|look)(?:s|ing|ed)? (?:\w+ ){0,3}?(?:at|for|into)|(?:analy[sz]"
-    r"|examin|asses|determin|evaluat|depend)\w+|(?:could|can|might|may) (?:potentially )?(?:lead|result)|question|asked"
-    r"|suppose|imagine|one might|would be|unless|in theory|(?:meant|intended|supposed|tries|attempts|potential) to)\b"
+    r"\b(?:if|whether|known as|such as|e\.g|(?:check|test|look|review)(?:s|ing|ed)? (?:\w+ ){0,3}?(?:at|for|into)"
+    r"|depend\w*|(?:analy[sz]|examin|assess?|determin|evaluat)(?:e|ing)|(?:could|might|may) (?:potentially )?(?:lead"
+    r"|result)|question|asked|suppose|imagine|one might|would be|unless|in theory|(?:meant|intended|supposed|tries"
+    r"|potential) to)\b"
 )
 _DEFINED = re.compile(r" (?:(?:is|are|refers?|occurs?|happens?|arises?|means?) (?:an? |when|to |that|one of)|can have)")
 _ATOM = re.compile(
     r"(?<![\w-])(?:(?P<own>ownweakness)|vulnerab(?:le|ilit(?:y|ies))|(?:(?:security|serious|critical|such|any) "
     r"|(?<=no ))(?:flaw|issue|problem|risk|hole|weakness|bug|concern)(?:es|s)?|unsafe|insecure|exploitable|prone to"
-    r"|susceptible|at risk|(?P<good>secure|safe|immune|(?:proper|correct|safe|secure|adequate)ly (?:validat|saniti[sz]"
+    r"|susceptible|at risk|(?P<good>secure|safe|immune|(?:proper|correct|safe|secure|adequate)ly (?:validat|saniti"
     r"|escap|handl|check|bound|encod|protect|parameteri)\w*|(?<=(?:is|ks|ms|e:|s:) )(?:fine|ok|okay|good"
     r"|clean)))(?![\w-])"
 )
 _NOT = re.compile(
     r"\b(?:no|(?:not(?! only\b)|without)(?! (?:\w+ly )?(?:\w+ )?(?:check|validat|saniti|escap|verif|filter|limit|bound"
-    r"|encod|restrict|quot))|never|none|neither|nor|nothing|hardly|unlikely|free (?:of|from)|rather than|far from"
-    r"|absence of|unable to (?:find|see|identify|detect)|impossible|anything but|rul(?:es?|ed|ing) out)\b"
+    r"|encod|restrict|quot))|never|none|neither|nor|nothing|hardly|unlikely|free (?:of|from)|unrelated|rather than"
+    r"|far from|absence of|unable to (?:find|see|identify|detect)|impossible|anything but|rul(?:es?|ed|ing) out)\b"
 )
 _PREVENT = re.compile(
-    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not enough) (?:\w+ ){0,3}?)?\b(?:prevent\w*"
+    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not enough) (?:\w+ ){0,3}?)?\b(?:prevent\w*|stop\w*"
     r"|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)"
-    r"|(?:safe|secure|immune) (?:from|against|to))\b"
+    r"|(?:safe|secure|immune) (?:from|against|to|with (?:respect|regard) to|in terms of|regarding))\b"
 )
 _AFTER = re.compile(
-    r"(?: \w+){0,3}? (?:is|are|was|can|could|do|does|has been|will|would)(?: \w+ly| therefore| thus| also)? (?:(?:not"
+    r"[\w ,]{0,25}? (?:is|are|was|can|could|do|does|has been|will|would)(?: \w+ly| therefore| thus| also)? (?:(?:not"
     r"|never)\b(?! (?:only|\w*ly|prevent|mitigat|avoid|address))|(?:prevented|mitigated|avoided|absent|impossible"
     r"|eliminated|addressed|ruled out|unlikely)\b)| impossible\b"
 )
 _REVERSES = re.compile(r"\W*(?:in fact )?(?:it|this|that|they|the code) (?:is|are|does|do) not\W*")
 _CONCLUDES = re.compile(
-    r"^\W*(?:so|in short)\b|\b(?:therefore|thus|hence|consequently|overall|in (?:conclusion|summary)|to (?:conclude"
-    r"|summarize)|based on (?:this|the|my|our|that) [\w ]{0,30}(?:analysis|review|code|information))\b"
+    r"^\W*(?:so\b|in short\b|(?:\w+ )?(?:conclusion|summary|verdict|decision)\W)|\b(?:therefore|thus|hence|consequently"
+    r"|overall|in (?:conclusion|summary)|to conclude|concluded|based on (?:this|the|my) [\w ]{0,30}(?:analysis"
+    r"|review))\b"
 )
 _CORRECTS = re.compile(r"\W*(?:(?:actually,? )?wait|actually,? (?:no|yes)|correction|edit|on second thought)\b")
 _REFUSES = re.compile(
     r"\b(?:i(?: am|'m) (?:sorry|unable)|as an ai|(?:can|could) not (?:be )?(?:determin|assess|say|tell|help|assist"
-    r"|answer|provide|judge|conclude)|(?:need|without|requires?|not enough) (?:more |further )?(?:\w+ )?(?:context"
-    r"|information|details)|it depends|depends on|hard to (?:say|tell)|yes and no|(?:both|either) (?:secure|safe) )"
+    r"|answer|provide|judge)|(?:need|without|requires?|not enough) (?:more |further )?(?:\w+ )?(?:context|information"
+    r"|details)|it depends|depends on|hard to (?:say|tell)|yes and no|(?:both|either) (?:secure|safe) )"
 )
 
 
 class _Sentence(NamedTuple):
-    """A sentence, also with every weakness replaced by ``ownweakness`` or ``otherweakness``."""
-
     text: str
     marked: str
+    """Every weakness replaced by ``ownweakness`` or ``otherweakness``; empty where nothing that is said counts."""
     verdict: int | None
     concludes: bool
-    silent: bool
-
-    @property
-    def stated(self) -> int:
-        """Above 0 when its clauses accuse, below when they acquit."""
-        found: list[int] = []
-        if not (self.silent or self.marked.endswith("?") or _REFUSES.search(self.marked)):
-            for clause in filter(None, _CLAUSE.split(self.marked)):
-                found.append(-2 * found[-1] if found and _REVERSES.fullmatch(clause) else _clause(clause))
-        return sum(found)
+    stated: int
 
 
 class Rules:
@@ -140,10 +126,10 @@ class Rules:
         """What the answer says about the weakness that was asked about."""
         half = LONGEST // 2
         text = before_the_loop(answer if len(answer) <= LONGEST else f"{answer[:half]}\n{answer[-half:]}")
-        sentences = list(_sentences(_lines(text or "", question.prompt), _weaknesses(question.cwe), question.yes))
+        sentences = list(_sentences(_lines(text or "", question.prompt), mentions_of(question.cwe), question.yes))
         value, tier, evidence = _decided(sentences)
-        talk = " ".join(one.marked for one in sentences if not one.silent and not one.marked.endswith("?"))
-        if value > 0 and "otherweakness" in talk and "ownweakness" not in talk:
+        foreign = sum(_stated(one.marked.replace("otherw", "ownw")) for one in sentences if "otherw" in one.marked) > 0
+        if value > 0 and foreign and not any("ownw" in one.marked for one in sentences):
             value, tier = 0, Tier.NONE
         return Judgement(Label.of(value), MEASURED[tier], (evidence,) if evidence else (), tier)
 
@@ -173,10 +159,11 @@ def _sentences(lines: Iterable[str], weaknesses: re.Pattern[str], yes: int) -> I
             if _HEADING.fullmatch(marked):
                 heading, fixed, opening = True, False, yes
                 continue
+            opening = yes if _CORRECTS.match(text) or "ownweakness" in marked else opening
             foreign = "otherweakness" in marked and "ownweakness" not in marked
-            verdict = None if foreign else _verdict(marked, yes if _CORRECTS.match(text) else opening, yes)
-            silent = fixed or (titled and len(text.split()) < 7) or bool(_ADVICE.search(text))
-            yield _Sentence(text, marked, verdict, heading or bool(_CONCLUDES.search(text)), silent)
+            verdict = None if foreign else _verdict(marked, opening, yes)
+            counted = "" if fixed or (titled and len(text.split()) < 7) else marked
+            yield _Sentence(text, counted, verdict, heading or bool(_CONCLUDES.search(text)), _stated(counted))
             asked = re.search(r"ownweakness|vulnerab|(secure|safe)", marked) if text.endswith("?") else None
             opening = (-1 if asked[1] else 1) if asked else None
             fixed = fixed or bool(_REMEDY.fullmatch(text))
@@ -190,7 +177,7 @@ def _verdict(text: str, opening: int | None, yes: int) -> int | None:
     """
     opened = _OPENING.match(text) if opening is not None else None
     found = opened or _KEYED.match(text) or _INLINE.search(text) or _ALONE.fullmatch(text)
-    if found is None:
+    if found is None or (opening is None and found.re is _ALONE and found["said"] in ("yes", "no", "true", "false")):
         return None
     said, key = found["said"], found.groupdict().get("key") or "answer"
     if re.fullmatch(f"{_ACCUSED}|{_ACQUITTED}", said):
@@ -201,6 +188,16 @@ def _verdict(text: str, opening: int | None, yes: int) -> int | None:
     value = (meaning or 0) * (-1 if said.startswith(("no", "false")) else 1)
     rest = next(filter(None, map(_clause, _CLAUSE.split(text[found.end() :]))), 0) if opened else 0
     return (rest if rest * value < 0 else value) or None
+
+
+def _stated(text: str) -> int:
+    """Above 0 for a sentence whose clauses accuse, below for one whose clauses acquit."""
+    found: list[int] = []
+    for clause in () if text.endswith("?") or _REFUSES.search(text) else filter(None, _CLAUSE.split(text)):
+        if _ADVICE.search(clause):
+            break
+        found.append(-2 * found[-1] if found and _REVERSES.fullmatch(clause) else _clause(clause))
+    return sum(found)
 
 
 def _clause(text: str) -> int:
@@ -231,8 +228,8 @@ def _lines(text: str, prompt: str) -> Iterator[str]:
             line = line.replace(short, full)
         if _CODE.match(line):
             continue
-        line = re.sub(r"`([^`]*)`", lambda found: found[1] if _ALONE.fullmatch(found[1]) else "code", line).strip(" |")
-        line = re.sub(r"[*>~`\"]+|[\s_]+", " ", line.replace("|", ": ")).strip()
+        line = re.sub(r"(?<!: )`[^`]*`", "code", line.replace("*", "")).strip(" |")
+        line = re.sub(r"[>~`\"\s_]+", " ", line.replace("|", ": ")).strip()
         if _ASKS.match(line) and spoken:
             return
         if re.search(r"\w", line) and not _ASKS.match(line):
@@ -244,17 +241,3 @@ def _fenced(block: re.Match[str]) -> str:
     """A block of code is nothing that is said, unless it is a verdict or JSON."""
     inside = block[1].strip()
     return f"\n{inside}\n" if inside.startswith("{") or _ALONE.fullmatch(inside.lower()) else "\n"
-
-
-@lru_cache(maxsize=64)
-def _weaknesses(cwe: str | int | None) -> re.Pattern[str]:
-    """What finds weaknesses, with a group ``own`` for the one that is asked about, or for all."""
-    name = "" if cwe is None else re.sub(r"[\s_]+", " ", str(cwe)).strip().lower()
-    if cwe is not None and not re.search(r"\w", name):
-        raise SpecError(f"cwe is {cwe!r}: give a weakness such as 'CWE-89' or 'SQL injection', or None for any")
-    name = f"cwe-{name}" if name.isdecimal() else name
-    called = {number: weakness.called for number, weakness in WEAKNESSES.items()}
-    asked = next((number for number, pattern in called.items() if re.fullmatch(pattern, name)), None)
-    others = "|".join([*(pattern for number, pattern in called.items() if number != asked), _STRANGERS])
-    own = called[asked] if asked else re.escape(name) or others
-    return re.compile(rf"(?<![\w-])(?:(?P<own>{own})|(?:{others})){_KIND}(?![\w-])")
