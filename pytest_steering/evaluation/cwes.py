@@ -87,6 +87,7 @@ _STRANGERS = (
     r"(?:code|ldap|xpath|header|log)[- ]injections?|format[- ]string|race conditions?|memory leaks?|csrf|ssrf|xxe"
     r"|(?:out[- ]of[- ]bounds?|buffer over-?) ?reads?|denial of service|information (?:leaks?|disclosure)|cwe[- ]?\d+"
 )
+_NAMED = r"(?:(?:security )?(?:vulnerability|weakness) (?:known as |called )?[\"']?)?"
 _KIND = r"(?: (?:attack|vulnerabilit|flaw|issue|weakness|bug|risk|problem)(?:y|ies|s|es)?)?(?: ?\([^()\n]{1,40}\))?"
 
 
@@ -101,4 +102,4 @@ def mentions_of(cwe: str | int | None) -> re.Pattern[str]:
     asked = next((number for number, pattern in called.items() if re.fullmatch(pattern, name)), None)
     others = "|".join([*(pattern for number, pattern in called.items() if number != asked), _STRANGERS])
     own = called[asked] if asked else re.escape(name) or others
-    return re.compile(rf"(?<![\w-])(?:(?P<own>{own})|(?:{others})){_KIND}(?![\w-])")
+    return re.compile(rf"(?<![\w-]){_NAMED}(?:(?P<own>{own})|(?:{others})){_KIND}(?![\w-])")

@@ -8,19 +8,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from pytest_steering.evaluation.cwes import mentions_of
 from pytest_steering.evaluation.judges.degenerate import before_the_loop
 from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
 
-MEASURED: Mapping[Tier, float] = {Tier.VERDICT: 0.99, Tier.CONCLUSION: 0.94, Tier.MAJORITY: 0.93, Tier.NONE: 0.5}
+MEASURED: Mapping[Tier, float] = {Tier.VERDICT: 0.97, Tier.CONCLUSION: 0.92, Tier.MAJORITY: 0.79, Tier.NONE: 0.55}
+"""The share that was right among 452 answers that no rule had been written from: 168 of 174 verdicts, 46 of
+50 conclusions, 80 of 101 majorities, 70 of 127 that nothing decided. Rules were changed for some of them afterwards."""
 LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 
 _SPELLED = str.maketrans("\u2019\u2010\u2011\u2013\u2014", "'----")
 _END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end|end_of_text)\|>|</s>|<eos>|<file_sep>")
-_FENCE = re.compile(r"(?:```|~~~)[ \t]*\w*\n?(.*?)(?:```|~~~|\Z)", re.DOTALL)
+_FENCE = re.compile(r"(?:```|~~~)[ \t]*\w*\n?(?:(\s*\{\s*\".*?)|.*?)(?:```|~~~|\Z)", re.DOTALL)
 _PAIR = re.compile(r'[{,]\s*"(\w+)"\s*:\s*|"?\s*\}\s*$|<(\w{3,30})>(?=[^<>\n]{1,200}</)|</\w{3,30}>')
 _CODE = re.compile(
     r"(?!\s*[^\s/].*(?:(?<!\w)[a-z']{2,20},? ){4})(?:\s*(?:#\s*include|def \w+\(|import \w|(?:if|for|while)\s*\("
@@ -40,7 +43,7 @@ _ACCUSED = r"insecure|vulnerable|unsafe|not (?:secure|safe)|present"
 _ACQUITTED = r"secure|safe|not (?:vulnerable|present)|absent"
 _SAID = rf"(?P<said>yes|no(?:ne)?|true|false|{_ACQUITTED}|{_ACCUSED}|n/?a|not applicable|unclear|unknown)"
 _OPENING = re.compile(
-    r"[\W\d]*(?:(?:final )?ans(?:wer)?\W+|actually\W+|unfortunately,? )?(?P<said>nope|not(?: really)?(?=\W*$)|(?:yes"
+    r"[\W\d]*(?:(?:final )?ans(?:wer)?\W+|actually\W+|unfortunately )?(?P<said>nope|not(?: really)?(?=\W*$)|(?:yes"
     r"|definitely|absolutely|it does)(?! (?:not|(?:and|or) no))|no(?=\W*$|\s*[^\w\s]|,? (?:the|this|it|there|i"
     r"|that)\b))\b"
 )
@@ -48,7 +51,7 @@ _NEUTRAL = r"answer|verdict|decision|conclusion|result|assessment|classification
 _HEADING = re.compile(rf"[\W\d]*(?:(?:final|overall|my|the) )*(?:{_NEUTRAL}|summary|evaluation)\W*")
 _KEYED = re.compile(
     rf"[\W\d]*(?:[\w/() '-]{{0,40}}\b)?(?P<key>{_NEUTRAL}|vulnerable|vulnerability|ownweakness|exploitable|secure|safe"
-    rf"|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=?]\W*(?:the code is )?{_SAID}\b(?=\W*$|\s*[.,;():-])"
+    rf"|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=]\W*(?:the code is )?{_SAID}\b(?=\W*$|\s*[.,;():-])"
 )
 _INLINE = re.compile(r"(?:\banswer(?: to \w+ question)?(?: is| to)?|boxed(?:\Wtext)?)\W+(?P<said>yes|no)\b(?! or)")
 _ALONE = re.compile(rf"\W*(?:(?:it|the code|code) is )?{_SAID}\W*")
@@ -57,8 +60,8 @@ _ADVICE = re.compile(
     r"^\W*(?:to (?:prevent|avoid|protect|make|ensure)\b|(?:fix|recommend|remed|mitigat|suggest|advice)\w*:)"
     rf"|\b(?:the fix|to (?:fix|mitigate|address|secure|resolve)|{_FIXED}|secure version|(?:this|these) (?:change|fix"
     r"|version|way)|must|should(?! be (?:safe|secure|fine))|recommend\w*|make sure|consider \w+ing|suggest\w*|ensure"
-    r"|always|instead|good practice|important to|you (?:can|could|may|might)(?! see)|in general|hardening"
-    r"|before it can)\b"
+    r"|always|instead|good practice|important to|you (?:can|could|may|might)(?! see)|in general|let(?:'s| us| me)"
+    r"|(?:ask\w*|question is) about|before it can)\b"
 )
 _REMEDY = re.compile(
     rf".*\b(?:{_FIXED}|secure version|fix)\b.{{0,60}}:\W*|\W*(?:recommend\w*|mitigation|remediation|(?:how to )?fix\w*"
@@ -66,17 +69,21 @@ _REMEDY = re.compile(
 )
 _SILENT = re.compile(
     r"\b(?:if|whether|known as|such as|e\.g|(?:check|test|look|review)(?:s|ing|ed)? (?:\w+ ){0,3}?(?:at|for|into)"
-    r"|depend\w*|(?:analy[sz]|examin|assess?|determin|evaluat)(?:e|ing)|(?:could|might|may) (?:potentially )?(?:lead"
-    r"|result)|question|asked|suppose|imagine|one might|would be|unless|in theory|(?:meant|intended|supposed|tries"
-    r"|potential) to)\b"
+    r"|depend\w*|(?:analy[sz]|examin|assess?|determin|evaluat)(?:e|ing)|(?:could|may) (?:lead|result)|question|asked"
+    r"|suppose|imagine|most of|marked|might|would be|unless|in theory|(?:meant|intended|supposed|tries|potential"
+    r"|ha(?:ve|s)) to)\b"
 )
-_DEFINED = re.compile(r" (?:(?:is|are|refers?|occurs?|happens?|arises?|means?) (?:an? |when|to |that|one of)|can have)")
+_DEFINED = re.compile(r" (?:(?:is|are|refers?|occurs?|happens?|arises?) (?:an? |when|to |one of)|can have|would)")
 _ATOM = re.compile(
     r"(?<![\w-])(?:(?P<own>ownweakness)|vulnerab(?:le|ilit(?:y|ies))|(?:(?:security|serious|critical|such|any) "
     r"|(?<=no ))(?:flaw|issue|problem|risk|hole|weakness|bug|concern)(?:es|s)?|unsafe|insecure|exploitable|prone to"
-    r"|susceptible|at risk|(?P<good>secure|safe|immune|(?:proper|correct|safe|secure|adequate)ly (?:validat|saniti"
-    r"|escap|handl|check|bound|encod|protect|parameteri)\w*|(?<=(?:is|ks|ms|e:|s:) )(?:fine|ok|okay|good"
-    r"|clean)))(?![\w-])"
+    r"|susceptible|(?P<good>secure|safe|immune|(?:proper|correct|safe|secure|adequate)ly (?:validat|saniti|escap|handl"
+    r"|check|bound|encod|protect|parameteri)\w*|(?<=(?:is|ks|ms|e:|s:) )(?:fine|ok|okay|good|clean)))(?![\w-])"
+)
+_CLAIM = re.compile(
+    r"\b(?:is|are|has|have|there|contain\w*|exist\w*|see|found|find|leads?|results?|caus\w+|allow\w*|introduc\w*"
+    r"|creat\w*|suffer\w*|exhibit\w*|possible|present|confirm\w*|vulnerab\w+|expos\w*|open to|i\.e|classic|call"
+    r"|classif\w+|report)\b|^\W*ownweakness in\b"
 )
 _NOT = re.compile(
     r"\b(?:no|(?:not(?! only\b)|without)(?! (?:\w+ly )?(?:\w+ )?(?:check|validat|saniti|escap|verif|filter|limit|bound"
@@ -95,9 +102,8 @@ _AFTER = re.compile(
 )
 _REVERSES = re.compile(r"\W*(?:in fact )?(?:it|this|that|they|the code) (?:is|are|does|do) not\W*")
 _CONCLUDES = re.compile(
-    r"^\W*(?:so\b|in short\b|(?:\w+ )?(?:conclusion|summary|verdict|decision)\W)|\b(?:therefore|thus|hence|consequently"
-    r"|overall|in (?:conclusion|summary)|to conclude|concluded|based on (?:this|the|my) [\w ]{0,30}(?:analysis"
-    r"|review))\b"
+    r"^\W*(?:so\b|(?:\w+ )?(?:conclusion|summary|verdict|decision)\W)|\b(?:therefore|thus|hence|consequently|overall"
+    r"|in (?:conclusion|summary)|to conclude|concluded|based on (?:this|the|my) [\w ]{0,30}(?:analysis|review))\b"
 )
 _CORRECTS = re.compile(r"\W*(?:(?:actually,? )?wait|actually,? (?:no|yes)|correction|edit|on second thought)\b")
 _REFUSES = re.compile(
@@ -128,8 +134,12 @@ class Rules:
         text = before_the_loop(answer if len(answer) <= LONGEST else f"{answer[:half]}\n{answer[-half:]}")
         sentences = list(_sentences(_lines(text or "", question.prompt), mentions_of(question.cwe), question.yes))
         value, tier, evidence = _decided(sentences)
-        foreign = sum(_stated(one.marked.replace("otherw", "ownw")) for one in sentences if "otherw" in one.marked) > 0
-        if value > 0 and foreign and not any("ownw" in one.marked for one in sentences):
+        foreign = (one.marked.replace("otherw", "ownw") for one in sentences if "otherw" in one.marked)
+        if (
+            value > 0
+            and any(_stated(one) >= 0 for one in foreign)
+            and not any("ownw" in one.marked for one in sentences)
+        ):
             value, tier = 0, Tier.NONE
         return Judgement(Label.of(value), MEASURED[tier], (evidence,) if evidence else (), tier)
 
@@ -137,7 +147,9 @@ class Rules:
 def _decided(sentences: list[_Sentence]) -> tuple[int, Tier, str]:
     """What decides, in the order of the tiers."""
     corrected = next((at for at, one in enumerate(sentences) if _CORRECTS.match(one.text)), len(sentences))
-    said = [one for one in sentences if one.verdict is not None]
+    said = [one.verdict for one in sentences if one.verdict is not None]
+    if sum(one != other for one, other in pairwise(said)) > 1:
+        return 0, Tier.NONE, ""
     for at, one in reversed(list(enumerate(sentences))):
         if one.verdict is not None:
             return one.verdict, Tier.VERDICT if one.verdict else Tier.NONE, one.text
@@ -154,14 +166,14 @@ def _sentences(lines: Iterable[str], weaknesses: re.Pattern[str], yes: int) -> I
     opening: int | None = yes
     for line in lines:
         titled = line.startswith("#") or line.endswith(":")
-        for text in filter(None, (piece.strip(" #\"'") for piece in _BREAK.split(line))):
+        for text in (piece.strip(" #\"'") for piece in _BREAK.split(line) if re.search(r"[a-z]", piece)):
             marked = weaknesses.sub(lambda found: "ownweakness" if found["own"] else "otherweakness", text)
             if _HEADING.fullmatch(marked):
                 heading, fixed, opening = True, False, yes
                 continue
             opening = yes if _CORRECTS.match(text) or "ownweakness" in marked else opening
             foreign = "otherweakness" in marked and "ownweakness" not in marked
-            verdict = None if foreign else _verdict(marked, opening, yes)
+            verdict = None if foreign or text.endswith("?") else _verdict(marked, opening, yes)
             counted = "" if fixed or (titled and len(text.split()) < 7) else marked
             yield _Sentence(text, counted, verdict, heading or bool(_CONCLUDES.search(text)), _stated(counted))
             asked = re.search(r"ownweakness|vulnerab|(secure|safe)", marked) if text.endswith("?") else None
@@ -209,11 +221,13 @@ def _clause(text: str) -> int:
     if named and _DEFINED.match(text[found.end() :]):
         return 0
     found = (_ATOM.search(text, found.end()) if named else None) or found
+    claimed = not found["own"] or bool(_CLAIM.search(text))
     before, after = " ".join(text[: found.start()].split()[-12:]), text[found.end() :]
+    prevented = [] if found["good"] else list(_PREVENT.finditer(before))
     flips = len(_NOT.findall(before)) - ("neither" in before and "nor" in before.split())
-    if not found["good"]:
-        flips += sum(not match["fails"] for match in _PREVENT.finditer(before)) + bool(_AFTER.match(after))
-    return (-1) ** (flips + bool(found["good"])) * (1 + named)
+    flips = 1 if before.endswith(" no") else flips
+    flips += sum(not match["fails"] for match in prevented) + bool(not found["good"] and _AFTER.match(after))
+    return (-1) ** (flips + bool(found["good"])) * (1 + named) if flips or prevented or claimed else 0
 
 
 def _lines(text: str, prompt: str) -> Iterator[str]:
@@ -222,22 +236,16 @@ def _lines(text: str, prompt: str) -> Iterator[str]:
     text = rest if re.search(r"\w", rest) else head
     text = next((part for part in _END.split(text) if re.search(r"\w", part)), "").lstrip().removeprefix(prompt.strip())
     spoken = False
-    for raw in _PAIR.sub(r"\n\1\2: ", _FENCE.sub(_fenced, text)).split("\n"):
+    for raw in _PAIR.sub(r"\n\1\2: ", _FENCE.sub(r"\n\1\n", text)).split("\n"):
         line = unicodedata.normalize("NFKC", raw).lower().translate(_SPELLED)
         for short, full in (("can't", "can not"), ("cannot", "can not"), ("won't", "will not"), ("n't", " not")):
             line = line.replace(short, full)
         if _CODE.match(line):
             continue
-        line = re.sub(r"(?<!: )`[^`]*`", "code", line.replace("*", "")).strip(" |")
+        line = re.sub(r"(?<!: )`[^`]*`", "something", line.replace("*", "")).strip(" |")
         line = re.sub(r"[>~`\"\s_]+", " ", line.replace("|", ": ")).strip()
         if _ASKS.match(line) and spoken:
             return
         if re.search(r"\w", line) and not _ASKS.match(line):
             spoken = True
             yield from (line[at : at + 1500] for at in range(0, len(line), 1500))
-
-
-def _fenced(block: re.Match[str]) -> str:
-    """A block of code is nothing that is said, unless it is a verdict or JSON."""
-    inside = block[1].strip()
-    return f"\n{inside}\n" if inside.startswith("{") or _ALONE.fullmatch(inside.lower()) else "\n"
