@@ -70,8 +70,8 @@ _REMEDY = re.compile(
 _SILENT = re.compile(
     r"\b(?:if|whether|known as|such as|e\.g|(?:check|test|look|review)(?:s|ing|ed)? (?:\w+ ){0,3}?(?:at|for|into)"
     r"|depend\w*|(?:analy[sz]|examin|assess?|determin|evaluat)(?:e|ing)|(?:could|may) (?:lead|result)|question|asked"
-    r"|suppose|imagine|most of|marked|might|would be|unless|in theory|(?:meant|intended|supposed|tries|potential"
-    r"|ha(?:ve|s)) to)\b"
+    r"|suppose|imagine|most of|marked|might|would be|unless|in theory|(?:meant|intended|supposed|tries|attempts|ha(?:ve"
+    r"|s)) to)\b"
 )
 _DEFINED = re.compile(r" (?:(?:is|are|refers?|occurs?|happens?|arises?) (?:an? |when|to |one of)|can have|would)")
 _ATOM = re.compile(
@@ -91,9 +91,10 @@ _NOT = re.compile(
     r"|far from|absence of|unable to (?:find|see|identify|detect)|impossible|anything but|rul(?:es?|ed|ing) out)\b"
 )
 _PREVENT = re.compile(
-    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not enough) (?:\w+ ){0,3}?)?\b(?:prevent\w*|stop\w*"
-    r"|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)"
-    r"|(?:safe|secure|immune) (?:from|against|to|with (?:respect|regard) to|in terms of|regarding))\b"
+    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not (?:enough|(?:\w+ly )?(?:validat|saniti"
+    r"|check)\w*)) (?:\w+ ){0,6}?)?\b(?:prevent\w*|stop\w*|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)"
+    r"|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)|(?:safe|secure|immune) (?:from|against|to"
+    r"|with (?:respect|regard) to|in terms of|regarding))\b"
 )
 _AFTER = re.compile(
     r"[\w ,]{0,25}? (?:is|are|was|can|could|do|does|has been|will|would)(?: \w+ly| therefore| thus| also)? (?:(?:not"
@@ -107,9 +108,9 @@ _CONCLUDES = re.compile(
 )
 _CORRECTS = re.compile(r"\W*(?:(?:actually,? )?wait|actually,? (?:no|yes)|correction|edit|on second thought)\b")
 _REFUSES = re.compile(
-    r"\b(?:i(?: am|'m) (?:sorry|unable)|as an ai|(?:can|could) not (?:be )?(?:determin|assess|say|tell|help|assist"
-    r"|answer|provide|judge)|(?:need|without|requires?|not enough) (?:more |further )?(?:\w+ )?(?:context|information"
-    r"|details)|it depends|depends on|hard to (?:say|tell)|yes and no|(?:both|either) (?:secure|safe) )"
+    r"\b(?:i(?: am|'m) (?:sorry|unable)|(?:can|could) not (?:be )?(?:determin|assess|say|tell|help|assist|answer"
+    r"|provide|judge)|(?:need|without|requires?|not enough) (?:more |further )?(?:\w+ )?(?:context|information|details)"
+    r"|it depends|depends on|hard to (?:say|tell)|yes and no|(?:both|either) (?:secure|safe) )"
 )
 
 
@@ -130,8 +131,7 @@ class Rules:
 
     def __call__(self, answer: str, question: Question) -> Judgement:
         """What the answer says about the weakness that was asked about."""
-        half = LONGEST // 2
-        text = before_the_loop(answer if len(answer) <= LONGEST else f"{answer[:half]}\n{answer[-half:]}")
+        text = before_the_loop(answer if len(answer) <= LONGEST else answer[: LONGEST // 2] + answer[-LONGEST // 2 :])
         sentences = list(_sentences(_lines(text or "", question.prompt), mentions_of(question.cwe), question.yes))
         value, tier, evidence = _decided(sentences)
         foreign = (one.marked.replace("otherw", "ownw") for one in sentences if "otherw" in one.marked)
@@ -232,8 +232,7 @@ def _clause(text: str) -> int:
 
 def _lines(text: str, prompt: str) -> Iterator[str]:
     """The lines of prose, in one spelling, up to where the next question begins."""
-    head, _, rest = text.rpartition("</think>")
-    text = rest if re.search(r"\w", rest) else head
+    text = next((part for part in reversed(text.split("</think>")) if re.search(r"\w", part)), "")
     text = next((part for part in _END.split(text) if re.search(r"\w", part)), "").lstrip().removeprefix(prompt.strip())
     spoken = False
     for raw in _PAIR.sub(r"\n\1\2: ", _FENCE.sub(r"\n\1\n", text)).split("\n"):
