@@ -244,7 +244,7 @@ def test_resumed_results_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     experiment = UniversalSteeringExperiment(small_config(data, tmp_path))
     with pytest.raises(KeyboardInterrupt):
         experiment.run()
-    assert (experiment.finished, experiment.total) == (5, 16)
+    assert (experiment.finished, experiment.total) == (5, 18)
     kept = {name: (tmp_path / "parts" / f"{name}.json").read_bytes() for name in written}
     monkeypatch.setattr(Store, "write", write)
     UniversalSteeringExperiment(small_config(data, tmp_path)).run()
@@ -368,13 +368,13 @@ def test_killed_process_goes_on_to_the_same_results(tmp_path: Path, parts: int) 
     status, _ = stopped_after(started(data, tmp_path), tmp_path, parts, signal.SIGKILL)
     assert status == -signal.SIGKILL
     kept = {path: path.read_bytes() for path in parts_in(tmp_path)}
-    assert parts <= len(kept) < 16
+    assert parts <= len(kept) < 18
     process = started(data, tmp_path)
     printed, complaints = process.communicate(timeout=300)
     assert (process.returncode, complaints) == (0, "")
     assert "Holm p" in printed
     assert {path: path.read_bytes() for path in kept} == kept
-    assert len(parts_in(tmp_path)) == 16
+    assert len(parts_in(tmp_path)) == 18
     assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
@@ -385,7 +385,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     assert status == 130
     kept = len(parts_in(tmp_path))
     assert complaints == (
-        f"stopped: {kept} of 16 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
+        f"stopped: {kept} of 18 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
     )
 
 

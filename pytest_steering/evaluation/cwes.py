@@ -87,7 +87,7 @@ _STRANGERS = (
     r"(?:code|ldap|xpath|header|log)[- ]injections?|format[- ]string|race conditions?|memory leaks?|csrf|ssrf|xxe"
     r"|(?:out[- ]of[- ]bounds?|buffer over-?) ?reads?|denial of service|information (?:leaks?|disclosure)|cwe[- ]?\d+"
 )
-_NAMED = r"(?:(?:security )?(?:vulnerability|weakness) (?:known as |called )?[\"']?)?"
+_NAMED = r"(?:(?:security )?(?:vulnerability|weakness) (?:known as |called )?(?:an? )?[\"']?)?"
 _KIND = r"(?: (?:attack|vulnerabilit|flaw|issue|weakness|bug|risk|problem)(?:y|ies|s|es)?)?(?: ?\([^()\n]{1,40}\))?"
 
 

@@ -16,7 +16,9 @@ from pytest_steering.evaluation.bench import Bench
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.encoding import context_limit, prompt_ids
 from pytest_steering.evaluation.folds import Fold, folds_of, without
-from pytest_steering.evaluation.parts import measures
+from pytest_steering.evaluation.judges.choosing import judge_named
+from pytest_steering.evaluation.judges.judgement import Judge
+from pytest_steering.evaluation.parts import judged, judged_part, measures
 from pytest_steering.evaluation.provenance import data_facts, model_facts, versions
 from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secllmholmes
 from pytest_steering.evaluation.store import Store
@@ -60,13 +62,17 @@ class UniversalSteeringExperiment:
         versions give the same ``results.json``, byte for byte.
         """
         started = time.perf_counter()
+        judge = judge_named(self.config.judge)
         dataset = self._check()
         target = _loaded(self.config)
         bench, folds, store, notes = self._prepare(target, dataset)
         todo = list(measures(self.config))
-        self.total = len(folds) * (1 + len(todo))
         names = ["vectors", *(name for name, _ in todo)]
-        self.finished = sum(store.has(f"{fold.name}/{name}") for fold in folds for name in names)
+        parts = [f"{fold.name}/{name}" for fold in folds for name in names]
+        if self.config.max_new_tokens:
+            parts += [judged_part(fold, judge) for fold in folds]
+        self.total = len(parts)
+        self.finished = sum(map(store.has, parts))
         with tqdm(total=self.total, initial=self.finished, desc="experiment", unit="part", disable=not progress) as bar:
             for fold in folds:
                 bar.set_postfix_str(fold.cwe)
@@ -77,7 +83,9 @@ class UniversalSteeringExperiment:
                         begun = time.perf_counter()
                         content = measure(bench, fold, vectors, norms)
                         self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
-        summary = summarise(self.config, store, folds, bench.layers, notes)
+                if self.config.max_new_tokens:
+                    self._judge(bench, fold, store, judge, bar)
+        summary = summarise(self.config, store, folds, bench.layers, notes, judge)
         results = store.finish(summary.document())
         pictures: tuple[Path, ...] = ()
         if self.config.pictures:
@@ -175,6 +183,14 @@ class UniversalSteeringExperiment:
             self._done(store, part, content, bar)
         norms = {int(layer): norm for layer, norm in store.read(part)["norms"].items()}
         return load_vectors(path, architecture), norms
+
+    def _judge(self, bench: Bench, fold: Fold, store: Store, judge: Judge, bar: Any) -> None:
+        """The fold's texts are judged, unless this judge has judged them before."""
+        part = judged_part(fold, judge)
+        if not store.has(part):
+            begun = time.perf_counter()
+            content = judged(bench, fold, store.read(f"{fold.name}/texts"), judge)
+            self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
 
     def _done(self, store: Store, part: str, content: dict[str, Any], bar: Any) -> None:
         new = not store.has(part)

@@ -11,6 +11,8 @@ from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import is_saturated
 from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.groups import FOLLOWED, Group, Parts, answers_of, group_of, mean_divergence
+from pytest_steering.evaluation.judges.judgement import Judge
+from pytest_steering.evaluation.parts import judged_part
 from pytest_steering.evaluation.statistics import Corrected, Shift, holm, shift
 from pytest_steering.evaluation.store import Store
 
@@ -72,6 +74,8 @@ class Summary:
     texts: tuple[Texts, ...]
     zero_is_identity: bool
     notes: tuple[str, ...]
+    judge: Mapping[str, str]
+    """The name and the version of who judged the written answers."""
 
     def document(self) -> dict[str, Any]:
         """Everything, ready for JSON; the same for the same numbers."""
@@ -86,6 +90,7 @@ class Summary:
             "zero_is_identity": self.zero_is_identity,
             "sentences": self.sentences(),
             "notes": list(self.notes),
+            "judge": dict(self.judge),
         }
 
     def sentences(self) -> list[str]:
@@ -115,7 +120,12 @@ class Summary:
 
 
 def summarise(
-    config: UniversalSteeringConfig, store: Store, folds: Sequence[Fold], layers: tuple[int, ...], notes: Iterable[str]
+    config: UniversalSteeringConfig,
+    store: Store,
+    folds: Sequence[Fold],
+    layers: tuple[int, ...],
+    notes: Iterable[str],
+    judge: Judge,
 ) -> Summary:
     """The summary of finished parts."""
     parts = [Parts(store, fold, config) for fold in folds]
@@ -131,9 +141,10 @@ def summarise(
         cwes=cwes,
         corrected=holm({group.name: group.test.p for group in cwes}, alpha=config.alpha),
         robustness=_robustness(parts, config),
-        texts=_texts(parts) if config.max_new_tokens else (),
+        texts=_texts(parts, [store.read(judged_part(fold, judge)) for fold in folds]) if config.max_new_tokens else (),
         zero_is_identity=all(part.doses["zero_is_identity"] for part in parts),
         notes=tuple(notes),
+        judge={"name": judge.name, "version": judge.version},
     )
 
 
@@ -163,13 +174,13 @@ def _robustness(parts: Sequence[Parts], config: UniversalSteeringConfig) -> Robu
     )
 
 
-def _texts(parts: Sequence[Parts]) -> tuple[Texts, ...]:
+def _texts(parts: Sequence[Parts], judged: Sequence[Mapping[str, Any]]) -> tuple[Texts, ...]:
     found = []
     for setting in ("baseline", "steered", "robustness"):
         pairs = [
             (label, truth)
-            for part in parts
-            for label, truth in zip(part.texts[setting].get("labels", ()), part.texts["truth"], strict=False)
+            for part, found_by in zip(parts, judged, strict=True)
+            for label, truth in zip(found_by[setting]["labels"], part.texts["truth"], strict=False)
         ]
         counts = Counter(label for label, _ in pairs)
         right = [label == ("vulnerable" if truth else "secure") for label, truth in pairs]

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from pytest_steering.errors import SteeringError
 from pytest_steering.evaluation.styles import Polarity
+
+
+class JudgeError(SteeringError):
+    """A judge that gives no judgement: a failure, exit status 1."""
 
 
 class Label(StrEnum):

@@ -24,7 +24,7 @@ LONGEST = 30_000
 _SPELLED = str.maketrans("\u2019\u2010\u2011\u2013\u2014", "'----")
 _END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end|end_of_text)\|>|</s>|<eos>|<file_sep>")
 _FENCE = re.compile(r"(?:```|~~~)[ \t]*\w*\n?(?:(\s*\{\s*\".*?)|.*?)(?:```|~~~|\Z)", re.DOTALL)
-_PAIR = re.compile(r'[{,]\s*"(\w+)"\s*:\s*|"?\s*\}\s*$|<(\w{3,30})>(?=[^<>\n]{1,200}</)|</\w{3,30}>')
+_PAIR = re.compile(r'[{,]\s*"(\w+)"\s*:\s*|"?\}\s*$|<(\w{3,30})>(?=[^<>\n]{1,200}</)|</\w{3,30}>')
 _CODE = re.compile(
     r"(?!\s*[^\s/].*(?:(?<!\w)[a-z']{2,20},? ){4})(?:\s*(?:#\s*include|def \w+\(|import \w|(?:if|for|while)\s*\("
     r"|(?:return|raise)\b|/[/*])|.*[;{}]\s*$)"
@@ -54,7 +54,7 @@ _KEYED = re.compile(
     rf"|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=]\W*(?:the code is )?{_SAID}\b(?=\W*$|\s*[.,;():-])"
 )
 _INLINE = re.compile(r"(?:\banswer(?: to \w+ question)?(?: is| to)?|boxed(?:\Wtext)?)\W+(?P<said>yes|no)\b(?! or)")
-_ALONE = re.compile(rf"\W*(?:(?:it|the code|code) is )?{_SAID}\W*")
+_ALONE = re.compile(rf"\W*{_SAID}\W*")
 _FIXED = r"(?:modif|updat|correct|fix|patch|revis|improv|rewritt|saf)\w+ (?:version|code|function|query|example|one)"
 _ADVICE = re.compile(
     r"^\W*(?:to (?:prevent|avoid|protect|make|ensure)\b|(?:fix|recommend|remed|mitigat|suggest|advice)\w*:)"
@@ -91,8 +91,8 @@ _NOT = re.compile(
     r"|far from|absence of|unable to (?:find|see|identify|detect)|impossible|anything but|rul(?:es?|ed|ing) out)\b"
 )
 _PREVENT = re.compile(
-    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not (?:enough|(?:\w+ly )?(?:validat|saniti"
-    r"|check)\w*)) (?:\w+ ){0,6}?)?\b(?:prevent\w*|stop\w*|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)"
+    r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not (?:enough|(?:\w+ly )?(?:validat|saniti|check"
+    r"|escap)\w*)) (?:\w+ ){0,6}?)?\b(?:prevent\w*|stop\w*|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)"
     r"|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)|(?:safe|secure|immune) (?:from|against|to"
     r"|with (?:respect|regard) to|in terms of|regarding))\b"
 )
