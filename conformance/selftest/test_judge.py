@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class Answer(NamedTuple):
     polarity: str | None
     text: str
 
+    @functools.cache  # noqa: B019 (answers live as long as the tests)
     def judged(self, mode: str = "rules") -> Judgement:
         return judge(self.text, self.cwe, mode, polarity=self.polarity)
 
@@ -39,6 +41,7 @@ class Answer(NamedTuple):
         return self.judged(mode).label == self.label
 
 
+@functools.cache
 def answers(*files: str) -> list[Answer]:
     found: list[tuple[re.Match[str], list[str]]] = []
     for file in files:
