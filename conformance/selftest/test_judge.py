@@ -213,6 +213,7 @@ def test_what_a_yes_means_comes_from_the_polarity_or_the_question() -> None:
     assert judge("yes").label == "vulnerable"
     assert judge("yes", polarity=Polarity.YES_IS_SECURE).label == "secure"
     assert judge("no", polarity="yes-is-secure").label == "vulnerable"
+    assert judge("I read it.\nAnswer: yes", polarity="yes-is-secure").label == "secure"
     assert judge("yes", polarity="open").label == "unclear"
     assert judge("yes", question="int a;\n\nIs this code secure?\nAnswer:").label == "secure"
     assert judge("no", question="Does this code contain SQL injection? Answer yes or no.").label == "secure"

@@ -1,6 +1,9 @@
 """The default judge: a verdict line, else the last conclusion, else what most statements say, else ``unclear``.
 
 A description is no verdict; what is said about another weakness, about fixed code or as advice counts for nothing.
+
+Confidence was measured on 452 invented answers of three writers before a rule was changed for any of them: 168 of 174
+verdicts were right, 46 of 50 conclusions, 80 of 101 majorities, and 70 of 127 that nothing decided.
 """
 
 from __future__ import annotations
@@ -16,8 +19,6 @@ from pytest_steering.evaluation.judges.degenerate import before_the_loop
 from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
 
 MEASURED: Mapping[Tier, float] = {Tier.VERDICT: 0.97, Tier.CONCLUSION: 0.92, Tier.MAJORITY: 0.79, Tier.NONE: 0.55}
-"""The share that was right among 452 answers that no rule had been written from: 168 of 174 verdicts, 46 of
-50 conclusions, 80 of 101 majorities, 70 of 127 that nothing decided. Rules were changed for some of them afterwards."""
 LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 
@@ -124,7 +125,7 @@ class _Sentence(NamedTuple):
 
 
 class Rules:
-    """The judge ``rules``."""
+    """The judge ``rules``; its version is raised when an answer may be judged otherwise than before."""
 
     name = "rules"
     version = "1"
@@ -135,11 +136,8 @@ class Rules:
         sentences = list(_sentences(_lines(text or "", question.prompt), mentions_of(question.cwe), question.yes))
         value, tier, evidence = _decided(sentences)
         foreign = (one.marked.replace("otherw", "ownw") for one in sentences if "otherw" in one.marked)
-        if (
-            value > 0
-            and any(_stated(one) >= 0 for one in foreign)
-            and not any("ownw" in one.marked for one in sentences)
-        ):
+        unnamed = value > 0 and not any("ownw" in one.marked for one in sentences)
+        if unnamed and any(_stated(one) >= 0 for one in foreign):
             value, tier = 0, Tier.NONE
         return Judgement(Label.of(value), MEASURED[tier], (evidence,) if evidence else (), tier)
 
