@@ -23,6 +23,7 @@ LONGEST = 30_000
 """Characters that are read: of a longer answer its first and its last half as many."""
 
 _SPELLED = str.maketrans("\u2019\u2010\u2011\u2013\u2014", "'----")
+_LONG = (("can't", "can not"), ("cannot", "can not"), ("won't", "will not"), ("n't", " not"), (": []", ": none"))
 _END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end|end_of_text)\|>|</s>|<eos>|<file_sep>")
 _FENCE = re.compile(r"(?:```|~~~)[ \t]*\w*\n?(?:(\s*\{\s*\".*?)|.*?)(?:```|~~~|\Z)", re.DOTALL)
 _PAIR = re.compile(r'[{,]\s*"(\w+)"\s*:\s*|"?\}\s*$|<(\w{3,30})>(?=[^<>\n]{1,200}</)|</\w{3,30}>')
@@ -42,17 +43,18 @@ _CLAUSE = re.compile(
 )
 _ACCUSED = r"insecure|vulnerable|unsafe|not (?:secure|safe)|present"
 _ACQUITTED = r"secure|safe|not (?:vulnerable|present)|absent"
-_SAID = rf"(?P<said>yes|no(?:ne)?|true|false|{_ACQUITTED}|{_ACCUSED}|n/?a|not applicable|unclear|unknown)"
+_SAID = rf"(?P<said>yes|no(?:ne)?|null|true|false|{_ACQUITTED}|{_ACCUSED}|n/?a|not applicable|unclear|unknown)"
 _OPENING = re.compile(
-    r"[\W\d]*(?:(?:final )?ans(?:wer)?\W+|actually\W+|unfortunately )?(?P<said>nope|not(?: really)?(?=\W*$)|(?:yes"
+    r"[\W\d]*(?:(?:final )?ans(?:wer)?\W+|a: |actually\W+|unfortunately )?(?P<said>nope|not(?: really)?(?=\W*$)|(?:yes"
     r"|definitely|absolutely|it does)(?! (?:not|(?:and|or) no))|no(?=\W*$|\s*[^\w\s]|,? (?:the|this|it|there|i"
     r"|that)\b))\b"
 )
 _NEUTRAL = r"answer|verdict|decision|conclusion|result|assessment|classification|label|status"
 _HEADING = re.compile(rf"[\W\d]*(?:(?:final|overall|my|the) )*(?:{_NEUTRAL}|summary|evaluation)\W*")
 _KEYED = re.compile(
-    rf"[\W\d]*(?:[\w/() '-]{{0,40}}\b)?(?P<key>{_NEUTRAL}|vulnerable|vulnerability|ownweakness|exploitable|secure|safe"
-    rf"|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=]\W*(?:the code is )?{_SAID}\b(?=\W*$|\s*[.,;():-])"
+    rf"[\W\d]*(?:[\w/() '-]{{0,40}}\b)?(?P<key>{_NEUTRAL}|vulnerable|vulnerabilit(?:y|ies)|ownweakness|exploitable"
+    rf"|secure|safe|present|found|detected)\b[\w ()?]{{0,15}}?\W{{0,4}}[:=]\W*(?:the code is )?{_SAID}\b(?=\W*$"
+    r"|\s*[.,;():-])"
 )
 _INLINE = re.compile(r"(?:\banswer(?: to \w+ question)?(?: is| to)?|boxed(?:\Wtext)?)\W+(?P<said>yes|no)\b(?! or)")
 _ALONE = re.compile(rf"\W*{_SAID}\W*")
@@ -94,13 +96,13 @@ _NOT = re.compile(
 _PREVENT = re.compile(
     r"(?P<fails>\b(?:fail\w*|insufficient|inadequate|unable|lack\w*|not (?:enough|(?:\w+ly )?(?:validat|saniti|check"
     r"|escap)\w*)) (?:\w+ ){0,6}?)?\b(?:prevent\w*|stop\w*|mitigat\w*|avoid\w*|eliminat\w*|block(?:s|ed|ing)"
-    r"|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)|(?:safe|secure|immune) (?:from|against|to"
-    r"|with (?:respect|regard) to|in terms of|regarding))\b"
+    r"|(?:protect\w*|guard\w*|defen[ds]\w*) (?:\w+ )?(?:against|from)|(?:safe|secure|immune|resistant) (?:from|against"
+    r"|to|with (?:respect|regard) to|in terms of|regarding))\b"
 )
 _AFTER = re.compile(
     r"[\w ,]{0,25}? (?:is|are|was|can|could|do|does|has been|will|would)(?: \w+ly| therefore| thus| also)? (?:(?:not"
     r"|never)\b(?! (?:only|\w*ly|prevent|mitigat|avoid|address))|(?:prevented|mitigated|avoided|absent|impossible"
-    r"|eliminated|addressed|ruled out|unlikely)\b)| impossible\b"
+    r"|eliminated|addressed|ruled out|unlikely|low|minimal)\b)| impossible\b"
 )
 _REVERSES = re.compile(r"\W*(?:in fact )?(?:it|this|that|they|the code) (?:is|are|does|do) not\W*")
 _CONCLUDES = re.compile(
@@ -195,7 +197,7 @@ def _verdict(text: str, opening: int | None, yes: int) -> int | None:
     if re.match(r"n/|na\b|not app|un|incon", said):
         return 0
     meaning = opening if opened else yes if re.fullmatch(_NEUTRAL, key) else -1 if key in ("secure", "safe") else 1
-    value = (meaning or 0) * (-1 if said.startswith(("no", "false")) else 1)
+    value = (meaning or 0) * (-1 if said.startswith(("n", "false")) else 1)
     rest = next(filter(None, map(_clause, _CLAUSE.split(text[found.end() :]))), 0) if opened else 0
     return (rest if rest * value < 0 else value) or None
 
@@ -235,7 +237,7 @@ def _lines(text: str, prompt: str) -> Iterator[str]:
     spoken = False
     for raw in _PAIR.sub(r"\n\1\2: ", _FENCE.sub(r"\n\1\n", text)).split("\n"):
         line = unicodedata.normalize("NFKC", raw).lower().translate(_SPELLED)
-        for short, full in (("can't", "can not"), ("cannot", "can not"), ("won't", "will not"), ("n't", " not")):
+        for short, full in _LONG:
             line = line.replace(short, full)
         if _CODE.match(line):
             continue
