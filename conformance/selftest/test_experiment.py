@@ -241,7 +241,7 @@ def test_resumed_results_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     experiment = UniversalSteeringExperiment(small_config(data, tmp_path))
     with pytest.raises(KeyboardInterrupt):
         experiment.run()
-    assert (experiment.finished, experiment.total) == (5, 16)
+    assert (experiment.finished, experiment.total) == (5, 18)
     kept = {name: (tmp_path / "parts" / f"{name}.json").read_bytes() for name in written}
     monkeypatch.setattr(Store, "write", write)
     UniversalSteeringExperiment(small_config(data, tmp_path)).run()

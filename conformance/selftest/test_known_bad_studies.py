@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad import studies
 
-from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, experiment, parts
+from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, experiment
 from pytest_steering.evaluation.folds import folds_of
 from pytest_steering.evaluation.layout import DataError
 from pytest_steering.evaluation.summary import Summary
@@ -74,9 +74,9 @@ def test_who_says_yes_to_all_has_no_pair_right(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_a_judge_that_says_yes_to_all_has_no_pair_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "judge", studies.judge_says_yes)
-    found = studied(tmp_path, random_directions=0, max_new_tokens=2)
+def test_a_judge_that_says_yes_to_all_has_no_pair_right(tmp_path: Path) -> None:
+    judge = "fixtures.known_bad.studies:judge_says_yes"
+    found = studied(tmp_path, random_directions=0, max_new_tokens=2, judge=judge)
     for texts in found.texts:
         assert texts.labels == {"vulnerable": 40}
         assert str(texts).endswith("20 of 40 right, both of a pair in 0 of 20")

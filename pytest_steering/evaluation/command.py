@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--method", metavar="METHOD", help="difference-in-means, pca or logistic-probe")
     _option(parser, "--positions", metavar="WHICH", help="Steered tokens: all, last, prompt or generated")
     _option(parser, "--seed", type=int, metavar="N", help="Seed of random directions and resampling")
+    _option(
+        parser,
+        "--judge",
+        metavar="JUDGE",
+        help="Who judges written answers: rules, legacy, module:attribute or openai:MODEL@URL",
+    )
     _option(parser, "--adapter", metavar="NAME", help="Steering implementation")
     _option(parser, "--device", metavar="DEVICE", help="Where the model runs")
     _option(parser, "--dtype", metavar="DTYPE", help="Type of the weights")

@@ -15,8 +15,9 @@ from pytest_steering.errors import SpecError
 SCHEMES = ("crossed", "few-shot")
 _METHODS = ("difference-in-means", "pca", "logistic-probe")
 _POSITIONS = ("all", "last", "prompt", "generated")
-_NO_NUMBERS = ("output_dir", "data", "device", "trust_remote_code", "pictures")
-"""What may differ between a run and its resumption; the data and the device are compared by what they are."""
+_NO_NUMBERS = ("output_dir", "data", "device", "trust_remote_code", "pictures", "judge")
+"""What may differ between a run and its resumption; the data and the device are compared by what they are, and what
+another judge says is kept beside what the first one said."""
 
 
 class ExperimentError(SpecError):
@@ -73,6 +74,8 @@ class UniversalSteeringConfig:
     dtype: str | None = None
     trust_remote_code: bool = False
     pictures: bool = True
+    judge: str = "rules"
+    """Who says what a written answer says: ``rules``, ``legacy``, ``module:attribute`` or ``openai:MODEL@URL``."""
 
     def __post_init__(self) -> None:
         for name in ("doses", "styles", "steering_layers", "cwes", "parts"):

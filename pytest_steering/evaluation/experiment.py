@@ -20,7 +20,9 @@ from pytest_steering.evaluation.batching import batch_size
 from pytest_steering.evaluation.bench import Bench
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.folds import Fold, TooLong, folds_of
-from pytest_steering.evaluation.parts import measures
+from pytest_steering.evaluation.judges.choosing import judge_named
+from pytest_steering.evaluation.judges.judgement import Judge
+from pytest_steering.evaluation.parts import judged, judged_part, measures
 from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secllmholmes
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES
@@ -66,13 +68,17 @@ class UniversalSteeringExperiment:
         versions give the same ``results.json``, byte for byte.
         """
         started = time.perf_counter()
+        judge = judge_named(self.config.judge)
         dataset = self._check()
         target = _loaded(self.config)
         bench, folds, store, told = self._prepare(target, dataset)
         todo = list(measures(self.config))
-        self.total = len(folds) * (1 + len(todo))
         names = ["vectors", *(name for name, _ in todo)]
-        self.finished = sum(store.has(f"{fold.name}/{name}") for fold in folds for name in names)
+        parts = [f"{fold.name}/{name}" for fold in folds for name in names]
+        if self.config.max_new_tokens:
+            parts += [judged_part(fold, judge) for fold in folds]
+        self.total = len(parts)
+        self.finished = sum(map(store.has, parts))
         with tqdm(total=self.total, initial=self.finished, desc="experiment", unit="part", disable=not progress) as bar:
             for fold in folds:
                 bar.set_postfix_str(fold.cwe)
@@ -83,7 +89,9 @@ class UniversalSteeringExperiment:
                         begun = time.perf_counter()
                         content = measure(bench, fold, vectors, norms)
                         self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
-        summary = summarise(self.config, store, folds, bench.layers, **told)
+                if self.config.max_new_tokens:
+                    self._judge(bench, fold, store, judge, bar)
+        summary = summarise(self.config, store, folds, bench.layers, judge, **told)
         results = store.finish(summary.document())
         pictures: tuple[Path, ...] = ()
         if self.config.pictures:
@@ -170,6 +178,14 @@ class UniversalSteeringExperiment:
             self._done(store, part, content, bar)
         norms = {int(layer): norm for layer, norm in store.read(part)["norms"].items()}
         return load_vectors(path, architecture), norms
+
+    def _judge(self, bench: Bench, fold: Fold, store: Store, judge: Judge, bar: Any) -> None:
+        """The fold's texts are judged, unless this judge has judged them before."""
+        part = judged_part(fold, judge)
+        if not store.has(part):
+            begun = time.perf_counter()
+            content = judged(bench, fold, store.read(f"{fold.name}/texts"), judge)
+            self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
 
     def _done(self, store: Store, part: str, content: dict[str, Any], bar: Any) -> None:
         new = not store.has(part)

@@ -6,6 +6,7 @@ after whatever interruption, parts are made.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +20,7 @@ from pytest_steering.evaluation.bench import Bench, Measure, mean_answer, random
 from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import compare, relative_dose
 from pytest_steering.evaluation.folds import Fold
-from pytest_steering.evaluation.judge import judge
+from pytest_steering.evaluation.judges.judgement import Judge, Question
 from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS
 from pytest_steering.evaluation.styles import STYLES
 
@@ -120,7 +121,7 @@ def _robustness(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: 
 
 
 def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
-    """What is written without steering, at the test dose and in the robustness case, and how it is judged."""
+    """What is written without steering, at the test dose and in the robustness case."""
     scaled = relative(vectors, norms, bench.layers)
     chosen = {layer: vectors[layer] for layer in bench.layers}
     settings: dict[str, tuple[Mapping[int, Tensor] | None, float]] = {
@@ -129,21 +130,37 @@ def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mappi
         "robustness": (chosen, bench.config.steering_scale),
     }
     found: dict[str, Any] = {}
-    polarity = STYLES[bench.config.styles[0]].polarity
     for name, (steering, scale) in settings.items():
         try:
             with bench.steered(steering, scale) as call:
-                texts = bench.texts(call, fold)
+                found[name] = {"texts": bench.texts(call, fold)}
         except ValueError as error:
             found[name] = {"refused": str(error)}
-            continue
-        verdicts = [judge(text, fold.cwe, polarity=polarity) for text in texts]
-        found[name] = {
-            "texts": texts,
-            "labels": [verdict.label.value for verdict in verdicts],
-            "confidence": [verdict.confidence for verdict in verdicts],
-        }
     found["truth"] = [case.vulnerable for case in fold.cases]
+    return found
+
+
+def judged_part(fold: Fold, judge: Judge) -> str:
+    """The part that holds what this judge, in this version, says of a fold's texts."""
+    asked = hashlib.sha256(f"{judge.name} {judge.version}".encode()).hexdigest()[:12]
+    return f"{fold.name}/judged-{asked}"
+
+
+def judged(bench: Bench, fold: Fold, written: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
+    """How the texts of a fold are judged, by setting; of a setting that was refused there are none."""
+    style = bench.config.styles[0]
+    questions = [
+        Question(case.cwe, bench.prompt(style, case), case.code, STYLES[style].polarity) for case in fold.cases
+    ]
+    found: dict[str, Any] = {"judge": {"name": judge.name, "version": judge.version}}
+    for setting in ("baseline", "steered", "robustness"):
+        texts = written[setting].get("texts", ())
+        judgements = [judge(text, question) for text, question in zip(texts, questions, strict=False)]
+        found[setting] = {
+            "labels": [judgement.label.value for judgement in judgements],
+            "confidence": [judgement.confidence for judgement in judgements],
+            "evidence": [list(judgement.evidence) for judgement in judgements],
+        }
     return found
 
 

@@ -12,6 +12,8 @@ from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import is_saturated
 from pytest_steering.evaluation.folds import Fold, TooLong
 from pytest_steering.evaluation.groups import Group, Parts, group_of, mean_divergence
+from pytest_steering.evaluation.judges.judgement import Judge
+from pytest_steering.evaluation.parts import judged_part
 from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS, Interval, holm
 from pytest_steering.evaluation.store import Store
 
@@ -76,6 +78,8 @@ class Summary:
     zero_is_identity: bool
     too_long: tuple[TooLong, ...]
     notes: tuple[str, ...]
+    judge: Mapping[str, str]
+    """The name and the version of who judged the written answers."""
 
     def document(self) -> dict[str, Any]:
         """Everything, ready for JSON; the same for the same numbers."""
@@ -93,6 +97,7 @@ class Summary:
             "beware": self.beware(),
             "sentences": self.sentences(),
             "notes": list(self.notes),
+            "judge": dict(self.judge),
         }
 
     def beware(self) -> list[str]:
@@ -203,6 +208,7 @@ def summarise(
     store: Store,
     folds: Sequence[Fold],
     layers: tuple[int, ...],
+    judge: Judge,
     *,
     too_long: Iterable[TooLong] = (),
     notes: Iterable[str] = (),
@@ -221,10 +227,11 @@ def summarise(
         cwes=cwes,
         corrected=holm({group.name: group.test.p for group in cwes}),
         robustness=_robustness(parts, config),
-        texts=_texts(parts) if config.max_new_tokens else (),
+        texts=_texts(parts, [store.read(judged_part(fold, judge)) for fold in folds]) if config.max_new_tokens else (),
         zero_is_identity=all(part.doses["zero_is_identity"] for part in parts),
         too_long=tuple(too_long),
         notes=tuple(notes),
+        judge={"name": judge.name, "version": judge.version},
     )
 
 
@@ -241,13 +248,13 @@ def _robustness(parts: Sequence[Parts], config: UniversalSteeringConfig) -> Robu
     return Robustness(config.steering_scale, smallest, "", steered, unsteered, saturated, clean)
 
 
-def _texts(parts: Sequence[Parts]) -> tuple[Texts, ...]:
+def _texts(parts: Sequence[Parts], judged: Sequence[Mapping[str, Any]]) -> tuple[Texts, ...]:
     found = []
     for setting in ("baseline", "steered", "robustness"):
         pairs = [
             (label, truth)
-            for part in parts
-            for label, truth in zip(part.texts[setting].get("labels", ()), part.texts["truth"], strict=False)
+            for part, found_by in zip(parts, judged, strict=True)
+            for label, truth in zip(found_by[setting]["labels"], part.texts["truth"], strict=False)
         ]
         counts = Counter(label for label, _ in pairs)
         right = [label == ("vulnerable" if truth else "secure") for label, truth in pairs]

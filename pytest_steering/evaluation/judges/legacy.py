@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
+
 VULNERABLE = (
     "contains security vulnerabilities",
     "vulnerable",
@@ -42,3 +44,15 @@ def count(response: str) -> tuple[bool, float, tuple[str, ...]]:
         return False, 0.5, secure
     winner = max(vulnerable, secure, key=len)
     return winner is vulnerable, len(winner) / (len(vulnerable) + len(secure) + 1), winner
+
+
+class Legacy:
+    """The judge ``legacy``."""
+
+    name = "legacy"
+    version = "1"
+
+    def __call__(self, answer: str, question: Question) -> Judgement:
+        """What most of the phrases say, whatever was asked."""
+        accused, sure, phrases = count(answer)
+        return Judgement(Label.VULNERABLE if accused else Label.SECURE, sure, phrases, Tier.LEGACY)
