@@ -65,9 +65,10 @@ NEEDS = {
 """What a module may lack in an environment without extras, by how its name begins."""
 
 JUDGED = ("exact-delta", "every-row", "forward-overhead", "generate-overhead")
-SLOW = "pytest_steering.fixtures.known_bad.state:RunsThreeTimes"
+SLOW = "RunsThreeTimes"
 VERDICT = (
-    f"pytest --steering-model=tiny:llama --steering-adapter=hooks --steering-adapter={SLOW} "
+    "pytest --steering-model=tiny:llama --steering-adapter=hooks "
+    f"--steering-adapter=pytest_steering.fixtures.known_bad.state:{SLOW} "
     '-k "exact_delta or every_row or overhead" --steering-report=verdict.json -q'
 )
 
@@ -107,6 +108,14 @@ def test_the_same_suite_from_the_checkout(bare: Environment, tmp_path: Path) -> 
     tests = [line for line in from_wheel.stdout.splitlines() if "::" in line]
     assert len(tests) > 50
     assert tests == [line for line in from_checkout.stdout.splitlines() if "::" in line]
+
+
+@pytest.mark.slow
+def test_the_whole_suite_without_extras(bare: Environment, tmp_path: Path) -> None:
+    """Compilation is left out: it takes as long as all the rest, and no line of it lies elsewhere in a wheel."""
+    result = bare.run('pytest --steering-model=tiny:gpt2 -k "not compile" -q', tmp_path, OMP_NUM_THREADS="1")
+    assert result.returncode == 0, result.stdout
+    assert "tiny:gpt2 with hooks: conforms to 1.0" in result.stdout
 
 
 @pytest.mark.slow
