@@ -61,6 +61,11 @@ def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:
 
 def _check_selection(expression: str) -> None:
     for call in _MARKER_CALL.finditer(expression):
+        if pytest.version_tuple < (8, 3):
+            raise SpecError(
+                f"-m: pytest {pytest.__version__} cannot select by what a marker is given; update it to 8.3 or newer, "
+                "or select by name with -k"
+            )
         for single, double in _MARKER_ID.findall(call[1]):
             _check_requirement(single or double, "-m")
 
