@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from conformance.selftest.small_vectors import WIDE, made
+from conformance.selftest.vectors.small_vectors import WIDE, made
 from pytest_steering import Architecture, SteeringError, load_target
 from pytest_steering._version import SUITE_VERSION
 from pytest_steering.vectors import FORMAT, VectorError, hash_pairs, load_vectors, read_fingerprint, save_vectors, stack

@@ -24,11 +24,10 @@ from pytest_steering.fixtures.training.train import train_model
 from pytest_steering.fixtures.training.writing import write_checkpoint
 from tokenizers import Tokenizer
 
+from conformance.selftest.places import TRAINED
 from pytest_steering.evaluation.scenarios import Pair, embedded_root, load_secllmholmes
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.targets.target import Target, load_target
-
-TRAINED = Path(__file__).resolve().parents[2] / "fixtures" / "trained"
 
 
 @pytest.fixture(scope="module", params=MODEL_TYPES)

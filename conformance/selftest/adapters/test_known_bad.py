@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad import ALL
 
-from conformance.selftest.known_bad_runs import known_bad_run, misnamed
+from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
 from pytest_steering.suite.catalogue import catalogue
 
 OF_MODELS = {
-    "layers-found": "detection finds the layers or the model is refused: see test_detection.py",
+    "layers-found": "detection finds the layers or the model is refused: see architecture/test_detection.py",
     "layers-chain": "a fact of the model that no adapter changes",
     "hidden-size-measured": "a fact of the model that no adapter changes",
-    "detection-repeats": "a fact of detection: see test_detection.py",
-    "beats-random-direction": "not applicable to these untrained weights: see test_behaviour.py",
+    "detection-repeats": "a fact of detection: see architecture/test_detection.py",
+    "beats-random-direction": "not applicable to these untrained weights: see suite/test_trained.py",
     "consistent-across-cwes": "the same",
     "reproducible-experiment": "the same",
 }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE
 
+from conformance.selftest.places import ROOT
 from pytest_steering.__main__ import main
 from pytest_steering.survey.architectures.stored import SurveyError
 from pytest_steering.survey.kill_matrix.stored import bugs, read_kept, read_kills, write_kept
@@ -110,7 +111,7 @@ def test_reports_without_known_bad_adapters_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_the_counts_that_are_kept() -> None:
-    said = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    said = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = said.partition("<!-- kills -->\n")[2].partition("\n<!-- /kills -->")[0]
     assert shown == table(read_kept()).splitlines()[0]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from conformance.selftest.places import ROOT
 from pytest_steering.__main__ import main
 from pytest_steering.adapters import registry
 from pytest_steering.adapters.registry import GROUP, find_factory
@@ -23,7 +24,6 @@ from pytest_steering.survey.libraries.causes import CAUSES, UNEXPLAINED
 from pytest_steering.survey.libraries.stored import KEPT, read_findings, read_kept, write_kept
 from pytest_steering.survey.libraries.table import table
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "fixtures" / "findings"
 FINDINGS = read_kept()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from conformance.selftest.small_vectors import WIDE, made
+from conformance.selftest.vectors.small_vectors import WIDE, made
 from pytest_steering import Architecture, load_target
 from pytest_steering.vectors import VectorError, load_gguf, load_vectors, save_gguf
 

@@ -10,6 +10,7 @@ from pytest_steering.fixtures.checkpoint import write_checkpoint
 from pytest_steering.fixtures.known_bad.dose import SignLost
 from pytest_steering.fixtures.known_bad.layers import NeverFires
 
+from conformance.selftest.places import TRAINED
 from conformance.selftest.verdicts_of import verdicts
 from conformance.test_divergence import test_beats_random_direction as beats_random_direction
 from pytest_steering import load_target
@@ -18,8 +19,6 @@ from pytest_steering.adapters.protocol import Factory
 from pytest_steering.errors import Violation
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.suite.trained import Behaviour
-
-TRAINED = Path(__file__).parents[2] / "fixtures" / "trained"
 
 
 def asked(directory: Path, build: Factory) -> tuple[Harness, Behaviour]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad import ALL
 
-from conformance.selftest.known_bad_runs import known_bad_run, misnamed
+from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import catalogue

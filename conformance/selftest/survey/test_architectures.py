@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import transformers
 
+from conformance.selftest.places import ROOT
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering import load_target
 from pytest_steering.errors import ArchitectureError, SpecError, TargetError
@@ -17,7 +18,6 @@ from pytest_steering.survey.architectures.stored import KEPT, Entry, read_survey
 from pytest_steering.survey.architectures.table import counts
 from pytest_steering.targets.spec import expanded
 
-ROOT = Path(__file__).parents[2]
 SURVEY = read_survey()
 TYPES = SURVEY["types"]
 DOZEN = TYPES[:: max(1, len(TYPES) // 12)]

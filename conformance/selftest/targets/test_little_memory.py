@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from conformance.selftest.places import ROOT
 
 LITTLE = """
-from pytest_steering import memory
+from pytest_steering.targets import memory
 
 memory.available_bytes = lambda device: {free}
 """
