@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 
-from conformance.selftest.desk import Desk
+from conformance.selftest.desk import BAD, EXACT, FEW, FOUND, MODEL, RIGHT, Desk
+from conformance.selftest.places import TRAINED
 
-MODEL = "--steering-model=tiny:a"
-SENTENCE = "exact-delta: The steered residual equals the unsteered one plus scale times the vector"
-ONE = "conformance/test_alpha.py::test_exact_delta[tiny:a-2]"
+ONE = EXACT[0]
+SENTENCE = "exact-delta: the steered residual equals the unsteered one plus scale times the vector"
+MEASURED = r"max \|Δ\| \d\.\de[+-]\d\d at row 1, position \d+; allowed 2 ulp"
+ROW_ZERO = "  likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)"
+NO_LAYERS = "no decoder layers found in Headless: no module hands a residual stream on to a sibling of the same width"
 
 
 def failures(desk: Desk, *args: str) -> list[str]:
@@ -23,113 +29,119 @@ def failures(desk: Desk, *args: str) -> list[str]:
 
 
 def test_a_violation_is_four_lines(desk: Desk) -> None:
-    assert failures(desk, MODEL, "--steering-adapter=bad", ONE) == [
-        SENTENCE,
-        "  bad on tiny:a, layer 2: max |Δ| 3.1e-02 at row 1; allowed 2 ulp",
-        "  likely: only batch row 0 is steered",
-        f'  rerun: pytest --steering-model=tiny:a --steering-adapter=bad "{ONE}"',
+    first, measured, *last = failures(desk, MODEL, BAD, ONE)
+    assert first == SENTENCE
+    assert re.fullmatch(rf"  FirstRowOnly on my_models:a, layer 0, scale 0\.5: {MEASURED}", measured)
+    assert last == [
+        ROW_ZERO,
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{ONE}"',
     ]
 
 
 def test_a_violation_without_place_and_cause_is_three(desk: Desk) -> None:
-    assert failures(desk, MODEL, "--steering-adapter=unsure", ONE) == [
-        SENTENCE,
-        "  unsure on tiny:a: max |Δ| 1",
-        f'  rerun: pytest --steering-model=tiny:a --steering-adapter=unsure "{ONE}"',
+    typed = FOUND.replace(":a]", ":headless]")
+    assert failures(desk, "--steering-model=my_models:headless", typed) == [
+        "layers-found: the decoder layers are found by following the tensors from module to module to the logits",
+        f"  my_models:headless: {NO_LAYERS}",
+        f'  rerun: pytest --steering-model=my_models:headless "{typed}"',
     ]
 
 
 def test_the_version_of_the_adapter_is_named(desk: Desk) -> None:
-    assert failures(desk, MODEL, "--steering-adapter=old", ONE)[1].startswith("  OldAdapter 0.3 on tiny:a, layer 2: ")
+    said = failures(desk, MODEL, "--steering-adapter=my_steering:Old", ONE)
+    assert said[1].startswith("  OldAdapter 0.3 on my_models:a, layer 0, scale 0.5: ")
 
 
 def test_the_command_to_repeat_is_whole(desk: Desk) -> None:
-    desk.ini("steering_adapter = bad")
+    desk.ini("steering_adapter = my_steering:FirstRowOnly")
     options = ("--steering-device=cpu", "--steering-dtype=float32", "--steering-trust-remote-code")
     assert failures(desk, MODEL, *options, ONE)[-1] == (
-        "  rerun: pytest --steering-model=tiny:a --steering-device=cpu --steering-dtype=float32 "
+        "  rerun: pytest --steering-model=my_models:a --steering-device=cpu --steering-dtype=float32 "
         f'--steering-trust-remote-code "{ONE}"'
     )
 
 
 def test_the_command_to_repeat_repeats(desk: Desk) -> None:
-    adapters = ("--steering-adapter=hooks", "--steering-adapter=bad")
-    typed = "conformance/test_alpha.py::test_exact_delta[tiny:a-bad-2]"
-    rerun = failures(desk, MODEL, "--steering-model=tiny:b", *adapters, typed)[-1]
-    assert rerun == f'  rerun: pytest --steering-model=tiny:a --steering-adapter=bad "{ONE}"'
-    assert failures(desk, MODEL, "--steering-adapter=bad", ONE)[-1] == rerun
+    typed = ONE.replace(":a-", ":a-my_steering:FirstRowOnly-")
+    rerun = failures(desk, MODEL, "--steering-model=my_models:b", RIGHT, BAD, typed)[-1]
+    assert rerun == (
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{ONE}"'
+    )
+    assert failures(desk, MODEL, BAD, ONE)[-1] == rerun
 
 
 def test_a_shell_can_read_the_command(desk: Desk) -> None:
-    rerun = failures(desk, "--steering-model=tiny:$a b", "--steering-adapter=bad", "-k", "same_twice")[-1]
+    shutil.copytree(TRAINED / "gpt_bigcode", desk.path / "$a b")
+    rerun = failures(desk, "--steering-model=./$a b", BAD, "-k", "every_row and first")[-1]
     assert rerun == (
-        "  rerun: pytest '--steering-model=tiny:$a b' --steering-adapter=bad "
-        "'conformance/test_beta_two.py::test_same_twice[tiny:$a b]'"
+        "  rerun: pytest '--steering-model=./$a b' --steering-adapter=my_steering:FirstRowOnly "
+        "'conformance/test_positions.py::test_every_row[./$a b-first]'"
     )
 
 
 def test_an_adapter_that_raises_fails_with_the_cause_and_its_place(desk: Desk) -> None:
-    desk.write(
-        mine="""
-        def steer(layer):
-            nothing = None
-            return nothing[0]
-        """,
-        conftest="""
-        from types import SimpleNamespace
-        import mine
-
-        def pytest_steering_adapter(config):
-            return {"mine": lambda model, architecture: SimpleNamespace(name="Mine", capabilities=(), steer=mine.steer)}
-        """,
-    )
-    assert failures(desk, MODEL, "--steering-adapter=mine", ONE) == [
+    lines = (desk.path / "my_steering.py").read_text().splitlines()
+    place = f"my_steering.py:{1 + next(number for number, line in enumerate(lines) if 'nothing[0]' in line)}"
+    assert failures(desk, MODEL, "--steering-adapter=my_steering:Raising", ONE) == [
         SENTENCE,
-        "  Mine on tiny:a: TypeError: 'NoneType' object is not subscriptable (mine.py:3)",
-        f'  rerun: pytest --steering-model=tiny:a --steering-adapter=mine "{ONE}"',
+        f"  Raising on my_models:a: TypeError: 'NoneType' object is not subscriptable ({place})",
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:Raising "{ONE}"',
     ]
 
 
 def test_the_traceback_is_there_for_who_asks(desk: Desk) -> None:
-    result = desk.run(MODEL, "--steering-adapter=raising", "--full-trace", ONE)
-    result.stdout.fnmatch_lines([">*raise TypeError(*"])
+    result = desk.run(MODEL, "--steering-adapter=my_steering:Raising", "--full-trace", "--tb=long", ONE)
+    result.stdout.fnmatch_lines([">*yield nothing[[]0[]]*", "E*TypeError: 'NoneType' object is not subscriptable"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "-n2"])
+def test_a_failure_of_the_users_own_test_stays_as_it_is(desk: Desk) -> None:
+    desk.write(test_mine="def test_mine(steering_model): assert steering_model.spec == 'another'")
+    result = desk.run(MODEL, "test_mine.py", "--tb=short")
+    result.stdout.fnmatch_lines(["E*assert 'my_models:a' == 'another'"])
+    assert "rerun:" not in result.stdout.str()
+
+
+@pytest.fixture(scope="module", params=[(), ("-n", "2")], ids=["alone", "-n2"])
+def told(request: pytest.FixtureRequest, shared_desk: Desk) -> str:
+    """What is said of models and adapters that are not there, and of one whose hook never fires."""
+    models = ("--steering-model=my_models:broken", "--steering-model=my_models:headless", MODEL)
+    adapters = ("--steering-adapter=my_steering:Broken", "--steering-adapter=my_steering:Lazy")
+    return shared_desk.run(*models, *adapters, *FEW, *request.param).stdout.str()
+
+
 @pytest.mark.parametrize(
-    ("args", "sentence", "first"),
+    ("sentence", "first", "times"),
     [
         (
-            ("--steering-model=tiny:broken",),
-            "tiny:broken: the weights end in the middle",
-            "conformance/test_alpha.py::test_layers_found[tiny:broken]",
+            "my_models:broken: calling it raised ValueError: the weights end in the middle",
+            FOUND.replace(":a]", ":broken]"),
+            20,
         ),
         (
-            ("--steering-model=tiny:headless",),
-            "tiny:headless: nothing reaches the logits, so the decoder layers cannot be told",
-            "conformance/test_alpha.py::test_layers_found[tiny:headless]",
+            f"my_models:headless: {NO_LAYERS}",
+            EXACT[0].replace(":a-", ":headless-my_steering:Broken-"),
+            19,
         ),
         (
-            (MODEL, "--steering-adapter=broken"),
-            "tiny:a: adapter broken cannot be built: KeyError: 'h'",
-            "conformance/test_alpha.py::test_exact_delta[tiny:a-0]",
+            "my_models:a: adapter my_steering:Broken cannot be built: KeyError: 'h'",
+            EXACT[0].replace(":a-", ":a-my_steering:Broken-"),
+            9,
+        ),
+        (
+            "  likely: the vector never arrives: no hook fires, or what it returns is thrown away\n  rerun",
+            EXACT[0].replace(":a-", ":a-my_steering:Lazy-"),
+            8,
         ),
     ],
-    ids=["model", "architecture", "adapter"],
+    ids=["model", "architecture", "adapter", "vector"],
 )
-def test_one_cause_is_told_once(
-    desk: Desk, workers: tuple[str, ...], args: tuple[str, ...], sentence: str, first: str
-) -> None:
-    text = desk.run(*args, *workers).stdout.str()
-    assert text.count(f"\n{sentence}\n") == 1
-    assert f"same-twice: see {first}" in text
-    assert text.count(f": see {first}") == (4 if "broken" in args[-1] and len(args) == 2 else 5)
-    assert "Traceback" not in text
+def test_one_cause_is_told_once(told: str, sentence: str, first: str, times: int) -> None:
+    assert told.count(f"\n{sentence}") == 1
+    assert told.count(f": see {first}") == times
+    assert f"every-row: see {first}" in told
+    assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "-n2"])
-def test_a_vector_that_never_arrives_is_told_once(desk: Desk, workers: tuple[str, ...]) -> None:
-    text = desk.run(MODEL, "--steering-model=tiny:b", "--steering-adapter=lazy", *workers).stdout.str()
-    for spec in ("tiny:a", "tiny:b"):
-        assert text.count(f"  lazy on {spec}, layer 0: Δ = 0\n  likely: the vector never arrives: no hook fires") == 1
-        assert text.count(f": see conformance/test_alpha.py::test_exact_delta[{spec}-0]") == 2
+def test_a_failure_of_another_kind_is_told_each_time(desk: Desk) -> None:
+    said = failures(desk, MODEL, BAD, "-k", "exact_delta")
+    assert said.count(SENTENCE) == said.count(ROW_ZERO) == len(EXACT)

@@ -11,22 +11,24 @@ PROBE = """
 import sys
 
 def test_nothing_heavy_is_imported():
-    assert not {"torch", "transformers", "hypothesis.strategies", "nnsight"} & set(sys.modules)
+    assert not {"torch", "transformers", "numpy", "hypothesis.strategies", "nnsight"} & set(sys.modules)
 
 def test_no_fixture_is_forced_on_a_test(request):
     assert not [name for name in request.fixturenames if "steering" in name]
 
 def test_only_what_hooks_need_is_imported():
     rooms = {name.partition(".")[2] for name in sys.modules if name.startswith("pytest_steering.")}
-    assert rooms <= {"plugin", "errors", "options", "model_fixtures", "suite", "requirements", "hookspecs"}, rooms
+    hooks = {name for name in rooms if name.startswith("plugin.")}
+    assert hooks == {"plugin.collection", "plugin.fixtures", "plugin.hookspecs", "plugin.items", "plugin.options"}, hooks
+    assert not {"report", "survey", "evaluation", "conformance"} & rooms, rooms
 """
 
 
 def test_nothing_is_imported_and_nothing_is_said(desk: Desk) -> None:
     desk.write(test_probe=PROBE)
-    result = desk.run("-p", "no:hypothesispytest", "test_probe.py")
-    result.assert_outcomes(passed=3)
-    said = [line for line in result.outlines if "steering" in line and not line.startswith("plugins:")]
+    result = desk.run_apart("test_probe.py")
+    assert result.parseoutcomes() == {"passed": 3}, result.stdout.str()
+    said = [line for line in result.outlines if "steering" in line and not line.startswith(("plugins:", "rootdir:"))]
     assert said == []
 
 
@@ -39,10 +41,10 @@ def test_help_and_markers_say_what_there_is(desk: Desk) -> None:
     )
 
 
-def test_the_plugin_is_imported_quickly(desk: Desk) -> None:
-    code = "import time, pytest; t = time.perf_counter(); import pytest_steering.plugin; print(time.perf_counter() - t)"
+def test_the_plugin_is_imported_quickly() -> None:
+    code = "import time, pytest; t = time.process_time(); import pytest_steering.plugin; print(time.process_time() - t)"
     seconds = min(
         float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
         for _ in range(3)
     )
-    assert seconds < 0.5, f"importing the plugin takes {seconds * 1000:.0f} ms; aim at 20"
+    assert seconds < 0.25, f"importing the plugin takes {seconds * 1000:.0f} ms; aim at 20"

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.selftest.desk import Desk
-
-MODEL = "--steering-model=tiny:a"
-
-
-def refused(desk: Desk, *args: str) -> str:
-    """The one sentence with which a command is refused."""
-    result = desk.run(*args)
-    assert result.ret == 4, result.stdout.str() + result.stderr.str()
-    assert "Traceback" not in result.stdout.str() + result.stderr.str()
-    said = [line for line in result.errlines if line]
-    assert len(said) == 1, said
-    assert desk.loaded() == []
-    return said[0].removeprefix("ERROR: ")
+from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, Desk, refused
 
 
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["--steering-model=lama", "-n2"], "'lama' is no model spec"),
-        (["--steering-model=lama"], "'lama' is no model spec"),
-        ([MODEL, "--steering-adapter=hoks"], "there is no steering adapter 'hoks'"),
-        ([MODEL, "--steering-device=gpu"], "'gpu' is no device"),
-        ([MODEL, "--steering-dtype=int7"], "'int7' is no dtype"),
+        (["--steering-model=lama!", "-n2"], "'lama!' is neither a directory nor a Hub id (name or owner/name): give *"),
+        (["--steering-model=lama!"], "'lama!' is neither a directory nor a Hub id (name or owner/name): give *"),
+        (["--steering-model=my_models:aa"], "my_models:aa: my_models has no attribute 'aa'; did you mean *"),
+        ([MODEL, "--steering-adapter=hoks"], "there is no steering adapter 'hoks': did you mean 'hooks'?"),
+        (
+            [MODEL, "--steering-adapter=my_steering:Wright"],
+            "steering adapter 'my_steering:Wright': module 'my_steering' has no attribute 'Wright'",
+        ),
+        (["--steering-adapter=hoks"], "there is no steering adapter 'hoks': did you mean 'hooks'?"),
+        ([MODEL, "--steering-device=gpu"], "*'gpu'*"),
+        ([MODEL, "--steering-dtype=int7"], "*'int7'*"),
+        (["--steering-device=gpu"], "*'gpu'*"),
+        (["--steering-dtype=int7"], "*'int7'*"),
         (
             [MODEL, "-m", "steering_requirement(id='exact-dleta')"],
+            "-m: there is no requirement 'exact-dleta'; did you mean 'exact-delta'?",
+        ),
+        (
+            ["-m", "steering_requirement(id='exact-dleta')"],
             "-m: there is no requirement 'exact-dleta'; did you mean 'exact-delta'?",
         ),
         (
@@ -49,17 +48,18 @@ def refused(desk: Desk, *args: str) -> str:
             "--steering-report has nothing to report on: name a model with --steering-model=SPEC",
         ),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_options(desk: Desk, args: list[str], sentence: str) -> None:
-    desk.pytester.mkdir("dir.json")
-    assert refused(desk, *args) == sentence
+    (desk.path / "dir.json").mkdir()
+    refused(desk, *args, sentence=sentence)
 
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("steering_models = lama", "'lama' is no model spec"),
-        ("steering_adapter = hoks", "there is no steering adapter 'hoks'"),
+        ("steering_models = lama!", "'lama!' is neither a directory nor a Hub id *"),
+        ("steering_adapter = hoks", "there is no steering adapter 'hoks': did you mean 'hooks'?"),
         (
             "steering_known_failures = exact-dleta: because",
             "steering_known_failures: there is no requirement 'exact-dleta'; did you mean 'exact-delta'?",
@@ -81,13 +81,16 @@ def test_options(desk: Desk, args: list[str], sentence: str) -> None:
 def test_settings(desk: Desk, line: str, sentence: str) -> None:
     desk.ini(line)
     extra = [] if line.startswith("steering_models") else [MODEL]
-    assert refused(desk, *extra) == sentence
+    refused(desk, *extra, sentence=sentence)
 
 
 def test_help_is_given_whatever_the_settings_are(desk: Desk) -> None:
-    desk.ini("steering_models = lama")
+    desk.ini("steering_models = lama!")
     assert desk.run("--help").ret == 0
+    assert desk.run("--version").ret == 0
 
 
 def test_what_is_named_twice_is_meant_once(desk: Desk) -> None:
-    desk.run(MODEL, MODEL, "--steering-adapter=hooks", "--steering-adapter=hooks").assert_outcomes(passed=6)
+    outcomes = desk.run(MODEL, MODEL, RIGHT, RIGHT, *FEW).parseoutcomes()
+    assert outcomes["passed"] == len(OF_FEW)
+    assert desk.loaded() == ["a"]

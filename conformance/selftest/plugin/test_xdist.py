@@ -9,56 +9,47 @@ from typing import Any
 import pytest
 from xdist.remote import Producer
 
-from conformance.selftest.desk import Desk
+from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, TIMID, Desk
 from pytest_steering.plugin.options import SETTINGS
 from pytest_steering.plugin.xdist import ModelScheduling
 from pytest_steering.targets.spec import spec_in
 
-MODELS = tuple(f"--steering-model=tiny:{name}" for name in ("a", "a-b", "c", "d"))
+NAMES = ["a", "b", "c", "d"]
+MODELS = tuple(f"--steering-model=my_models:{name}" for name in NAMES)
 
 
-@pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "0"), ("-n", "1"), ("-n", "3")], ids="".join)
+@pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "0"), ("-n", "2")], ids="".join)
 def test_each_model_is_loaded_once(desk: Desk, workers: tuple[str, ...]) -> None:
-    result = desk.run(*MODELS, *workers, "--steering-adapter=hooks", "--steering-adapter=old")
-    result.assert_outcomes(passed=4 * (1 + 2 * 5) - 4 * 3, failed=4 * 3)
-    assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
-
-
-def test_several_workers_are_at_work(desk: Desk) -> None:
-    desk.run(*MODELS, "-n", "2")
-    assert len({line.split()[2] for line in desk.logged() if line.startswith("loaded")}) == 2
+    desk.write(test_mine="def test_mine(steering_model): pass", test_plain="def test_plain(): pass")
+    paths = ("conformance/test_positions.py", "conformance/test_architecture.py", "test_mine.py", "test_plain.py")
+    selected = ("-k", "every_row or layers_found or test_mine or test_plain")
+    result = desk.run(*MODELS, *workers, RIGHT, TIMID, *selected, *paths)
+    found = result.parseoutcomes()
+    assert (found["passed"], found["skipped"]) == (4 * (1 + 3 + 1) + 1, 4 * 3)
+    assert desk.loaded() == NAMES
+    at_work = {line.split()[2] for line in desk.logged() if line.startswith("loaded")}
+    assert at_work == ({"gw0", "gw1"} if workers == ("-n", "2") else {"alone"})
 
 
 def test_another_distribution_is_the_users_choice(desk: Desk) -> None:
-    desk.write(test_mine="import time\ndef test_mine(steering_model): time.sleep(0.2)\n" * 1)
-    result = desk.run("--steering-model=tiny:a", "--dist=loadfile", "-n", "2", "-v")
-    result.assert_outcomes(passed=6)
-    assert desk.loaded() == ["tiny:a", "tiny:a"]
-    desk.log.unlink()
-    desk.run("--steering-model=tiny:a", "-n", "2").assert_outcomes(passed=6)
-    assert desk.loaded() == ["tiny:a"]
+    result = desk.run(MODEL, RIGHT, *FEW, "--dist=loadfile", "-n", "2")
+    assert result.parseoutcomes() == {"passed": len(OF_FEW)}
+    assert desk.loaded() == ["a", "a"]
 
 
 def test_a_project_without_a_model_is_spread_as_ever(desk: Desk) -> None:
     desk.write(
         test_mine="""
-        import os, pathlib, time, pytest
+import os, pathlib, time, pytest
 
-        @pytest.mark.parametrize("x", range(6))
-        def test_mine(x):
-            time.sleep(0.3)
-            pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
-        """
+@pytest.mark.parametrize("x", range(6))
+def test_mine(x):
+    time.sleep(0.3)
+    pathlib.Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
+"""
     )
-    desk.run("-n", "2").assert_outcomes(passed=6)
+    assert desk.run("-n", "2").parseoutcomes() == {"passed": 6}
     assert sorted(path.name for path in desk.path.glob("gw*")) == ["gw0", "gw1"]
-
-
-def test_models_and_tests_without_any_go_together(desk: Desk) -> None:
-    desk.write(test_mine="def test_mine(steering_model): pass", test_plain="def test_plain(): pass")
-    result = desk.run(*MODELS, "-n", "2", "test_mine.py", "test_plain.py", "conformance")
-    result.assert_outcomes(passed=4 * 7 + 1)
-    assert desk.loaded() == ["tiny:a", "tiny:a-b", "tiny:c", "tiny:d"]
 
 
 class Worker:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import transformers
 
-from conformance.selftest.desk import Desk, ids, no_xdist_and_two_workers
-from conformance.selftest.test_plugin_usage import refused
+from conformance.selftest.desk import BAD, FEW, OF_FEW, RIGHT, Desk, ids, refused
 from pytest_steering import SpecError, load_target
 from pytest_steering.targets.spec import (
     IMAGE_TEXT,
@@ -32,80 +31,82 @@ def models(desk: Desk, *args: str) -> list[str]:
 @pytest.mark.parametrize(
     ("specs", "found"),
     [
-        (["tiny:q*"], ["qa", "qb", "qsee"]),
-        (["tiny:q?"], ["qa", "qb"]),
-        (["tiny:x[12]"], ["x1", "x2"]),
-        (["tiny:a*"], ["a", "a-b", "a@image-text-to-text"]),
-        (["tiny:a*@text-generation"], ["a", "a-b"]),
-        (["tiny:*@image-text-to-text"], ["see", "a@image-text-to-text", "qsee"]),
-        (["tiny:qb", "tiny:q?", "tiny:qb"], ["qb", "qa"]),
-        (["tiny:*"], ["d", "a", "a-b", "qa", "qb", "x1", "x2", "broken", "see", "a@image-text-to-text", "qsee"]),
+        (["tiny:llam*"], ["llama", "llama4", "llama4_text", "llama4@image-text-to-text"]),
+        (["tiny:llama?"], ["llama4", "llama4@image-text-to-text"]),
+        (["tiny:gpt[2j]"], ["gpt2", "gptj"]),
+        (["tiny:gpt_neo*"], ["gpt_neo", "gpt_neox", "gpt_neox_japanese"]),
+        (["tiny:llam*@text-generation"], ["llama", "llama4", "llama4_text"]),
+        (["tiny:llam*@image-text-to-text"], ["llama4@image-text-to-text"]),
+        (["tiny:gptj", "tiny:gpt[2j]", "tiny:gptj"], ["gptj", "gpt2"]),
     ],
     ids=" ".join,
 )
 def test_a_pattern_is_every_type_that_fits(desk: Desk, specs: list[str], found: list[str]) -> None:
-    assert models(desk, *(f"--steering-model={spec}" for spec in specs)) == [f"tiny:{name}" for name in found]
+    named = [f"tiny:{name}" for name in found]
+    assert models(desk, *(f"--steering-model={spec}" for spec in specs)) == named
+    assert expanded(specs) == tuple(named)
+
+
+def test_every_type_is_a_model_of_the_run(desk: Desk) -> None:
+    assert models(desk, "--steering-model=tiny:*") == list(every_type())
 
 
 def test_a_setting_and_a_marker_may_hold_one(desk: Desk) -> None:
-    desk.ini("steering_models = tiny:x* tiny:qa")
-    assert models(desk) == ["tiny:x1", "tiny:x2", "tiny:qa"]
+    desk.ini("steering_models = tiny:gpt_neo? tiny:gpt2")
+    assert models(desk) == ["tiny:gpt_neox", "tiny:gpt2"]
     desk.write(
-        test_marked="import pytest\n@pytest.mark.steering_model('tiny:qa', 'tiny:q?')\ndef test_mine(): pass",
+        test_marked="import pytest\n@pytest.mark.steering_model('tiny:gpt2', 'tiny:gpt[2j]')\ndef test_mine(): pass",
     )
-    result = desk.run("test_marked.py", "-n", "2")
-    result.assert_outcomes(passed=2)
-    assert desk.loaded() == ["tiny:qa", "tiny:qb"]
+    assert ids(desk.run("test_marked.py", "--co", "-q")) == [
+        "test_marked.py::test_mine[tiny:gpt2]",
+        "test_marked.py::test_mine[tiny:gptj]",
+    ]
 
 
-@no_xdist_and_two_workers
-def test_each_model_is_loaded_once(desk: Desk, workers: tuple[str, ...]) -> None:
-    result = desk.run("--steering-model=tiny:a*", "--steering-model=tiny:q*", *workers, "--steering-report=report.json")
-    result.assert_outcomes(passed=6 * 6)
-    specs = ["tiny:a", "tiny:a-b", "tiny:a@image-text-to-text", "tiny:qa", "tiny:qb", "tiny:qsee"]
-    assert desk.loaded() == specs
-    assert [model["spec"] for model in desk.report()["models"]] == specs
+@pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "2")], ids=["no xdist", "-n2"])
+def test_each_model_that_fits_is_judged(desk: Desk, workers: tuple[str, ...]) -> None:
+    result = desk.run("--steering-model=tiny:gpt[2j]", *workers, RIGHT, *FEW, "--steering-report=report.json")
+    assert result.parseoutcomes()["passed"] == 2 * len(OF_FEW)
+    assert [model["spec"] for model in desk.report()["models"]] == ["tiny:gpt2", "tiny:gptj"]
 
 
 def test_a_task_is_part_of_the_id(desk: Desk) -> None:
-    spec = "tiny:a@image-text-to-text"
-    both = (f"--steering-model={spec}", "--steering-model=tiny:a")
-    for selection in (f"conformance/test_alpha.py::test_beams[{spec}]", "test_beams and image-text-to-text"):
-        args = (selection,) if "::" in selection else ("-k", selection)
-        assert ids(desk.run(*both, *args, "--co", "-q")) == [f"conformance/test_alpha.py::test_beams[{spec}]"]
-    failing = desk.run(*both, "--steering-adapter=bad", "-k", "same_twice")
-    failing.assert_outcomes(failed=2, deselected=10)
-    failing.stdout.fnmatch_lines(
-        [
-            "  rerun: pytest --steering-model=tiny:a@image-text-to-text --steering-adapter=bad "
-            '"conformance/test_beta_two.py::test_same_twice[[]tiny:a@image-text-to-text[]]"'
-        ]
-    )
-    desk.run(*both, "--steering-adapter=bad", "--lf", "-n", "2").assert_outcomes(failed=2)
+    spec = f"tiny:{BOTH}@image-text-to-text"
+    both = (f"--steering-model={spec}", f"--steering-model=tiny:{BOTH}")
+    found = f"conformance/test_reproducibility.py::test_same_twice[{spec}]"
+    for selection in ([found], ["-k", "test_same_twice and image-text-to-text"]):
+        assert ids(desk.run(*both, *selection, "--co", "-q")) == [found]
+    failing = desk.run(*both, BAD, "-k", "every_row and first")
+    assert failing.parseoutcomes()["failed"] == 2
+    row = found.replace("reproducibility.py::test_same_twice", "positions.py::test_every_row").removesuffix("]")
+    assert f'  rerun: pytest --steering-model={spec} {BAD} "{row}-first]"' in failing.outlines
+    assert desk.run(*both, BAD, "--lf").parseoutcomes()["failed"] == 2
 
 
 def test_the_head_of_the_run_is_short(desk: Desk) -> None:
-    few = desk.run("--steering-model=tiny:q*", "--co")
-    few.stdout.fnmatch_lines(["steering: tiny:qa, tiny:qb, tiny:qsee with hooks"])
-    many = desk.run("--steering-model=tiny:qb", "--steering-model=tiny:*", "--co")
-    many.stdout.fnmatch_lines(["steering: tiny:qb, tiny:* (11 models) with hooks"])
+    desk.write(test_mine="def test_mine(): pass")
+    few = desk.run("--steering-model=tiny:gpt_neo*", "--co", "test_mine.py")
+    assert "steering: tiny:gpt_neo, tiny:gpt_neox, tiny:gpt_neox_japanese with hooks" in few.outlines
+    many = desk.run("--steering-model=tiny:gpt2", "--steering-model=tiny:*", "--co", "test_mine.py")
+    assert f"steering: tiny:gpt2, tiny:* ({len(every_type())} models) with hooks" in many.outlines
 
 
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
         (
-            "tiny:brokn*",
-            "tiny:brokn*: no language model type of the installed transformers fits; did you mean tiny:broken?",
+            "tiny:gpt_bigcod?s",
+            "tiny:gpt_bigcod?s: no language model type of the installed transformers fits; "
+            "did you mean tiny:gpt_bigcode*",
         ),
-        ("tiny:9*", "tiny:9*: no language model type of the installed transformers fits"),
-        ("tiny:*@vision", "tiny:*@vision: there is no task 'vision'"),
+        ("tiny:9*", "tiny:9[*]: no language model type of the installed transformers fits"),
+        ("tiny:*@vision", "tiny:*@vision: there is no task 'vision'; give text-generation or image-text-to-text"),
     ],
 )
 def test_a_pattern_that_nothing_fits_is_refused(desk: Desk, spec: str, sentence: str) -> None:
-    assert refused(desk, f"--steering-model={spec}", "-n2") == sentence
+    refused(desk, f"--steering-model={spec}", "-n2", sentence=sentence.replace("[*]", "*"))
     desk.ini(f"steering_models = {spec}")
-    assert refused(desk) == sentence
+    refused(desk, sentence=sentence.replace("[*]", "*"))
 
 
 def test_a_marker_that_nothing_fits_is_refused(desk: Desk) -> None:
