@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from conformance.selftest.places import ROOT
 
 
 def verdicts(report: Path, *arguments: str, **environment: str) -> dict[str, dict[str, Any]]:

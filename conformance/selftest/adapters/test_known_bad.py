@@ -1,0 +1,64 @@
+"""Known-bad adapters are caught, each by the requirement that names its bug, and its cause is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_steering.fixtures.known_bad import ALL
+
+from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
+from pytest_steering.suite.catalogue import catalogue
+
+OF_MODELS = {
+    "layers-found": "detection finds the layers or the model is refused: see architecture/test_detection.py",
+    "layers-chain": "a fact of the model that no adapter changes",
+    "hidden-size-measured": "a fact of the model that no adapter changes",
+    "detection-repeats": "a fact of detection: see architecture/test_detection.py",
+    "beats-random-direction": "not applicable to these untrained weights: see suite/test_trained.py",
+    "consistent-across-cwes": "the same",
+    "reproducible-experiment": "the same",
+}
+"""Requirements that none of these adapters breaks, and why."""
+
+
+@pytest.fixture(scope="module")
+def caught(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return known_bad_run(tmp_path_factory.mktemp("known_bad"))
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return known_bad_run(tmp_path_factory.mktemp("known_bad"), KNOWN_BAD="all")
+
+
+@pytest.mark.parametrize("adapter", ALL, ids=lambda adapter: adapter.__name__)
+def test_caught_by_the_requirement_that_names_it(adapter: Any, caught: dict[str, dict[str, Any]]) -> None:
+    row = caught[f"tiny:llama {adapter.__name__}"]
+    assert row["verdict"] == "fails"
+    assert row["failed"] == {adapter.chiefly}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ALL, ids=lambda adapter: adapter.__name__)
+def test_breaks_exactly_these(adapter: Any, matrix: dict[str, dict[str, Any]]) -> None:
+    timing = {adapter.chiefly} if "overhead" in adapter.chiefly else set()
+    assert matrix[f"tiny:llama {adapter.__name__}"]["failed"] == adapter.breaks | timing
+
+
+@pytest.mark.slow
+def test_the_first_named_cause_is_right(matrix: dict[str, dict[str, Any]]) -> None:
+    unknown, wrong = misnamed(matrix)
+    assert wrong == {}
+    assert len(unknown) <= 0.1 * len(ALL), unknown
+
+
+def test_one_requirement_alone_names_the_cause(caught: dict[str, dict[str, Any]]) -> None:
+    unknown, wrong = misnamed(caught)
+    assert wrong == {}
+    assert len(unknown) <= 0.1 * len(ALL), unknown
+
+
+def test_every_requirement_is_broken_by_one() -> None:
+    broken = {name for adapter in ALL for name in (adapter.chiefly, *adapter.breaks)}
+    assert catalogue().keys() - broken == OF_MODELS.keys()

@@ -1,0 +1,61 @@
+"""Known-bad adapters on other anatomies and without capabilities are caught, and known-good ones conform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_steering.fixtures.known_bad import ALL
+
+from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
+from conformance.selftest.verdicts_of import verdicts
+from pytest_steering.steering.capability import Capability
+from pytest_steering.suite.catalogue import catalogue
+
+
+@pytest.mark.slow
+def test_who_claims_nothing_is_caught_by_what_is_left(tmp_path: Path) -> None:
+    """Without any capability each adapter is judged by the requirements that need none."""
+    found = {
+        name.replace(":", " ").split()[-1]: row for name, row in known_bad_run(tmp_path, KNOWN_BAD_CLAIMS="").items()
+    }
+    asked = [adapter for adapter in ALL if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()]
+    missed = {adapter.__name__ for adapter in asked if found[adapter.__name__]["failed"] != {adapter.chiefly}}
+    assert missed == {"FillsTheMask"}, "without padding there is nothing to fill"
+    assert len(asked) > 45
+    assert [adapter for adapter in ALL if adapter not in asked and found[adapter.__name__]["failed"]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["tiny:bloom", "tiny:gpt2", "tiny:mamba"])
+def test_the_cause_is_named_on_another_anatomy(spec: str, tmp_path: Path) -> None:
+    unknown, wrong = misnamed(known_bad_run(tmp_path, spec), spec)
+    assert wrong == {}
+    assert len(unknown) <= 0.1 * len(ALL), unknown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["nnsight", "folded"])
+def test_known_good_ones_conform(adapter: str, tmp_path: Path) -> None:
+    conform(tmp_path, ("tiny:gpt_bigcode", "tiny:starcoder2", "tiny:qwen2"), f"--steering-adapter={adapter}")
+
+
+def test_a_vector_that_is_added_to_large_numbers_is_rounded_where_they_are(tmp_path: Path) -> None:
+    """Trained models have biases, and parts that nearly cancel each other."""
+    trained = [f"fixtures/trained/{name}" for name in ("gpt_bigcode", "starcoder2")]
+    chosen = ("-k", "exact_delta or linear or any_vector or every_row or nonzero")
+    conform(tmp_path, trained, "--steering-adapter=folded", "--steering-dtype=bfloat16", *chosen)
+
+
+def conform(directory: Path, specs: Sequence[str], *options: str) -> None:
+    found = verdicts(directory / "report.json", *(f"--steering-model={spec}" for spec in specs), *options)
+    assert {name: row["failed"] for name, row in found.items()} == {
+        f"{spec} {row_name(found)}": set() for spec in specs
+    }
+    assert {row["verdict"] for row in found.values()} == {"conforms"}
+
+
+def row_name(found: dict[str, dict[str, Any]]) -> str:
+    return str(next(iter(found.values()))["adapter"])

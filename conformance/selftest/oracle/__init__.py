@@ -1,0 +1,1 @@
+"""What should have happened, and whether it did: the tests of ``pytest_steering.oracle``."""

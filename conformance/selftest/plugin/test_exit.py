@@ -1,0 +1,46 @@
+"""Exit statuses are pytest's own: 0 conforms, 1 fails, 4 cannot be meant, 5 nothing ran."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.selftest.desk import BAD, FEW, FOUND, MODEL, RIGHT, TIMID, Desk
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        ((MODEL, RIGHT, *FEW), 0),
+        ((MODEL, TIMID, *FEW), 0),
+        ((MODEL, BAD, *FEW), 1),
+        ((MODEL, "--steering-adapter=my_steering:Raising", *FEW), 1),
+        ((MODEL, "--steering-adapter=my_steering:Broken", *FEW), 1),
+        ((MODEL, "--steering-model=my_models:broken", RIGHT, *FEW), 1),
+        (("--steering-model=lama!",), 4),
+        ((MODEL, "-k", "nothing"), 5),
+        ((MODEL, TIMID, "-k", "test_beams"), 5),
+        ((MODEL, TIMID, "-k", "test_beams or every_row"), 5),
+        ((FOUND.partition("[")[0],), 1),
+        ((MODEL, "-k", "nothing", "-n1"), 5),
+        ((MODEL, TIMID, "-k", "every_row", "-n1"), 5),
+    ],
+    ids=lambda value: " ".join(value).replace("--steering-", "") if isinstance(value, tuple) else "",
+)
+def test_status(desk: Desk, args: tuple[str, ...], status: int) -> None:
+    assert desk.run(*args).ret == status
+
+
+def test_a_suite_without_a_model_says_what_to_type(desk: Desk) -> None:
+    result = desk.run("conformance/test_architecture.py::test_layers_found")
+    result.stdout.fnmatch_lines(["*no model to run on: type --steering-model=SPEC*"])
+
+
+def test_skipped_tests_of_the_user_do_not_change_the_status(desk: Desk) -> None:
+    desk.write(test_mine="import pytest\ndef test_mine(steering_model): pytest.skip('today')")
+    result = desk.run(MODEL, "test_mine.py")
+    assert (result.ret, result.parseoutcomes()) == (0, {"skipped": 1})
+
+
+def test_a_test_of_the_user_makes_a_run_of_nothing_applicable_one_of_something(desk: Desk) -> None:
+    desk.write(test_mine="def test_mine(): pass")
+    assert desk.run(MODEL, TIMID, "test_mine.py", "conformance/test_positions.py::test_every_row").ret == 0

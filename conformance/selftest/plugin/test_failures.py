@@ -1,0 +1,147 @@
+"""How a failure reads: word for word."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from conformance.selftest.desk import BAD, EXACT, FEW, FOUND, MODEL, RIGHT, Desk
+from conformance.selftest.places import TRAINED
+
+ONE = EXACT[0]
+SENTENCE = "exact-delta: the steered residual equals the unsteered one plus scale times the vector"
+MEASURED = r"max \|Δ\| \d\.\de[+-]\d\d at row 1, position \d+; allowed 2 ulp"
+ROW_ZERO = "  likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)"
+NO_LAYERS = "no decoder layers found in Headless: no module hands a residual stream on to a sibling of the same width"
+
+
+def failures(desk: Desk, *args: str) -> list[str]:
+    """The lines under the headings of failures and errors."""
+    result = desk.run(*args)
+    assert result.ret == 1
+    text = result.stdout.str()
+    assert "Traceback" not in text
+    body = text.partition("= FAILURES =")[2] or text.partition("= ERRORS =")[2]
+    lines = body.partition("\n--")[0].splitlines()[1:]
+    return [line for line in lines if line and not line.startswith(("_", "="))]
+
+
+def test_a_violation_is_four_lines(desk: Desk) -> None:
+    first, measured, *last = failures(desk, MODEL, BAD, ONE)
+    assert first == SENTENCE
+    assert re.fullmatch(rf"  FirstRowOnly on my_models:a, layer 0, scale 0\.5: {MEASURED}", measured)
+    assert last == [
+        ROW_ZERO,
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{ONE}"',
+    ]
+
+
+def test_a_violation_without_place_and_cause_is_three(desk: Desk) -> None:
+    typed = FOUND.replace(":a]", ":headless]")
+    assert failures(desk, "--steering-model=my_models:headless", typed) == [
+        "layers-found: the decoder layers are found by following the tensors from module to module to the logits",
+        f"  my_models:headless: {NO_LAYERS}",
+        f'  rerun: pytest --steering-model=my_models:headless "{typed}"',
+    ]
+
+
+def test_the_version_of_the_adapter_is_named(desk: Desk) -> None:
+    said = failures(desk, MODEL, "--steering-adapter=my_steering:Old", ONE)
+    assert said[1].startswith("  OldAdapter 0.3 on my_models:a, layer 0, scale 0.5: ")
+
+
+def test_the_command_to_repeat_is_whole(desk: Desk) -> None:
+    desk.ini("steering_adapter = my_steering:FirstRowOnly")
+    options = ("--steering-device=cpu", "--steering-dtype=float32", "--steering-trust-remote-code")
+    assert failures(desk, MODEL, *options, ONE)[-1] == (
+        "  rerun: pytest --steering-model=my_models:a --steering-device=cpu --steering-dtype=float32 "
+        f'--steering-trust-remote-code "{ONE}"'
+    )
+
+
+def test_the_command_to_repeat_repeats(desk: Desk) -> None:
+    typed = ONE.replace(":a-", ":a-my_steering:FirstRowOnly-")
+    rerun = failures(desk, MODEL, "--steering-model=my_models:b", RIGHT, BAD, typed)[-1]
+    assert rerun == (
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{ONE}"'
+    )
+    assert failures(desk, MODEL, BAD, ONE)[-1] == rerun
+
+
+def test_a_shell_can_read_the_command(desk: Desk) -> None:
+    shutil.copytree(TRAINED / "gpt_bigcode", desk.path / "$a b")
+    rerun = failures(desk, "--steering-model=./$a b", BAD, "-k", "every_row and first")[-1]
+    assert rerun == (
+        "  rerun: pytest '--steering-model=./$a b' --steering-adapter=my_steering:FirstRowOnly "
+        "'conformance/test_positions.py::test_every_row[./$a b-first]'"
+    )
+
+
+def test_an_adapter_that_raises_fails_with_the_cause_and_its_place(desk: Desk) -> None:
+    lines = (desk.path / "my_steering.py").read_text().splitlines()
+    place = f"my_steering.py:{1 + next(number for number, line in enumerate(lines) if 'nothing[0]' in line)}"
+    assert failures(desk, MODEL, "--steering-adapter=my_steering:Raising", ONE) == [
+        SENTENCE,
+        f"  Raising on my_models:a: TypeError: 'NoneType' object is not subscriptable ({place})",
+        f'  rerun: pytest --steering-model=my_models:a --steering-adapter=my_steering:Raising "{ONE}"',
+    ]
+
+
+def test_the_traceback_is_there_for_who_asks(desk: Desk) -> None:
+    result = desk.run(MODEL, "--steering-adapter=my_steering:Raising", "--full-trace", "--tb=long", ONE)
+    result.stdout.fnmatch_lines([">*yield nothing[[]0[]]*", "E*TypeError: 'NoneType' object is not subscriptable"])
+
+
+def test_a_failure_of_the_users_own_test_stays_as_it_is(desk: Desk) -> None:
+    desk.write(test_mine="def test_mine(steering_model): assert steering_model.spec == 'another'")
+    result = desk.run(MODEL, "test_mine.py", "--tb=short")
+    result.stdout.fnmatch_lines(["E*assert 'my_models:a' == 'another'"])
+    assert "rerun:" not in result.stdout.str()
+
+
+@pytest.fixture(scope="module", params=[(), ("-n", "2")], ids=["alone", "-n2"])
+def told(request: pytest.FixtureRequest, shared_desk: Desk) -> str:
+    """What is said of models and adapters that are not there, and of one whose hook never fires."""
+    models = ("--steering-model=my_models:broken", "--steering-model=my_models:headless", MODEL)
+    adapters = ("--steering-adapter=my_steering:Broken", "--steering-adapter=my_steering:Lazy")
+    return shared_desk.run(*models, *adapters, *FEW, *request.param).stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "first", "times"),
+    [
+        (
+            "my_models:broken: calling it raised ValueError: the weights end in the middle",
+            FOUND.replace(":a]", ":broken]"),
+            20,
+        ),
+        (
+            f"my_models:headless: {NO_LAYERS}",
+            EXACT[0].replace(":a-", ":headless-my_steering:Broken-"),
+            19,
+        ),
+        (
+            "my_models:a: adapter my_steering:Broken cannot be built: KeyError: 'h'",
+            EXACT[0].replace(":a-", ":a-my_steering:Broken-"),
+            9,
+        ),
+        (
+            "  likely: the vector never arrives: no hook fires, or what it returns is thrown away\n  rerun",
+            EXACT[0].replace(":a-", ":a-my_steering:Lazy-"),
+            8,
+        ),
+    ],
+    ids=["model", "architecture", "adapter", "vector"],
+)
+def test_one_cause_is_told_once(told: str, sentence: str, first: str, times: int) -> None:
+    assert told.count(f"\n{sentence}") == 1
+    assert told.count(f": see {first}") == times
+    assert f"every-row: see {first}" in told
+    assert "Traceback" not in told
+
+
+def test_a_failure_of_another_kind_is_told_each_time(desk: Desk) -> None:
+    said = failures(desk, MODEL, BAD, "-k", "exact_delta")
+    assert said.count(SENTENCE) == said.count(ROW_ZERO) == len(EXACT)

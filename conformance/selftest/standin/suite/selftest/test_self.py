@@ -1,5 +1,0 @@
-"""A test of the stand-in suite."""
-
-
-def test_self() -> None:
-    pass

@@ -1,0 +1,1 @@
+"""What is asked for: the tests of ``pytest_steering.steering``."""

@@ -1,0 +1,1 @@
+"""What only requirements share: the tests of ``pytest_steering.suite``."""

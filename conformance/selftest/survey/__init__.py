@@ -1,0 +1,1 @@
+"""What was measured of others: the tests of ``pytest_steering.survey``."""

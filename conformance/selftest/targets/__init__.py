@@ -1,0 +1,1 @@
+"""What is judged: the tests of ``pytest_steering.targets``."""

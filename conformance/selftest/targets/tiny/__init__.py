@@ -1,0 +1,1 @@
+"""Small instances of every model type: the tests of ``pytest_steering.targets.tiny``."""

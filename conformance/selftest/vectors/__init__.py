@@ -1,0 +1,1 @@
+"""How steering vectors are made and kept: the tests of ``pytest_steering.vectors``."""
