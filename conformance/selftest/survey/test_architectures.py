@@ -91,7 +91,7 @@ def test_it_is_written_as_a_sweep_writes_it(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_the_counts() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "pytest_steering" / "survey" / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- architectures -->\n(.*?)\n<!-- /architectures -->", readme, re.DOTALL)
     assert shown is not None
     assert shown[1] == counts(SURVEY)

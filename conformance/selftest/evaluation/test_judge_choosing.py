@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.small_study import finished_study, plant_pairs, small_config
+from conformance.selftest.evaluation.small_study import finished_study, plant_pairs, small_config
 from pytest_steering import __main__
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation import UniversalSteeringExperiment

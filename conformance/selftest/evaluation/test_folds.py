@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.secllmholmes import plant_clone
-from conformance.selftest.small_study import plant_pairs, small_config
+from conformance.selftest.evaluation.secllmholmes import plant_clone
+from conformance.selftest.evaluation.small_study import plant_pairs, small_config
 from pytest_steering.evaluation import command, experiment, load_secllmholmes
 from pytest_steering.evaluation.folds import TooLong, folds_of
 from pytest_steering.evaluation.layout import DataError

@@ -1,10 +1,10 @@
-"""The catalogue is complete, and the README says what it says."""
+"""The catalogue is complete, and the folder's README says what it says."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from conformance.selftest.places import ROOT
 from pytest_steering.suite.catalogue import catalogue, first_sentence, table
 
 VERSION_1_0 = {
@@ -42,11 +42,11 @@ def test_each_states_what_is_true() -> None:
 
 def test_first_sentence() -> None:
     assert first_sentence("One thing is\n    true. Another too.\n\nMore.") == "One thing is true"
-    assert first_sentence("Dose 0.5 is kept.\n\nMore.") == "Dose 0.5 is kept"
+    assert first_sentence("Scale 0.5 is kept.\n\nMore.") == "Scale 0.5 is kept"
 
 
-def test_the_readme_has_the_table() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_folder_s_readme_has_the_table() -> None:
+    readme = (ROOT / "conformance" / "README.md").read_text(encoding="utf-8")
     between = re.search(r"<!-- requirements -->\n(.*)\n<!-- /requirements -->", readme, re.DOTALL)
     assert between is not None
     assert between[1] == table(), "run: python -m pytest_steering requirements, and paste it"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.small_study import finished_study, first_difference, fresh_experiment
+from conformance.selftest.evaluation.small_study import finished_study, first_difference, fresh_experiment
 
 
 @pytest.mark.slow

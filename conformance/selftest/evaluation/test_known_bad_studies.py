@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad import studies
 
+from conformance.selftest.places import TRAINED
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, experiment
 from pytest_steering.evaluation.folds import folds_of
 from pytest_steering.evaluation.layout import DataError
 from pytest_steering.evaluation.summary import Summary
-
-TRAINED = Path(__file__).parents[2] / "fixtures" / "trained"
 
 
 def studied(output: Path, **changes: Any) -> Summary:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conformance.selftest.small_study import finished_study, plant_pairs, small_config
+from conformance.selftest.evaluation.small_study import finished_study, plant_pairs, small_config
 from pytest_steering.evaluation import UniversalSteeringExperiment
 from pytest_steering.evaluation.layout import DataError
 from pytest_steering.evaluation.statistics import control, share_interval

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.transforms import BboxBase
 
-from conformance.selftest.small_study import finished_study, small_config
+from conformance.selftest.evaluation.small_study import finished_study, small_config
 from pytest_steering.evaluation import UniversalSteeringExperiment
 from pytest_steering.evaluation.pictures import RANDOM, SATURATED, TARGET, dose_response, draw_all, layers, weaknesses
 from pytest_steering.evaluation.summary import Summary

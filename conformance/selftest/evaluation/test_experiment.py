@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.selftest.small_study import finished_study, options, plant_pairs, small_config
+from conformance.selftest.evaluation.small_study import finished_study, options, plant_pairs, small_config
 from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SteeringError, TargetError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.selftest.secllmholmes import BOTH, CVES, CWES, numbered, plant_clone
+from conformance.selftest.evaluation.secllmholmes import BOTH, CVES, CWES, numbered, plant_clone
 from pytest_steering import SteeringError
 from pytest_steering.evaluation.scenarios import Dataset, embedded_root, load_secllmholmes
 

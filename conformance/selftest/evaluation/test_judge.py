@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from conformance.selftest.places import ROOT
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation.judge import Judgement, Polarity, Tier, evaluate_secllmholmes_response, judge
 from pytest_steering.evaluation.judges.rules import LONGEST, MEASURED
@@ -308,7 +309,7 @@ def test_a_megabyte_costs_little_more_than_what_is_read_of_it(unit: str) -> None
 
 
 def test_the_judge_is_small_and_needs_nothing_but_python() -> None:
-    root = Path(__file__).parents[2] / "pytest_steering" / "evaluation"
+    root = ROOT / "pytest_steering" / "evaluation"
     assert len((root / "judges" / "rules.py").read_text(encoding="utf-8").splitlines()) <= 250
     for path in [root / "judge.py", *sorted((root / "judges").glob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
