@@ -64,7 +64,7 @@ def test_a_vector_by_default_is_that_of_layer_zero_and_seed_zero(harness: Harnes
     target = harness.target
     assert torch.equal(seeded_vector(target), seeded_vector(target, 0, 0))
     assert not torch.equal(seeded_vector(target, 1), seeded_vector(target, 0))
-    with pytest.raises(ValueError, match="there is no decoder layer 4: model.layers has layers 0 to 3"):
+    with pytest.raises(ValueError, match=r"there is no decoder layer 4: model\.layers has layers 0 to 3"):
         seeded_vector(target, 4)
 
 
