@@ -103,8 +103,7 @@ def full() -> Record:
     record = Record(["tiny:b", "tiny:a"], ["other", "hooks"])
     for spec in ("tiny:a", "tiny:b", "tiny:0"):
         for adapter in ("hooks", "another", "other"):
-            about = {"steering_spec": spec, "steering_adapter": adapter}
-            record.add(phase(nodeid=f"{spec} {adapter}", **about))
+            record.add(phase(nodeid=f"{spec} {adapter}", steering_spec=spec, steering_adapter=adapter))
         record.add(phase(nodeid=spec, steering_spec=spec, steering_adapter="", steering_requirement="layers-found"))
     return record
 
