@@ -12,8 +12,14 @@ def test_the_reason_is_told() -> None:
         not_applicable("the weights are untrained")
 
 
+def test_a_package_that_is_there_ends_nothing() -> None:
+    try:
+        need_package("torch", "study")
+    except pytest.skip.Exception as skipped:  # it would make this test a skipped one
+        pytest.fail(str(skipped))
+
+
 def test_a_package_that_is_not_there_is_named_with_how_to_get_it() -> None:
-    need_package("torch", "study")
     with pytest.raises(
         pytest.skip.Exception,
         match=r"^not applicable: no_such_package is not installed: pip install 'pytest-steering\[study\]'$",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytest_steering.fixtures.known_bad.habits import FadesWithEachPass
 from pytest_steering.fixtures.known_bad.honest import Honest
 from pytest_steering.fixtures.known_bad.layers import LayerTooEarly, NeverFires
 from pytest_steering.fixtures.known_bad.tokens import PaddingToo
 from torch import Tensor
 
+from conformance.selftest.places import TRAINED
 from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause
@@ -82,13 +85,23 @@ def test_a_generation_of_which_nothing_is_seen_is_one_of_another_model(target: T
         checks.passes(harness, harness.plans.plan([1]), harness.prompts.batch())
 
 
-@pytest.mark.parametrize(("adapter", "expected"), [(NeverFires, Cause.NEVER), (PaddingToo, Cause.PADDING)])
+@pytest.mark.parametrize(
+    ("adapter", "expected"),
+    [(NeverFires, Cause.NEVER), (PaddingToo, Cause.PADDING), (FadesWithEachPass, Cause.FADES)],
+)
 def test_the_cause_of_a_wrong_generation(adapter: Any, expected: Cause, target: Target) -> None:
     harness = under(target, adapter)
     with pytest.raises(Violation) as raised:
-        checks.passes(harness, harness.plans.plan([1]), harness.prompts.padded("left"))
+        checks.passes(harness, harness.plans.plan([1], 0.5), harness.prompts.padded("left"))
     assert raised.value.likely is not None
     assert raised.value.likely.cause is expected
+
+
+def test_what_a_trained_model_can_be_asked() -> None:
+    trained = load_target(str(TRAINED / "gpt_bigcode"))
+    assert under(trained, Honest).can("trained")
+    with pytest.raises(pytest.skip.Exception, match="without a tokenizer the model cannot be asked"):
+        under(replace(trained, tokenizer=None), Honest).need("trained")
 
 
 def test_of_many_plans_the_one_that_fails_is_looked_into(target: Target) -> None:

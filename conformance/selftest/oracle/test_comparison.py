@@ -28,6 +28,7 @@ def test_what_was_infinite_before_may_stay_so_and_nothing_else_may() -> None:
     plain[0, 1, 2] = torch.inf
     steered = plain + VECTOR
     comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")
+    comparison.arrives(plain, plain, VECTOR, 1.0, ~ASKED, where="")
     steered[0, 1, 2] = -torch.inf
     with pytest.raises(Violation, match=r"max .Δ. inf at row 0, position 1"):
         comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import pytest
 
+from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.json_report import as_json, write
 from pytest_steering.report.model import Outcome, Record, Result, Verdict
+from pytest_steering.report.terminal import show
 from pytest_steering.suite.catalogue import catalogue
 
 NODEID = "conformance/test_divergence.py::test_exact_delta[tiny:a-first]"
@@ -178,3 +180,41 @@ def test_the_file_can_be_read_by_a_person(tmp_path: Path) -> None:
     write(path, {"reason": "max |Δ|"})
     assert path.read_text(encoding="utf-8") == '{\n  "reason": "max |Δ|"\n}\n'
     assert json.loads(path.read_text(encoding="utf-8")) == {"reason": "max |Δ|"}
+
+
+class Terminal:
+    """What is written on a terminal, with its colour."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def write_sep(self, _sep: str, title: str) -> None:
+        self.lines.append((title, ""))
+
+    def write_line(self, line: str, **markup: bool) -> None:
+        self.lines.append((line.partition(" as far as")[0], " ".join(markup)))
+
+
+def test_what_conforms_is_green_and_what_does_not_is_red() -> None:
+    record = Record(["tiny:a", "tiny:b"], ["hooks"])
+    record.add(phase(nodeid="one"))
+    record.add(phase("call", "failed", "Δ", nodeid="two", steering_spec="tiny:b"))
+    terminal: Any = Terminal()
+    show(terminal, record, ["every-row"])
+    assert terminal.lines == [
+        ("tiny:a with hooks", ""),
+        ("divergence  1 passed", ""),
+        ("tiny:b with hooks", ""),
+        ("divergence  0 passed, 1 failed: exact-delta", ""),
+        ("likely: unknown pattern; exact-delta: Δ", ""),
+        ("steering", ""),
+        (f"tiny:a with hooks: conforms to {SUITE_VERSION}", "green"),
+        (f"tiny:b with hooks: fails {SUITE_VERSION}", "red"),
+        ("every-row is a known failure and fails no more: remove it from steering_known_failures", "red"),
+    ]
+
+
+def test_nothing_is_shown_of_a_run_without_results() -> None:
+    terminal: Any = Terminal()
+    show(terminal, Record(["tiny:a"], ["hooks"]), ["every-row"])
+    assert terminal.lines == []
