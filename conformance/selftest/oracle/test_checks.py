@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from pytest_steering.fixtures.known_bad.habits import FadesWithEachPass
 from pytest_steering.fixtures.known_bad.honest import Honest
-from pytest_steering.fixtures.known_bad.layers import LayerTooEarly, NeverFires
+from pytest_steering.fixtures.known_bad.layers import LayerTooEarly, NeverFires, OnlyTheHighestLayer
+from pytest_steering.fixtures.known_bad.place import AllVectorsEverywhere, SortsTheLayers
 from pytest_steering.fixtures.known_bad.tokens import PaddingToo
 from torch import Tensor
 
 from conformance.selftest.places import TRAINED
 from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
@@ -70,6 +71,21 @@ def test_every_layer_of_a_plan_is_judged(target: Target) -> None:
     with pytest.raises(Violation, match="the residual stream after layer 3, beside that of the reference") as raised:
         checks.forward(harness, harness.plans.plan([1, 3]), harness.prompts.batch())
     assert raised.value.where == "layer 3, scale 1"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "expected"),
+    [
+        (AllVectorsEverywhere, Diagnosis(Cause.SUMMED, "layer 1 does")),
+        (SortsTheLayers, Diagnosis(Cause.MIXED, "layer 1 that of layer 3")),
+        (OnlyTheHighestLayer, Diagnosis(Cause.SOME_LAYERS, "layer 1 is not, layer 3 is")),
+    ],
+)
+def test_which_vector_a_layer_of_several_gets(adapter: Any, expected: Diagnosis, target: Target) -> None:
+    harness = under(target, adapter)
+    with pytest.raises(Violation) as raised:
+        checks.forward(harness, harness.plans.plan([3, 1]), harness.prompts.batch())
+    assert raised.value.likely == expected
 
 
 def test_a_generation_that_runs_other_passes_is_no_steered_one(target: Target) -> None:

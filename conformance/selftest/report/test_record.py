@@ -33,7 +33,7 @@ def phase(
 ) -> pytest.TestReport:
     properties = [(name, str(value)) for name, value in {**ABOUT, **said}.items()]
     return pytest.TestReport(
-        nodeid, ("", 0, ""), {}, outcome, longrepr, when, user_properties=properties, duration=0.25
+        nodeid, ("", 0, ""), {}, outcome, longrepr, when, user_properties=properties, duration=0.3125
     )
 
 
@@ -49,7 +49,7 @@ def test_the_phases_of_a_test_are_one_result() -> None:
     failed = phase("call", "failed", steering_reason="Δ", steering_cause="never-arrives", steering_forward_tokens=12)
     result = recorded(phase("setup"), failed, phase("teardown"))
     assert (result.outcome, result.reason, result.cause) == (Outcome.FAILED, "Δ", "never-arrives")
-    assert (result.seconds, result.forward_tokens) == (0.75, 12)
+    assert (result.seconds, result.forward_tokens) == (0.9375, 12)
 
 
 def test_the_first_failure_is_the_one_that_is_told() -> None:
@@ -170,9 +170,9 @@ def test_the_report_adds_up_and_says_nothing_of_a_model_that_is_not_there() -> N
     record.models.clear()
     (model,) = as_json(record)["models"]
     assert model["architecture"] is None
-    assert model["cost"] == {"forward_tokens": 0, "seconds": 0.5, "load_seconds": 0.0, "peak_bytes": 0}
-    assert [entry["seconds"] for entry in model["requirements"]] == [0.5]
-    assert as_json(full())["models"][0]["cost"]["seconds"] == 0.5
+    assert model["cost"] == {"forward_tokens": 0, "seconds": 0.625, "load_seconds": 0.0, "peak_bytes": 0}
+    assert [entry["seconds"] for entry in model["requirements"]] == [0.625]
+    assert as_json(full())["models"][0]["cost"]["seconds"] == 0.625
 
 
 def test_the_file_can_be_read_by_a_person(tmp_path: Path) -> None:
