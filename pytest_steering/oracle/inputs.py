@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from pytest_steering.steering.plan import Positions
 from pytest_steering.targets.target import Target
-
-if TYPE_CHECKING:
-    from pytest_steering.targets.target import Target
 
 Side = Literal["left", "right"]
 

@@ -21,9 +21,6 @@ from pytest_steering.steering.capability import Capability
 from pytest_steering.targets.spec import Spec, expanded
 
 if TYPE_CHECKING:
-    from pytest_steering.targets.target import Target
-
-if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_steering.adapters.protocol import SteeringAdapter

@@ -84,3 +84,12 @@ def test_a_plan_is_named_in_a_few_words() -> None:
     assert named(plan, 2) == "layer 2, scale 0.5"
     last = SteeringPlan({3: torch.ones(4)}, -3.0, Positions.LAST)
     assert named(last) == f"layer 3, scale -3, positions {Positions.LAST}"
+
+
+def test_a_model_that_takes_no_mask_is_given_none() -> None:
+    target = load_target("pytest_steering.fixtures.anatomies:InSequential")
+    harness = Harness(target, HooksAdapter(target.model, target.architecture), HooksAdapter)
+    batch = harness.prompts.batch()
+    assert not harness.prompts.masked
+    assert harness.prompts.mask(batch) is None
+    assert harness.prompts.padded("left").keys() == batch.keys()

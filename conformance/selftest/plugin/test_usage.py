@@ -37,6 +37,7 @@ from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, Desk, refused
         ),
         ([MODEL, "--steering-report=x.html"], "--steering-report=x.html: reports are .json files"),
         ([MODEL, "--steering-report=x"], "--steering-report=x: reports are .json files"),
+        ([MODEL, "--steering-report=x.txt"], "--steering-report=x.txt: reports are .json files"),
         ([MODEL, "--steering-report=no/x.json"], "--steering-report=no/x.json: there is no directory no"),
         ([MODEL, "--steering-report=dir.json"], "--steering-report=dir.json is a directory"),
         (

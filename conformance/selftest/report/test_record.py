@@ -172,7 +172,9 @@ def test_the_report_adds_up_and_says_nothing_of_a_model_that_is_not_there() -> N
     assert model["architecture"] is None
     assert model["cost"] == {"forward_tokens": 0, "seconds": 0.625, "load_seconds": 0.0, "peak_bytes": 0}
     assert [entry["seconds"] for entry in model["requirements"]] == [0.625]
-    assert as_json(full())["models"][0]["cost"]["seconds"] == 0.625
+    document = as_json(full())
+    assert (document["schema"], document["suite"]) == (1, SUITE_VERSION)
+    assert document["models"][0]["cost"]["seconds"] == 0.625
 
 
 def test_the_file_can_be_read_by_a_person(tmp_path: Path) -> None:

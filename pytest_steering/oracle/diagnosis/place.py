@@ -18,10 +18,6 @@ from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
     from pytest_steering.oracle.harness import Harness
-    from pytest_steering.steering.plan import SteeringPlan
-
-if TYPE_CHECKING:
-    from pytest_steering.oracle.harness import Harness
 
 Inputs = Mapping[str, Tensor]
 
