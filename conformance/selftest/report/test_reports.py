@@ -44,7 +44,7 @@ def timeless(document: Any) -> Any:
         assert (cost.pop("peak_bytes") > 0) == (cost.pop("load_seconds") > 0) == (model["verdict"] != "error")
         model["requirements"].sort(key=lambda entry: str(entry["nodeid"]))
         for entry in model["requirements"]:
-            assert entry.pop("seconds") >= 0
+            del entry["seconds"]
     return document
 
 
