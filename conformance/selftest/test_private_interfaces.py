@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import version
 
 import pytest
@@ -13,17 +14,20 @@ DISTRIBUTIONS = {"xdist": "pytest-xdist"}
 
 @pytest.mark.parametrize("private", PRIVATE, ids=str)
 def test_it_is_there(private: Private, request: pytest.FixtureRequest) -> None:
-    library = f"{private.library} {version(DISTRIBUTIONS.get(private.library, private.library))}"
-    try:
+    with contextlib.suppress(ImportError, AttributeError):
         getattr(owner_of(private, request.node), private.name)
-    except (ImportError, AttributeError):
-        pytest.fail(
-            f"{library} has no {private} any more, which {', '.join(private.where)} uses: {private.purpose}",
-            pytrace=False,
-        )
+        return
+    library = f"{private.library} {version(DISTRIBUTIONS.get(private.library, private.library))}"
+    places = ", ".join(private.where)
+    pytest.fail(f"{library} has no {private} any more, used by {places}: {private.purpose}", pytrace=False)
 
 
 def test_what_is_used_is_listed_and_what_is_listed_is_used() -> None:
-    listed = {private.name: set(private.where) for private in PRIVATE}
-    assert len(listed) == len(PRIVATE)
-    assert used() == listed
+    listed = {f"{private.name} in {place}" for private in PRIVATE for place in private.where}
+    found = {f"{name} in {place}" for name, places in used().items() for place in places}
+    assert found - listed == set(), "used and not in the list"
+    assert listed - found == set(), "in the list and not used"
+
+
+def test_no_name_is_listed_twice() -> None:
+    assert len({private.name for private in PRIVATE}) == len(PRIVATE)
