@@ -81,10 +81,10 @@ def extra_of(module: str) -> str:
 @cache
 def declared(wheel: Wheel, extra: str | None = None) -> set[str]:
     """The distributions that are asked for always, or those that this extra alone asks for."""
-    always = {canonicalize_name(requirement.name) for requirement in wheel.requires()}
+    always: set[str] = {canonicalize_name(requirement.name) for requirement in wheel.requires()}
     if extra is None:
         return always
-    return {canonicalize_name(requirement.name) for requirement in wheel.requires(extra)} - always
+    return {str(canonicalize_name(requirement.name)) for requirement in wheel.requires(extra)} - always
 
 
 @cache
