@@ -1,0 +1,338 @@
+"""Every interface of another library that it does not promise, where it is used here, and what for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conformance.selftest.places import ROOT
+
+LIBRARIES = ("torch", "transformers", "_pytest", "xdist", "huggingface_hub", "hypothesis", "nnsight")
+PROMISED = frozenset({"_asdict", "_fields", "_replace"})
+"""Names of named tuples, which only look private."""
+UNMARKED = frozenset(
+    {
+        "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+        "assigned_work",
+        "callspec",
+        "collection",
+        "fixturenames",
+        "registered_collections",
+        "wasxfail",
+        "workerinput",
+        "workeroutput",
+        "workqueue",
+    }
+)
+"""Names without an underscore that their libraries do not document for the objects that they are read from."""
+
+
+@dataclass(frozen=True)
+class Private:
+    """A name that may go away with any version of ``library``; ``owner`` is where it is looked up."""
+
+    library: str
+    owner: str
+    name: str
+    where: tuple[str, ...]
+    purpose: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}.{self.name}"
+
+
+MODULE = "torch.nn:Module()"
+SCHEDULING = "xdist.scheduler:LoadScopeScheduling()"
+STATE = "pytest_steering/suite/model_state.py"
+
+PRIVATE = (
+    Private(
+        "torch",
+        "torch._subclasses.fake_tensor",
+        "FakeTensor",
+        (
+            "conformance/selftest/targets/test_full_size.py",
+            "pytest_steering/architecture/probing.py",
+            "pytest_steering/targets/memory.py",
+        ),
+        "a tensor of a shape without values is told from others",
+    ),
+    Private(
+        "torch",
+        "torch._subclasses.fake_tensor",
+        "FakeTensorMode",
+        ("pytest_steering/targets/target.py", "pytest_steering/targets/weightless.py"),
+        "config: builds full-size shapes without weights",
+    ),
+    Private(
+        "torch",
+        "torch.utils._python_dispatch",
+        "TorchDispatchMode",
+        ("pytest_steering/evaluation/batching.py",),
+        "memory of a batch is measured by the tensors that are made",
+    ),
+    Private(
+        "torch",
+        "torch.utils._pytree",
+        "tree_leaves",
+        ("pytest_steering/evaluation/batching.py",),
+        "tensors are found in whatever an operation returns",
+    ),
+    Private(
+        "torch",
+        MODULE,
+        "_forward_hooks",
+        (
+            "conformance/selftest/architecture/test_detection.py",
+            "conformance/selftest/architecture/test_observation.py",
+            "conformance/selftest/oracle/diagnosis/test_causes.py",
+            "fixtures/findings/pyvene_removes_hooks.py",
+            "fixtures/known_bad/habits.py",
+            "pytest_steering/adapters/libraries/pyvene.py",
+            STATE,
+        ),
+        "hooks that an adapter leaves behind or removes are seen",
+    ),
+    Private(
+        "torch",
+        MODULE,
+        "_forward_pre_hooks",
+        (
+            "conformance/selftest/architecture/test_detection.py",
+            "conformance/selftest/architecture/test_observation.py",
+            "pytest_steering/adapters/libraries/pyvene.py",
+            STATE,
+        ),
+        "the same of hooks that run before a module",
+    ),
+    Private("torch", MODULE, "_forward_hooks_with_kwargs", (STATE,), "the same of hooks that take keywords"),
+    Private("torch", MODULE, "_forward_pre_hooks_with_kwargs", (STATE,), "the same of those that run before"),
+    Private("torch", MODULE, "_backward_hooks", (STATE,), "the same of hooks on gradients"),
+    Private("torch", MODULE, "_backward_pre_hooks", (STATE,), "the same of those that run before"),
+    Private(
+        "torch",
+        MODULE,
+        "_compiled_call_impl",
+        ("conformance/test_lifecycle.py",),
+        "a model that was compiled in place is put back",
+    ),
+    Private(
+        "transformers",
+        "transformers:AutoModelForCausalLM",
+        "_model_mapping",
+        ("pytest_steering/targets/tiny/models.py",),
+        "the class of a model type is looked up",
+    ),
+    Private(
+        "transformers",
+        "transformers:PreTrainedModel",
+        "_from_config",
+        ("pytest_steering/targets/tiny/models.py",),
+        "a model is built from a config with random weights",
+    ),
+    Private(
+        "transformers",
+        "transformers:GPT2Config()",
+        "_attn_implementation",
+        ("fixtures/findings/transformer_lens_replaced_modules.py", "pytest_steering/vectors/fingerprint.py"),
+        "how attention is computed is no part of a fingerprint",
+    ),
+    Private(
+        "transformers",
+        "transformers:GPT2Config()",
+        "_name_or_path",
+        ("conformance/selftest/vectors/test_files.py", "pytest_steering/vectors/fingerprint.py"),
+        "a fingerprint names the checkpoint",
+    ),
+    Private(
+        "transformers",
+        "transformers.models.auto.modeling_auto",
+        "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+        ("pytest_steering/targets/spec.py",),
+        "tiny: knows every type that writes text",
+    ),
+    Private(
+        "transformers",
+        "transformers.models.auto.modeling_auto",
+        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+        ("pytest_steering/targets/spec.py",),
+        "tiny: knows every type that sees",
+    ),
+    Private(
+        "pytest",
+        "item",
+        "fixturenames",
+        (
+            "conformance/conftest.py",
+            "pytest_steering/plugin/fixtures.py",
+            "pytest_steering/plugin/items.py",
+        ),
+        "whether a test asks for a model is known before it runs",
+    ),
+    Private(
+        "pytest",
+        "item",
+        "callspec",
+        ("fixtures/known_bad/selecting.py", "pytest_steering/plugin/fixtures.py"),
+        "the model and the adapter of a test are read from its parameters",
+    ),
+    Private(
+        "pytest",
+        "report",
+        "wasxfail",
+        ("pytest_steering/plugin/outcomes.py", "pytest_steering/report/model.py"),
+        "a known failure is an expected one to every report",
+    ),
+    Private(
+        "xdist",
+        "xdist.workermanage:WorkerController",
+        "workerinput",
+        (
+            "conformance/selftest/conftest.py",
+            "pytest_steering/plugin/__init__.py",
+            "pytest_steering/plugin/options.py",
+        ),
+        "a worker is told the models",
+    ),
+    Private(
+        "xdist",
+        "xdist.workermanage:WorkerController",
+        "workeroutput",
+        ("pytest_steering/plugin/session.py",),
+        "a worker tells what it selected",
+    ),
+    *(
+        Private("xdist", SCHEDULING, name, ("pytest_steering/plugin/xdist.py",), purpose)
+        for name, purpose in (
+            ("assigned_work", "what a worker has left goes to others when it crashes"),
+            ("collection", "the places of tests are looked up once"),
+            ("registered_collections", "a test that is done is found by its place"),
+            ("workqueue", "what a crashed worker left is queued again"),
+            ("_assign_work_unit", "overridden: places are looked up, not searched for"),
+            ("_reschedule", "the others get what a crashed worker left"),
+            ("_split_scope", "overridden: the scope of a test is its model"),
+            ("mark_test_complete", "overridden: a model that is done with is forgotten"),
+            ("remove_node", "overridden: the test that crashed a worker is not handed on"),
+        )
+    ),
+)
+
+
+def owner_of(private: Private, item: Any) -> Any:
+    """The object that the name is looked up on; ``item`` is any parametrised test."""
+    if private.owner in ("item", "report"):
+        return item if private.owner == "item" else SimpleNamespace(wasxfail=_expected(item.config))
+    module, _, attribute = private.owner.partition(":")
+    found = import_module(module)
+    if not attribute:
+        return found
+    if private.name in ("workerinput", "workeroutput"):
+        return SimpleNamespace(**dict.fromkeys(set(_names_in(Path(found.__file__ or "").parent)) & UNMARKED))
+    owner = getattr(found, attribute.removesuffix("()"))
+    if private.owner == SCHEDULING:
+        option = SimpleNamespace(tx=["popen"], maxworkerrestart=None, loadscopereorder=True)
+        return owner(SimpleNamespace(option=option, getvalue=lambda name: getattr(option, name)))
+    return owner() if attribute.endswith("()") else owner
+
+
+def used() -> dict[str, set[str]]:
+    """Every private name that our source takes from one of the libraries, with the files that do."""
+    found: dict[str, set[str]] = {}
+    trees = dict(_sources())
+    own = {name for tree in trees.values() for name in _defined(tree)}
+    for path, tree in trees.items():
+        for name in _private_in(tree, own):
+            found.setdefault(name, set()).add(path)
+    return found
+
+
+@cache
+def _sources() -> tuple[tuple[str, ast.Module], ...]:
+    folders = [ROOT / name for name in ("pytest_steering", "conformance", "fixtures")]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py")) if "mini_cwe" not in path.parts]
+    here = Path(__file__)
+    return tuple(
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths
+        if path != here
+    )
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that are ours: of functions, classes, variables and attributes of our own objects."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                yield name
+
+
+def _private_in(tree: ast.Module, own: set[str]) -> Iterator[str]:
+    scheduling = False
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if _is_private(module):
+                yield from (alias.name for alias in names)
+            case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                if name in UNMARKED or (_looks_private(name) and name not in own):
+                    yield name
+            case ast.ClassDef(bases=[ast.Name(id="LoadScopeScheduling")], body=body):
+                scheduling = True
+                yield from (each.name for each in body if isinstance(each, ast.FunctionDef) and each.name != "__init__")
+    if scheduling:
+        inner = (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _of_self(node))
+        yield from (name for name in inner if name not in _defined_set(tree))
+
+
+def _defined_set(tree: ast.Module) -> frozenset[str]:
+    return frozenset(_defined(tree))
+
+
+def _of_self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _is_private(module: str) -> bool:
+    library, *rest = module.split(".")
+    return library in LIBRARIES and (library.startswith("_") or any(part.startswith("_") for part in rest))
+
+
+def _looks_private(name: str) -> bool:
+    letters = name.lstrip("_")
+    return (
+        name.startswith("_")
+        and not name.startswith("__")
+        and letters[:1].isalpha()
+        and name not in PROMISED
+        and name.isidentifier()
+    )
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """The attributes that a library's own source uses: some exist only on objects at work."""
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                yield node.attr
+
+
+def _expected(config: Any) -> str:
+    """What pytest calls a skipped report that carries ``wasxfail``."""
+    report = pytest.TestReport("a", ("a", 0, "a"), {}, "skipped", None, "call")
+    report.wasxfail = "a bug"
+    category, *_ = config.hook.pytest_report_teststatus(report=report, config=config)
+    if category != "xfailed":
+        raise AttributeError("wasxfail")
+    return str(category)
