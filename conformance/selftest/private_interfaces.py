@@ -16,8 +16,8 @@ import pytest
 from conformance.selftest.places import ROOT
 
 LIBRARIES = ("torch", "transformers", "_pytest", "xdist", "huggingface_hub", "hypothesis", "nnsight")
-PROMISED = frozenset({"_asdict", "_fields", "_replace"})
-"""Names of named tuples, which only look private."""
+PROMISED = frozenset({"_asdict", "_fields", "_replace", "_value_"})
+"""Names of named tuples and of enums, which only look private."""
 UNMARKED = frozenset(
     {
         "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
