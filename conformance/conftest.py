@@ -9,7 +9,6 @@ import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.oracle.applicability import need
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
@@ -59,17 +58,17 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
         pristine = request.getfixturevalue("pristine")
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
         harness = request.getfixturevalue("harness")
-        if harness.target.has_weights and _subject(request.node) in request.config.stash[_FRESH]:
+        if harness.target.has_weights and _pairing(request.node) in request.config.stash[_FRESH]:
             # It loads the model while the tests before its own go on.
             request.getfixturevalue("fresh_run")
-        need(harness, *weights, *marker.kwargs.get("needs", ()))
+        harness.need(*weights, *marker.kwargs.get("needs", ()))
         before = process_settings()
         yield
         put_back(before)
         pristine.restore()
 
 
-def _subject(item: pytest.Item) -> tuple[object, object]:
+def _pairing(item: pytest.Item) -> tuple[object, object]:
     params = parameters(item)
     return params.get("steering_model"), params.get("steering_adapter")
 
@@ -126,4 +125,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The subjects of this run that a fresh process is compared with are known."""
     fresh = (item for item in session.items if "fresh_run" in getattr(item, "fixturenames", ()))
-    session.config.stash[_FRESH] = {_subject(item) for item in fresh}
+    session.config.stash[_FRESH] = {_pairing(item) for item in fresh}

@@ -13,9 +13,9 @@ from torch import Tensor
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.architecture.residual import same_bits
 from pytest_steering.architecture.tracing import Call, record
-from pytest_steering.errors import ArchitectureError, Violation
+from pytest_steering.errors import ArchitectureError, Unseen, Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.targets.target import Target
 
@@ -63,8 +63,8 @@ def test_hidden_size_measured(harness: Harness) -> None:
     A config that says otherwise is reported, and the measured width is used.
     """
     inputs = harness.prompts.batch()
-    trace = harness.plain(inputs)
-    for layer in harness.every_layer:
+    trace = harness.unsteered.run(inputs)
+    for layer in harness.architecture.every_layer:
         width = trace.received(layer).shape[-1]
         if width != harness.architecture.hidden_size:
             raise Violation(
@@ -84,7 +84,7 @@ def test_text_decoder_only(harness: Harness) -> None:
     first = harness.architecture.layers[0]
     with harness.running():
         plain, _ = record(harness.model, lambda: harness.model(**inputs))
-    with harness.steering(harness.plan([0])) as steered, harness.running():
+    with harness.steering(harness.plans.plan([0])) as steered, harness.running():
         during, _ = record(harness.model, lambda: steered(**inputs))
     start = next(call.started for call in plain if call.module is first)
     ran = _numbered(during)
@@ -92,7 +92,7 @@ def test_text_decoder_only(harness: Harness) -> None:
         if not 0 <= call.ended < start:
             continue
         if key not in ran:
-            raise Violation(f"{call.name} does not run when the model is steered", where="layer 0")
+            raise Unseen(f"{call.name} does not run when the model is steered", where="layer 0")
         if harness.target.has_weights:
             _same_outputs(call, ran[key])
 
@@ -114,7 +114,7 @@ def _same_outputs(before: Call, during: Call) -> None:
             raise Violation(
                 f"the output of {before.name} changes{f' at {path}' if path else ''}",
                 where="layer 0",
-                likely=f"{Cause.BEFORE}: the output of {before.name} changes",
+                likely=Diagnosis(Cause.BEFORE, f"the output of {before.name} changes"),
             )
 
 
@@ -133,7 +133,7 @@ def test_each_layer_once(harness: Harness) -> None:
     A layer that runs several times is steered several times; a model that runs twice costs twice.
     """
     inputs = harness.prompts.batch()
-    plan = harness.plan(harness.layers("middle")[:1])
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     with harness.steering(plan) as steered, harness.running():
         calls, _ = record(harness.model, lambda: steered(**inputs))
     counts = Counter(call.module for call in calls if call.ended >= 0)
@@ -143,7 +143,7 @@ def test_each_layer_once(harness: Harness) -> None:
             raise Violation(
                 f"layer {number} runs {ran} times in one steered forward pass, {decoder_layer.calls} times unsteered",
                 where=checks.named(plan),
-                likely=Cause.RUN_AGAIN if ran > decoder_layer.calls else "",
+                likely=Diagnosis(Cause.RUN_AGAIN if ran > decoder_layer.calls else Cause.UNSEEN),
             )
 
 
@@ -154,16 +154,16 @@ def test_default_layers(harness: Harness) -> None:
     A model with fewer layers is steered in all it has.
     """
     layers = harness.architecture.steering_layers
-    expected = tuple(harness.every_layer)[-3:]
+    expected = tuple(harness.architecture.every_layer)[-3:]
     if layers != expected:
         raise Violation(f"the default steering layers are {list(layers)}, the final three are {list(expected)}")
     inputs = harness.prompts.batch()
     for order in (layers, layers[::-1]):
         # A plan is a mapping: the order of its layers means nothing.
         if harness.target.has_weights:
-            checks.forward(harness, harness.plan(order), inputs)
+            checks.forward(harness, harness.plans.plan(order), inputs)
         else:
-            harness.steered(harness.plan(order), inputs)
+            harness.steered(harness.plans.plan(order), inputs)
 
 
 @pytest.mark.steering_requirement(id="detection-repeats", without_weights=True)
@@ -184,4 +184,4 @@ def test_detection_repeats(harness: Harness) -> None:
     if again.layers_path != first.layers_path:
         raise Violation(f"found {again.layers_path} the second time, {first.layers_path} the first")
     if again.layers != first.layers:
-        raise Violation(f"the second time, {again.layers_path} holds other modules", likely="modules are replaced")
+        raise Violation(f"the second time, {again.layers_path} holds other modules", likely=Diagnosis(Cause.UNSEEN))

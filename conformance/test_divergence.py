@@ -10,11 +10,11 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison, tolerance
-from pytest_steering.oracle.applicability import need_study, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.applicability import need_package, not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import never_arrives, settle
 from pytest_steering.oracle.diagnosis.place import behind, wrong_place
-from pytest_steering.oracle.diagnosis.strength import wrong_dose
+from pytest_steering.oracle.diagnosis.strength import wrong_scale
 from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
@@ -33,8 +33,8 @@ def test_exact_delta(harness: Harness, place: str, scale: float) -> None:
     Read where the next module receives it, at every token of a batch, in units in the last place. A failure here
     with Δ = scale · v everywhere means that nothing was added: look whether the hook fires and returns its result.
     """
-    for layer in harness.layers(place):
-        checks.forward(harness, harness.plan([layer], scale), harness.prompts.batch())
+    for layer in harness.plans.layers(place):
+        checks.forward(harness, harness.plans.plan([layer], scale), harness.prompts.batch())
 
 
 @pytest.mark.parametrize("place", ["middle", "last"])
@@ -45,9 +45,9 @@ def test_upstream_untouched(harness: Harness, place: str) -> None:
     A difference here means that the vector lands a layer early, or that the input was changed instead of the output.
     """
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        plan = harness.plan([layer])
-        steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
+    for layer in harness.plans.layers(place):
+        plan = harness.plans.plan([layer])
+        steered, plain = harness.steered(plan, inputs), harness.unsteered.run(inputs)
         for before in range(layer):
             try:
                 comparison.identical(
@@ -66,15 +66,15 @@ def test_upstream_untouched(harness: Harness, place: str) -> None:
 def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
     """at scale 0 every residual and every logit is bit-equal to the unsteered run."""
     inputs = harness.prompts.batch()
-    plan = harness.plan(harness.layers(place), 0.0)
-    steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
-    for layer in harness.every_layer:
+    plan = harness.plans.plan(harness.plans.layers(place), 0.0)
+    steered, plain = harness.steered(plan, inputs), harness.unsteered.run(inputs)
+    for layer in harness.architecture.every_layer:
         comparison.identical(
             steered.received(layer),
             plain.received(layer),
             f"the residual stream after layer {layer}",
             where=checks.named(plan),
-            likely=Cause.AT_ZERO,
+            likely=Diagnosis(Cause.AT_ZERO),
         )
     comparison.identical(steered.result, plain.result, "the logits", where=checks.named(plan))
 
@@ -84,12 +84,12 @@ def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
 def test_scale_is_linear(harness: Harness, place: str) -> None:
     """the delta grows in proportion to the scale, from an eighth to sixty-four.
 
-    A dose that is clamped, normalised or rounded shows here at one end of the range.
+    A scale that is clamped, normalised or rounded shows here at one end of the range.
     """
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
+    for layer in harness.plans.layers(place):
         for scale in (0.125, 1.0, 8.0, 64.0):
-            checks.forward(harness, harness.plan([layer], scale), inputs)
+            checks.forward(harness, harness.plans.plan([layer], scale), inputs)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -97,18 +97,18 @@ def test_scale_is_linear(harness: Harness, place: str) -> None:
 def test_sign_is_kept(harness: Harness, place: str) -> None:
     """a positive scale moves the residual along the vector and a negative one against it."""
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        vector = harness.vector(layer).double()
-        plain = harness.plain(inputs).received(layer).double().cpu()
+    for layer in harness.plans.layers(place):
+        vector = harness.plans.vector(layer).double()
+        plain = harness.unsteered.run(inputs).received(layer).double().cpu()
         for scale in (2.0, -2.0):
-            moved = harness.steered(harness.plan([layer], scale), inputs).received(layer).double().cpu() - plain
+            moved = harness.steered(harness.plans.plan([layer], scale), inputs).received(layer).double().cpu() - plain
             moved = moved[:, harness.architecture.extra_positions :]
-            doses = moved @ vector / (vector @ vector)
-            if not bool((doses * scale > 0).all()):
+            arriving = moved @ vector / (vector @ vector)
+            if not bool((arriving * scale > 0).all()):
                 rows = moved.flatten(2, -2).movedim(2, 1).flatten(0, 1) if moved.ndim > 3 else moved
                 asked = torch.ones(rows.shape[:2], dtype=torch.bool)
                 raise Violation(
-                    f"the residual moves by {float(doses.mean()):+.3g} vectors",
+                    f"the residual moves by {float(arriving.mean()):+.3g} vectors",
                     where=f"layer {layer}, scale {scale:g}",
                     likely=likely_cause(Evidence(rows, vector, scale, asked, streams=len(rows) // len(moved))),
                 )
@@ -119,14 +119,14 @@ def test_sign_is_kept(harness: Harness, place: str) -> None:
 def test_logits_diverge(harness: Harness, place: str) -> None:
     """the logits move by more than the measured noise, to where the reference implementation moves them."""
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        plan = harness.plan([layer])
+    for layer in harness.plans.layers(place):
+        plan = harness.plans.plan([layer])
         steered, plain, expected = (
             harness.steered(plan, inputs).result,
-            harness.plain(inputs).result,
+            harness.unsteered.run(inputs).result,
             harness.expected(plan, inputs).result,
         )
-        noise = tolerance.furthest(plain, harness.plain_again(inputs).result)
+        noise = tolerance.furthest(plain, harness.unsteered.run_again(inputs).result)
         floor = max(10 * noise, tolerance.rounding(plain))
         distance = tolerance.furthest(steered, plain)
         if not distance > floor:
@@ -150,13 +150,13 @@ def test_logits_diverge(harness: Harness, place: str) -> None:
 
 @pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
 def test_tokens_diverge(harness: Harness) -> None:
-    """a strong dose changes the generated tokens, to those that the reference implementation generates."""
+    """a large scale changes the generated tokens, to those that the reference implementation generates."""
     inputs = harness.prompts.batch(rows=1)
-    layer = harness.layers("last")[0]
-    plain = harness.generated_plain(inputs)
+    layer = harness.plans.layers("last")[0]
+    plain = harness.unsteered.generate(inputs)
     token = _rare_token(harness, inputs)
     direction = _direction(harness, inputs, token)
-    plan = SteeringPlan({layer: direction * harness.residual_size(layer)}, 32.0)
+    plan = SteeringPlan({layer: direction * harness.unsteered.residual_size(layer)}, 32.0)
     expected = harness.generated_expected(plan, inputs).result
     if torch.equal(expected, plain):
         not_applicable(f"scale {plan.scale:g} at layer {layer} changes no token by the reference implementation either")
@@ -167,35 +167,35 @@ def test_tokens_diverge(harness: Harness) -> None:
         expected,
         "the generated tokens",
         where=f"layer {layer}, scale {plan.scale:g}",
-        likely=Cause.NOT_GENERATING if same else "",
+        likely=Diagnosis(Cause.NOT_GENERATING) if same else None,
     )
 
 
 @pytest.mark.steering_requirement(id="dose-response")
 def test_dose_response(harness: Harness) -> None:
-    """steering along a token's direction raises that token's logit with every larger dose and lowers it with every
+    """steering along a token's direction raises that token's logit with every larger scale and lowers it with every
     smaller one.
 
-    The direction is the gradient of the logit with respect to the last residual stream; doses stay below a third of
+    The direction is the gradient of the logit with respect to the last residual stream; scales stay below a third of
     the residual's size, where the response is monotone.
     """
     inputs = harness.prompts.batch(rows=1)
-    layer = harness.layers("last")[0]
+    layer = harness.plans.layers("last")[0]
     token = _rare_token(harness, inputs)
-    direction = _direction(harness, inputs, token) * harness.residual_size(layer)
-    doses = (-0.3, -0.15, 0.0, 0.15, 0.3)
+    direction = _direction(harness, inputs, token) * harness.unsteered.residual_size(layer)
+    scales = (-0.3, -0.15, 0.0, 0.15, 0.3)
     levels = [
-        float(harness.steered(SteeringPlan({layer: direction}, dose), inputs).result[:, -1, token].double().mean())
-        for dose in doses
+        float(harness.steered(SteeringPlan({layer: direction}, scale), inputs).result[:, -1, token].double().mean())
+        for scale in scales
     ]
     if any(after <= before for before, after in pairwise(levels)):
-        curve = ", ".join(f"{dose:+g}: {level:.4g}" for dose, level in zip(doses, levels, strict=True))
+        curve = ", ".join(f"{scale:+g}: {level:.4g}" for scale, level in zip(scales, levels, strict=True))
         violation = Violation(
-            f"the logit of token {token} does not rise with the dose ({curve})", where=f"layer {layer}"
+            f"the logit of token {token} does not rise with the scale ({curve})", where=f"layer {layer}"
         )
         if len(set(levels)) == 1:
-            plan = SteeringPlan({layer: direction}, doses[-1])
-            settle(violation, lambda: wrong_dose(harness, plan, inputs), lambda: never_arrives(harness, plan, inputs))
+            plan = SteeringPlan({layer: direction}, scales[-1])
+            settle(violation, lambda: wrong_scale(harness, plan, inputs), lambda: never_arrives(harness, plan, inputs))
         raise violation
 
 
@@ -231,7 +231,7 @@ def test_consistent_across_cwes(harness: Harness, behaviour: Behaviour, request:
 
     The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
     """
-    need_study()
+    need_package("scipy", "study")
     behaviour.need()
     plan = SteeringPlan(behaviour.direction)
     wanted = behaviour.expected_effects(plan)
@@ -243,7 +243,7 @@ def test_consistent_across_cwes(harness: Harness, behaviour: Behaviour, request:
         not_applicable(
             "the reference implementation's direction moves the answer in no weakness: no interval excludes 0"
         )
-    slack = 2 * tolerance.rounding(harness.plain(harness.prompts.batch()).result)
+    slack = 2 * tolerance.rounding(harness.unsteered.run(harness.prompts.batch()).result)
     for cwe, effect in compared.items():
         if not effect.as_wanted(slack):
             raise Violation(
@@ -258,7 +258,7 @@ def _rare_token(harness: Harness, inputs: dict[str, torch.Tensor]) -> int:
 
     Not the padding token, whose embedding is zero in many models.
     """
-    order = harness.plain(inputs).result[0, -1].float().argsort()
+    order = harness.unsteered.run(inputs).result[0, -1].float().argsort()
     order = order[order != harness.target.pad_token_id]
     return int(order[len(order) // 2])
 

@@ -13,11 +13,12 @@ from pytest_steering.architecture.observation import Pass
 from pytest_steering.architecture.residual import same_bits
 from pytest_steering.errors import Violation, one_line
 from pytest_steering.oracle import checks, comparison
-from pytest_steering.oracle.applicability import need, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
 from pytest_steering.oracle.forcing import forced
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.reference import deltas_of
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.suite.near_ties import as_likely, drawn, drawn_alike, forgets_candidates, tied
 
@@ -30,7 +31,7 @@ MANY = 24
 def test_every_pass(harness: Harness, batch: str) -> None:
     """every pass of generate is steered: the prompt's and each generated token's."""
     if batch == "left-padded":
-        need(harness, "BATCH", "PADDING")
+        harness.need("BATCH", "PADDING")
     if batch == "equal":
         checks.passes(harness, _middle(harness), harness.prompts.batch(), **_many(harness))
     else:
@@ -57,7 +58,7 @@ def test_single_token_prompt(harness: Harness, positions: Positions) -> None:
     A pass of one token is not always a decode pass.
     """
     if positions is not Positions.ALL:
-        need(harness, "POSITIONS")
+        harness.need("POSITIONS")
     inputs = harness.prompts.batch(tokens=1)
     _need_fresh_start(harness, inputs)
     checks.passes(harness, _middle(harness, positions), inputs)
@@ -68,7 +69,7 @@ def test_single_token_prompt(harness: Harness, positions: Positions) -> None:
 def test_chunked_prefill(harness: Harness, positions: Positions) -> None:
     """a prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
     if positions is not Positions.ALL:
-        need(harness, "POSITIONS")
+        harness.need("POSITIONS")
     inputs = harness.prompts.batch()
     columns = harness.prompts.ids(inputs).shape[1]
     options = {"prefill_chunk_size": columns - 1}
@@ -102,7 +103,7 @@ def test_beams(harness: Harness) -> None:
         except Violation as violation:
             if number > 1 and not exact:
                 break  # rounding may have kept a beam that has the same last token and other ones before it
-            rows, delta = len(harness.prompts.ids(inputs)), harness.deltas(plan)[layer]
+            rows, delta = len(harness.prompts.ids(inputs)), deltas_of(plan)[layer]
             violation.likely = likely_beams(step.received[layer], other.received[layer], delta, rows)
             raise
         exact = exact and same_bits(step.received[layer], other.received[layer])
@@ -132,8 +133,8 @@ def test_seeded_sampling(harness: Harness) -> None:
     except Violation as violation:
         if drawn_alike(harness, plan, inputs, found, options):
             return
-        if torch.equal(found, drawn(lambda: harness.generated_plain(inputs, **options))):
-            violation.likely = f"{Cause.SAMPLING}: it draws what the unsteered model draws"
+        if torch.equal(found, drawn(lambda: harness.unsteered.generate(inputs, **options))):
+            violation.likely = Diagnosis(Cause.SAMPLING, "it draws what the unsteered model draws")
         raise
 
 
@@ -145,7 +146,7 @@ def test_assisted(harness: Harness, positions: Positions) -> None:
     Prompt lookup puts candidates behind the prompt in the first pass: a pass may hold prompt and generated tokens.
     """
     if positions is not Positions.ALL:
-        need(harness, "POSITIONS")
+        harness.need("POSITIONS")
     inputs = harness.prompts.repetitive()
     options = {"prompt_lookup_num_tokens": 3, **_some_end(harness)}
     _possible(harness, inputs, **options)
@@ -189,7 +190,7 @@ def _some_end(harness: Harness) -> dict[str, int]:
 
 
 def _middle(harness: Harness, positions: Positions = Positions.ALL) -> SteeringPlan:
-    return harness.plan(harness.layers("middle")[:1], positions=positions)
+    return harness.plans.plan(harness.plans.layers("middle")[:1], positions=positions)
 
 
 def _many(harness: Harness) -> dict[str, int]:
@@ -197,7 +198,7 @@ def _many(harness: Harness) -> dict[str, int]:
     if not harness.workload.note:
         options = {"max_new_tokens": MANY, "min_new_tokens": MANY}
         with suppress(Exception):
-            harness.generated_plain(harness.prompts.batch(), **options)
+            harness.unsteered.generate(harness.prompts.batch(), **options)
             return options
     return {}
 
@@ -212,9 +213,9 @@ def _possible_steered(harness: Harness, plan: SteeringPlan, inputs: dict[str, Te
 
 def _need_one_answer(harness: Harness, inputs: dict[str, Tensor], *others: dict[str, Any]) -> None:
     """The unsteered model generates the same tokens under other options, or a steered one cannot be asked to."""
-    plain = harness.generated_plain(inputs)
+    plain = harness.unsteered.generate(inputs)
     for options in others:
-        if not torch.equal(harness.generated_plain(inputs, **options), plain):
+        if not torch.equal(harness.unsteered.generate(inputs, **options), plain):
             said = ", ".join(f"{name}={value}" for name, value in options.items())
             not_applicable(f"the unsteered model itself generates other tokens with {said}")
 
@@ -234,11 +235,11 @@ def _need_fresh_start(harness: Harness, inputs: dict[str, Tensor]) -> None:
     """What the unsteered model generated before makes no difference, as it does where a prompt of one token is taken
     for the next token of the last prompt."""
     sequences = _possible(harness, inputs)
-    layer = harness.layers("middle")[0]
+    layer = harness.plans.layers("middle")[0]
     runs = []
     for seed in (1, 2):
-        harness.generated_plain(harness.prompts.batch(tokens=1, seed=seed))
-        runs.append(harness.replayed(sequences, inputs, [layer]).received(layer))
+        harness.unsteered.generate(harness.prompts.batch(tokens=1, seed=seed))
+        runs.append(harness.unsteered.replay(sequences, inputs, [layer]).received(layer))
     if not same_bits(*runs):
         not_applicable("the unsteered model itself goes on from what it generated before")
 
@@ -247,7 +248,7 @@ def _need_first_chunk_seen(
     harness: Harness, sequences: Tensor, inputs: dict[str, Tensor], *, prefill_chunk_size: int
 ) -> None:
     """Hooks on the unsteered model see the first chunk, as they do not where it calls its own ``forward`` for it."""
-    seen = harness.replayed(sequences, inputs, (), prefill_chunk_size=prefill_chunk_size).passes
+    seen = harness.unsteered.replay(sequences, inputs, (), prefill_chunk_size=prefill_chunk_size).passes
     if not seen or seen[0].start >= prefill_chunk_size:
         not_applicable("the unsteered model calls its own forward for chunks, so that hooks on it do not see them")
 
@@ -255,6 +256,6 @@ def _need_first_chunk_seen(
 def _possible(harness: Harness, inputs: dict[str, Tensor], **options: Any) -> Tensor:
     """What the unsteered model generates, or the requirement is not applicable with the model's own reason."""
     try:
-        return harness.generated_plain(inputs, **options)
+        return harness.unsteered.generate(inputs, **options)
     except Exception as error:
         not_applicable(f"the unsteered model cannot: {' '.join(str(error).split())[:120]}")

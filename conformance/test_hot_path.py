@@ -1,4 +1,4 @@
-"""What steering costs, and the seed's own dose: scale 100 on the final three layers."""
+"""What steering costs, and the seed's own scale: 100 on the final three layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_steering.architecture.observation import observe
 from pytest_steering.architecture.residual import logits_of
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.timing import overhead, seconds_of
 
@@ -59,15 +59,15 @@ def test_seed_dose(harness: Harness) -> None:
     A robustness case and no evidence: the final norm takes the magnitude away, and the output hardly depends on the
     prompt any more.
     """
-    plan = harness.plan(harness.architecture.steering_layers, 100.0)
+    plan = harness.plans.plan(harness.architecture.steering_layers, 100.0)
     inputs = harness.prompts.batch()
     try:
         checks.forward(harness, plan, inputs)
     except ValueError as error:
-        checks.forward(harness, harness.plan(harness.architecture.steering_layers), inputs)
+        checks.forward(harness, harness.plans.plan(harness.architecture.steering_layers), inputs)
         # At scale 1 it is accepted.
         detail = f"refused: {' '.join(str(error).split())[:120]}"
-        raise Violation(detail, where=checks.named(plan), likely=f"{Cause.REFUSED}: {plan.scale:g}") from error
+        raise Violation(detail, where=checks.named(plan), likely=Diagnosis(Cause.REFUSED, f"{plan.scale:g}")) from error
     logits = harness.steered(plan, inputs).result
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
@@ -105,7 +105,7 @@ def _judge(
     request: pytest.FixtureRequest, harness: Harness, what: str, run: Callable[[Any], Any], budget: float
 ) -> None:
     """The overhead is within budget; it is recorded for the report and, with pytest-benchmark, as a benchmark."""
-    plan, device = harness.plan(_layers(harness)), harness.target.device
+    plan, device = harness.plans.plan(_layers(harness)), harness.target.device
 
     def steered() -> float:
         with harness.steering(plan) as call, harness.running():
@@ -136,9 +136,9 @@ def _judge(
             f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
             where=checks.named(plan),
             likely=(
-                f"{Cause.RUN_AGAIN}: {passes} passes instead of {unsteered_passes}"
+                Diagnosis(Cause.RUN_AGAIN, f"{passes} passes instead of {unsteered_passes}")
                 if passes > unsteered_passes
-                else f"{Cause.SLOW_PASS}: by {more:.2g} ms"
+                else Diagnosis(Cause.SLOW_PASS, f"by {more:.2g} ms")
             ),
         )
 

@@ -13,9 +13,9 @@ from pytest_steering.architecture.residual import logits_of, same_bits
 from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.oracle.reference import reference
+from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
@@ -24,29 +24,29 @@ from pytest_steering.targets.memory import available_bytes, parameter_bytes
 @pytest.mark.steering_requirement(id="clean-after-exit")
 def test_clean_after_exit(harness: Harness) -> None:
     """after the block the model computes bit-equal to before, and generates the same tokens."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
-    before = harness.plain_again(inputs).result
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.unsteered.run_again(inputs).result
     can_generate = harness.can("GENERATE")
-    tokens = harness.generated_plain(inputs) if can_generate else None
+    tokens = harness.unsteered.generate(inputs) if can_generate else None
     harness.steered(plan, inputs)
     if can_generate:
         harness.generated(plan, inputs)
     comparison.identical(
-        harness.plain_again(inputs).result,
+        harness.unsteered.run_again(inputs).result,
         before,
         "the unsteered logits after the block",
         where=checks.named(plan),
-        likely=f"{Cause.LEFT}: a hook or a changed parameter",
+        likely=Diagnosis(Cause.LEFT, "a hook or a changed parameter"),
     )
     if tokens is not None:
-        comparison.same_tokens(harness.generated_plain(inputs), tokens, "the unsteered tokens after the block")
+        comparison.same_tokens(harness.unsteered.generate(inputs), tokens, "the unsteered tokens after the block")
 
 
 @pytest.mark.steering_requirement(id="clean-after-exception")
 def test_clean_after_exception(harness: Harness) -> None:
     """an exception inside the block leaves the block, and the model computes bit-equal to before."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers, 4.0)
-    before = harness.plain_again(inputs).result
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
+    before = harness.unsteered.run_again(inputs).result
     mine = RuntimeError("raised inside the block")
     try:
         with harness.steering(plan) as steered, harness.running():
@@ -57,13 +57,13 @@ def test_clean_after_exception(harness: Harness) -> None:
             became = f"{type(error).__name__}: {error}"
             raise Violation(f"the exception becomes {became}", where=checks.named(plan)) from error
     else:
-        raise Violation("the exception is swallowed", where=checks.named(plan), likely=Cause.SWALLOWED)
+        raise Violation("the exception is swallowed", where=checks.named(plan), likely=Diagnosis(Cause.SWALLOWED))
     comparison.identical(
-        harness.plain_again(inputs).result,
+        harness.unsteered.run_again(inputs).result,
         before,
         "the unsteered logits after the exception",
         where=checks.named(plan),
-        likely=Cause.NOT_FINALLY,
+        likely=Diagnosis(Cause.NOT_FINALLY),
     )
 
 
@@ -71,23 +71,23 @@ def test_clean_after_exception(harness: Harness) -> None:
 def test_re_entry(harness: Harness) -> None:
     """the adapter steers again after a block, with the same plan and with another, as if for the first time."""
     inputs = harness.prompts.batch()
-    layer = harness.layers("middle")[0]
+    layer = harness.plans.layers("middle")[0]
     for plan in (
-        harness.plan([layer]),
-        harness.plan([layer]),
-        harness.plan([layer], -0.5, seed=1),
-        harness.plan([layer]),
+        harness.plans.plan([layer]),
+        harness.plans.plan([layer]),
+        harness.plans.plan([layer], -0.5, seed=1),
+        harness.plans.plan([layer]),
     ):
         checks.forward(harness, plan, inputs)
-    with harness.steering(harness.plan([layer])) as steered, harness.running():
+    with harness.steering(harness.plans.plan([layer])) as steered, harness.running():
         first, second = (logits_of(steered(**inputs)) for _ in range(2))
-    plain = harness.plain(inputs).result
+    plain = harness.unsteered.run(inputs).result
     comparison.close(
         second,
         first,
         "the logits of the second call inside one block",
         where=f"layer {layer}",
-        likely=Cause.FIRST_CALL if torch.equal(second, plain) else "",
+        likely=Diagnosis(Cause.FIRST_CALL) if torch.equal(second, plain) else None,
     )
 
 
@@ -95,9 +95,9 @@ def test_re_entry(harness: Harness) -> None:
 def test_nesting(harness: Harness) -> None:
     """a block inside a block adds its vector, and afterwards the outer one steers alone."""
     inputs = harness.prompts.batch()
-    layer = harness.layers("middle")[0]
-    outer, inner = harness.plan([layer]), harness.plan([layer], 0.5, seed=1)
-    deltas = {layer: harness.deltas(outer)[layer] + harness.deltas(inner)[layer]}
+    layer = harness.plans.layers("middle")[0]
+    outer, inner = harness.plans.plan([layer]), harness.plans.plan([layer], 0.5, seed=1)
+    deltas = {layer: deltas_of(outer)[layer] + deltas_of(inner)[layer]}
     with harness.running():
         with reference(harness.architecture, deltas):
             both = logits_of(harness.model(**inputs))
@@ -108,7 +108,7 @@ def test_nesting(harness: Harness) -> None:
                 found = logits_of(inside(**inputs))
             after = logits_of(outside(**inputs))
     replaced = tolerance.furthest(found, harness.expected(inner, inputs).result) <= tolerance.rounding(found)
-    likely = Cause.INNER if replaced else ""
+    likely = Diagnosis(Cause.INNER) if replaced else None
     comparison.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
     comparison.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
     comparison.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
@@ -121,16 +121,16 @@ def test_two_models(harness: Harness) -> None:
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
     other = _copied(harness)
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    plans = harness.plan([layer]), harness.plan([layer], -2.0, seed=1)
-    plain = harness.plain(inputs).result
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    plans = harness.plans.plan([layer]), harness.plans.plan([layer], -2.0, seed=1)
+    plain = harness.unsteered.run(inputs).result
     with harness.running(), harness.steering(plans[0]):
         comparison.identical(
             logits_of(other.model(**inputs)),
             plain,
             "the logits of the model that is not steered",
             where=checks.named(plans[0]),
-            likely=f"{Cause.SHARED} (on the class or in a global)",
+            likely=Diagnosis(Cause.SHARED, "on the class or in a global"),
         )
     alone = [harness.steered(plan, inputs).result for plan in plans]
     with harness.steering(plans[0]) as one, other.steering(plans[1]) as two, harness.running():
@@ -143,9 +143,9 @@ def test_two_models(harness: Harness) -> None:
             f"the logits of model {number} while both are steered",
             where=f"layer {layer}",
             likely=(
-                f"{Cause.SHARED}: model {number} is steered by the other's plan"
+                Diagnosis(Cause.SHARED, f"model {number} is steered by the other's plan")
                 if tolerance.furthest(found, mixed) <= tolerance.rounding(mixed)
-                else ""
+                else None
             ),
         )
 
@@ -156,14 +156,14 @@ def _copied(harness: Harness) -> Harness:
     except SteeringError as error:
         raise Violation(
             f"a copy of the model cannot be steered: {error}",
-            likely="the copy's modules still refer to the original's",
+            likely=Diagnosis(Cause.COPY),
         ) from error
 
 
 @pytest.mark.steering_requirement(id="model-left-alone")
 def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.architecture.steering_layers)
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers)
     harness.model.train()
     try:
         with harness.running():
@@ -206,7 +206,7 @@ def test_settings_untouched(harness: Harness) -> None:
 
     Gradient mode, default dtype, threads, determinism, verbosity and environment belong to the caller.
     """
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     for ends in ("", " that an exception ends"):
         before = process_settings()
         try:
@@ -223,7 +223,7 @@ def test_settings_untouched(harness: Harness) -> None:
                 raise Violation(
                     f"{name} changes",
                     where=f"{checks.named(plan)}, after a block{ends}",
-                    likely=f"{Cause.SETTING}: {name}",
+                    likely=Diagnosis(Cause.SETTING, f"{name}"),
                 )
 
 
@@ -234,7 +234,7 @@ class _Thrown(Exception):
 @pytest.mark.steering_requirement(id="caller-inputs-unchanged")
 def test_caller_inputs_unchanged(harness: Harness) -> None:
     """the caller's token ids and attention mask are bit-equal after a steered call, and so is generation's input."""
-    plan = harness.plan(harness.layers("middle")[:1])
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     padded = harness.can("PADDING") and harness.can("BATCH")
     inputs = harness.prompts.padded("left", numbered=False) if padded else harness.prompts.batch()
     given = {name: tensor.clone() for name, tensor in inputs.items()}
@@ -245,15 +245,19 @@ def test_caller_inputs_unchanged(harness: Harness) -> None:
         raise Violation(f"the caller's inputs are {sorted(inputs)} afterwards, {sorted(given)} before")
     for name, tensor in given.items():
         comparison.identical(
-            inputs[name], tensor, f"the caller's {name}", where=checks.named(plan), likely=f"{Cause.INPUTS}: {name}"
+            inputs[name],
+            tensor,
+            f"the caller's {name}",
+            where=checks.named(plan),
+            likely=Diagnosis(Cause.INPUTS, f"{name}"),
         )
 
 
 @pytest.mark.steering_requirement(id="steers-after-compile", needs=("COMPILE",))
 def test_steers_after_compile(harness: Harness) -> None:
     """a model that was compiled and has run before is steered like any other, and is clean afterwards."""
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    plan = harness.plan([layer])
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    plan = harness.plans.plan([layer])
     expected = harness.expected(plan, inputs).result
     harness.model.compile(backend="eager", dynamic=False)
     try:
@@ -266,7 +270,7 @@ def test_steers_after_compile(harness: Harness) -> None:
         # torch offers no way to undo Module.compile.
         harness.model._compiled_call_impl = None
         torch.compiler.reset()
-    likely = Cause.COMPILED if same_bits(found, before) else ""
+    likely = Diagnosis(Cause.COMPILED) if same_bits(found, before) else None
     comparison.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
     comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
@@ -282,13 +286,13 @@ def _compiled(harness: Harness, inputs: dict[str, torch.Tensor]) -> torch.Tensor
 @pytest.mark.steering_requirement(id="steers-in-inference-mode")
 def test_steers_in_inference_mode(harness: Harness) -> None:
     """under torch.inference_mode the model is steered to bit-equal logits."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     wanted = harness.steered(plan, inputs).result
     with torch.inference_mode(), harness.steering(plan) as steered:
         found = logits_of(steered(**inputs))
     with torch.inference_mode():
         plain = logits_of(harness.model(**inputs)).clone()
-    likely = Cause.INFERENCE if same_bits(plain, found) else ""
+    likely = Diagnosis(Cause.INFERENCE) if same_bits(plain, found) else None
     comparison.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
     if likely:
         raise Violation("inference mode is not steered", where=checks.named(plan), likely=likely)
@@ -299,10 +303,10 @@ def test_gradients_flow(harness: Harness) -> None:
     """the gradient of the logits with respect to the steering vector is the one that the reference implementation
     gives.
     """
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
 
     def gradient(run: Any) -> torch.Tensor:
-        vector = harness.vector(layer).requires_grad_()
+        vector = harness.plans.vector(layer).requires_grad_()
         loss = run(SteeringPlan({layer: vector}, 0.5)).float().square().mean()
         (found,) = torch.autograd.grad(loss, [vector], allow_unused=True)
         return torch.zeros_like(vector) if found is None else found
@@ -312,7 +316,7 @@ def test_gradients_flow(harness: Harness) -> None:
             return logits_of(steered(**inputs))
 
     def by_reference(plan: SteeringPlan) -> torch.Tensor:
-        with reference(harness.architecture, harness.deltas(plan)):
+        with reference(harness.architecture, deltas_of(plan)):
             return logits_of(harness.model(**inputs))
 
     with torch.enable_grad():
@@ -326,7 +330,7 @@ def test_gradients_flow(harness: Harness) -> None:
         wanted,
         "the gradient of the loss with respect to the vector",
         where=f"layer {layer}",
-        likely=Cause.DETACHED if not bool(found.any()) else "",
+        likely=Diagnosis(Cause.DETACHED) if not bool(found.any()) else None,
     )
 
 

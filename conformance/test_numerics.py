@@ -13,7 +13,7 @@ from torch import Tensor
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, tolerance
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.fuzzing import fuzz
@@ -24,9 +24,9 @@ LONG = (160, 80)
 
 @pytest.mark.steering_requirement(id="any-scale")
 def test_any_scale(harness: Harness, request: pytest.FixtureRequest) -> None:
-    """any scale, from zero over the tiniest to near overflow and of either sign, gives exactly its dose."""
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    vector = harness.vector(layer)
+    """any scale, from zero over the tiniest to near overflow and of either sign, arrives exactly."""
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    vector = harness.plans.vector(layer)
     most = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 8 / float(vector.abs().max())
 
     def plan(scale: float) -> SteeringPlan:
@@ -39,7 +39,7 @@ def test_any_scale(harness: Harness, request: pytest.FixtureRequest) -> None:
         fuzz(
             request.config,
             lambda scale: judged(plan(scale), inputs),
-            seconds_per_example=harness.seconds_per_pass,
+            seconds_per_example=harness.unsteered.seconds_per_pass,
             scale=ordinary | edges | wide,
         )
 
@@ -47,14 +47,14 @@ def test_any_scale(harness: Harness, request: pytest.FixtureRequest) -> None:
 @pytest.mark.steering_requirement(id="any-vector")
 def test_any_vector(harness: Harness, request: pytest.FixtureRequest) -> None:
     """any finite vector arrives element by element: dense, sparse, one-hot, constant, or of a wide range."""
-    inputs, layer = harness.prompts.batch(), harness.layers("middle")[0]
-    width, size = harness.architecture.hidden_size, harness.residual_size(layer)
+    inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
+    width, size = harness.architecture.hidden_size, harness.unsteered.residual_size(layer)
 
     with checks.looking_closer(harness) as judged:
         fuzz(
             request.config,
             lambda kind, seed, scale: judged(SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs),
-            seconds_per_example=harness.seconds_per_pass,
+            seconds_per_example=harness.unsteered.seconds_per_pass,
             kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
             seed=st.integers(0, 2**31 - 1),
             scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
@@ -84,13 +84,13 @@ def test_any_layer_and_length(harness: Harness, request: pytest.FixtureRequest) 
     with checks.looking_closer(harness) as judged:
         long = _long_prompt(harness)
         if long is not None:
-            judged(harness.plan(harness.layers("middle")[:1]), long)
+            judged(harness.plans.plan(harness.plans.layers("middle")[:1]), long)
 
         def check(layer: int, rows: int, tokens: int, seed: int) -> None:
             inputs = harness.prompts.batch(rows, tokens, seed=seed)
             assume(_runs(harness, inputs))
             try:
-                judged(harness.plan([layer], seed=seed), inputs)
+                judged(harness.plans.plan([layer], seed=seed), inputs)
             except Violation:
                 assume(not _goes_on(harness, inputs, layer))
                 raise
@@ -98,7 +98,7 @@ def test_any_layer_and_length(harness: Harness, request: pytest.FixtureRequest) 
         fuzz(
             request.config,
             check,
-            seconds_per_example=2 * harness.seconds_per_pass,
+            seconds_per_example=2 * harness.unsteered.seconds_per_pass,
             layer=st.integers(0, harness.architecture.num_layers - 1),
             rows=st.integers(1, harness.workload.rows if harness.can("BATCH") else 1),
             tokens=st.integers(1, harness.workload.tokens),
@@ -111,9 +111,9 @@ def _goes_on(harness: Harness, inputs: dict[str, Tensor], layer: int) -> bool:
     rows, tokens = harness.prompts.ids(inputs).shape
     again = []
     for seed in (101, 102):
-        harness.plain_again(harness.prompts.batch(rows, tokens, seed=seed))
-        again.append(harness.plain_again(inputs).received(layer))
-    return tolerance.furthest(*again) > 4 * harness.floor(layer)
+        harness.unsteered.run_again(harness.prompts.batch(rows, tokens, seed=seed))
+        again.append(harness.unsteered.run_again(inputs).received(layer))
+    return tolerance.furthest(*again) > 4 * harness.unsteered.floor(layer)
 
 
 def _long_prompt(harness: Harness) -> dict[str, Tensor] | None:
@@ -125,7 +125,7 @@ def _long_prompt(harness: Harness) -> dict[str, Tensor] | None:
 def _runs(harness: Harness, inputs: dict[str, Tensor]) -> bool:
     """The unsteered model itself can run this batch."""
     try:
-        checks.need_sound(harness, harness.plain(inputs))
+        checks.need_sound(harness, harness.unsteered.run(inputs))
     except (pytest.skip.Exception, Exception):  # whatever the model's own code says
         return False
     return True
@@ -138,10 +138,10 @@ def test_dtype_kept(harness: Harness, dtype: str) -> None:
 
     A float32 vector added to a bfloat16 residual promotes it, and the next layer fails or slows down.
     """
-    layer = harness.layers("middle")[0]
-    vector = harness.vector(layer).to(getattr(torch, dtype))
+    layer = harness.plans.layers("middle")[0]
+    vector = harness.plans.vector(layer).to(getattr(torch, dtype))
     if not bool(torch.isfinite(vector).all()):
-        vector = (harness.vector(layer) / harness.residual_size(layer)).to(vector.dtype)
+        vector = (harness.plans.vector(layer) / harness.unsteered.residual_size(layer)).to(vector.dtype)
     plan, inputs = SteeringPlan({layer: vector}), harness.prompts.batch()
     try:
         checks.forward(harness, plan, inputs)
@@ -151,7 +151,7 @@ def test_dtype_kept(harness: Harness, dtype: str) -> None:
         if emitted in (None, wanted):
             raise
         detail = f"the layer emits {emitted} instead of {wanted}: {' '.join(str(error).split())[:120]}"
-        raise Violation(detail, where=checks.named(plan), likely=Cause.PROMOTED) from error
+        raise Violation(detail, where=checks.named(plan), likely=Diagnosis(Cause.PROMOTED)) from error
 
 
 def _emitted_dtype(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor]) -> torch.dtype | None:
@@ -176,13 +176,13 @@ def _emitted_dtype(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tenso
 @pytest.mark.parametrize("times", [2.0, 1e6])
 @pytest.mark.steering_requirement(id="finite-or-refused")
 def test_finite_or_refused(harness: Harness, times: float) -> None:
-    """a dose that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
+    """a scale that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
 
     float16 ends at 65504: an infinity in the residual stream becomes NaN logits without an error anywhere.
     """
-    layer = harness.layers("middle")[0]
+    layer = harness.plans.layers("middle")[0]
     # Vector and scale are ordinary numbers each, or the plan itself would be refused.
-    vector = harness.vector(layer)
+    vector = harness.plans.vector(layer)
     vector = vector / vector.abs().max() * 100 * times
     scale = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 100
     plan = SteeringPlan({layer: vector}, scale)
@@ -195,10 +195,10 @@ def test_finite_or_refused(harness: Harness, times: float) -> None:
         raise Violation(
             f"{int((~torch.isfinite(received)).sum())} infinite or NaN values arrive",
             where=f"layer {layer}, scale {scale:.3g}",
-            likely=Cause.OVERFLOW,
+            likely=Diagnosis(Cause.OVERFLOW),
         )
     raise Violation(
-        "the dose is changed without a word",
+        "the scale is changed without a word",
         where=f"layer {layer}, scale {scale:.3g}",
-        likely=f"{Cause.CLAMPED} where it would overflow",
+        likely=Diagnosis(Cause.CLAMPED, "where it would overflow"),
     )

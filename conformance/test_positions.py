@@ -7,7 +7,7 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison, tolerance
-from pytest_steering.oracle.applicability import need, not_applicable
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.experiments import settle
 from pytest_steering.oracle.diagnosis.place import wrong_place
 from pytest_steering.oracle.harness import Harness
@@ -24,11 +24,11 @@ def test_only_these_positions(harness: Harness, positions: Positions, run: str) 
 
     Positions are absolute: the same tokens in a forward pass, in the prefill and in every decode pass.
     """
-    plan = harness.plan(harness.layers("middle")[:1], positions=positions)
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1], positions=positions)
     if run == "forward":
         checks.forward(harness, plan, harness.prompts.batch())
     else:
-        need(harness, "GENERATE")
+        harness.need("GENERATE")
         checks.passes(harness, plan, harness.prompts.batch())
 
 
@@ -40,8 +40,8 @@ def test_every_row(harness: Harness, place: str) -> None:
     A layer that returns a bare tensor turns output[0] into batch row 0.
     """
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        checks.forward(harness, harness.plan([layer]), inputs)
+    for layer in harness.plans.layers(place):
+        checks.forward(harness, harness.plans.plan([layer]), inputs)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -49,10 +49,10 @@ def test_every_row(harness: Harness, place: str) -> None:
 def test_padding_untouched(harness: Harness, side: str) -> None:
     """padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
     inputs = harness.prompts.padded(side)
-    for layer in harness.layers("middle"):
-        if not bool(torch.isfinite(harness.plain(inputs).received(layer)).all()):
+    for layer in harness.plans.layers("middle"):
+        if not bool(torch.isfinite(harness.unsteered.run(inputs).received(layer)).all()):
             not_applicable(f"the unsteered model itself computes NaN or infinity in rows with {side} padding")
-        checks.forward(harness, harness.plan([layer]), inputs)
+        checks.forward(harness, harness.plans.plan([layer]), inputs)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -70,12 +70,12 @@ def test_batch_equals_single(harness: Harness) -> None:
 
 
 def _rows_alone(harness: Harness, inputs: dict, where: str) -> None:  # type: ignore[type-arg]
-    plan = harness.plan(harness.layers("middle")[:1])
-    together, plain = harness.steered(plan, inputs).result, harness.plain(inputs).result
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
+    together, plain = harness.steered(plan, inputs).result, harness.unsteered.run(inputs).result
     mask = harness.prompts.real(inputs)
     for row in range(len(mask)):
         alone = harness.prompts.row(inputs, row)
-        unsteered = harness.plain(alone).result[0]
+        unsteered = harness.unsteered.run(alone).result[0]
         floor = tolerance.furthest(plain[row, mask[row]], unsteered)
         if floor > 4 * tolerance.rounding(unsteered):
             not_applicable("the unsteered model itself gives this row other logits in the batch")

@@ -13,8 +13,8 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison
-from pytest_steering.oracle.applicability import need_repeatable, not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
 from pytest_steering.suite.trained import Behaviour
@@ -23,29 +23,29 @@ from pytest_steering.suite.trained import Behaviour
 @pytest.mark.steering_requirement(id="same-twice")
 def test_same_twice(harness: Harness) -> None:
     """two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
-    need_repeatable(harness)
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
+    harness.unsteered.need_repeatable()
     first, second = (harness.steered(plan, inputs).result for _ in range(2))
     comparison.identical(
         second,
         first,
         "the logits of the second run",
         where=checks.named(plan),
-        likely=Cause.RUN_STATE,
+        likely=Diagnosis(Cause.RUN_STATE),
     )
 
 
 @pytest.mark.steering_requirement(id="same-in-fresh-process")
 def test_same_in_fresh_process(harness: Harness, fresh_run: FreshRun | str) -> None:
     """a fresh process that loads the same model and steers it the same way gets bit-equal logits."""
-    need_repeatable(harness)
+    harness.unsteered.need_repeatable()
     there, here = _fresh_digests(fresh_run), digests(harness)
     if here.unsteered != there.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if here.steered != there.steered:
         raise Violation(
             f"logits with digest {there.steered[:12]} in a fresh process, {here.steered[:12]} in this one",
-            likely=Cause.OUTSIDE,
+            likely=Diagnosis(Cause.OUTSIDE),
         )
 
 
@@ -58,14 +58,16 @@ def test_reproducible_experiment(
     Asked of models that tell vulnerable from patched code. Each process loads the model, trains the direction from the
     same pairs and asks about the same others under it.
     """
-    need_repeatable(harness)
+    harness.unsteered.need_repeatable()
     behaviour.need()
     one, other = _fresh_digests(fresh_run), _fresh_digests(other_fresh_run)
     if one.unsteered != other.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if one.effect != other.effect:
         nats = " and ".join(f"{float.fromhex(found.effect):+.9g}" for found in (one, other))
-        raise Violation(f"the direction moves the answer by {nats} nats in two processes", likely=Cause.OUTSIDE)
+        raise Violation(
+            f"the direction moves the answer by {nats} nats in two processes", likely=Diagnosis(Cause.OUTSIDE)
+        )
 
 
 def _fresh_digests(run: FreshRun | str) -> Digests:
@@ -80,14 +82,14 @@ def _fresh_digests(run: FreshRun | str) -> Digests:
 @pytest.mark.steering_requirement(id="rng-untouched")
 def test_rng_untouched(harness: Harness) -> None:
     """steering draws from no random state: torch's, Python's and NumPy's are as the unsteered model leaves them."""
-    inputs, plan = harness.prompts.batch(), harness.plan(harness.layers("middle")[:1])
+    inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     states = []
     for steered in (False, True):
         with _own_random_state():
             if steered:
                 harness.steered(plan, inputs)
             else:
-                harness.plain_again(inputs)
+                harness.unsteered.run_again(inputs)
             states.append(_random_states())
     before, after = states
     for name, state in after.items():
@@ -95,7 +97,7 @@ def test_rng_untouched(harness: Harness) -> None:
             raise Violation(
                 f"the state of {name} changes",
                 where=checks.named(plan),
-                likely=f"{Cause.RANDOM}: by {name}",
+                likely=Diagnosis(Cause.RANDOM, f"by {name}"),
             )
 
 
@@ -128,9 +130,9 @@ def _own_random_state() -> Iterator[None]:
 @pytest.mark.steering_requirement(id="order-independent")
 def test_order_independent(harness: Harness) -> None:
     """what ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
-    need_repeatable(harness)
+    harness.unsteered.need_repeatable()
     batches = [harness.prompts.batch(), harness.prompts.batch(rows=1, tokens=3, seed=5)]
-    plans = [harness.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_doses(harness))]
+    plans = [harness.plans.plan([layer], scale, seed=seed) for seed, (layer, scale) in enumerate(_scales(harness))]
     runs = [(plan, number) for plan in plans for number in range(len(batches))]
     forth = [harness.steered(plan, batches[number]).result for plan, number in runs]
     back = [harness.steered(plan, batches[number]).result for plan, number in reversed(runs)][::-1]
@@ -140,10 +142,10 @@ def test_order_independent(harness: Harness) -> None:
             one,
             f"the logits of batch {number} in reversed order",
             where=checks.named(plan),
-            likely=Cause.RUN_STATE,
+            likely=Diagnosis(Cause.RUN_STATE),
         )
 
 
-def _doses(harness: Harness) -> list[tuple[int, float]]:
-    middle, last = harness.layers("middle")[0], harness.layers("last")[0]
+def _scales(harness: Harness) -> list[tuple[int, float]]:
+    middle, last = harness.plans.layers("middle")[0], harness.plans.layers("last")[0]
     return [(middle, 1.0), (middle, -2.0), (last, 1.0)]

@@ -12,9 +12,9 @@ from torch import Tensor
 from pytest_steering import vectors
 from pytest_steering.architecture.residual import Path, kind_of, same_bits, tensors_in
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 
@@ -27,8 +27,8 @@ def test_residual_shape(harness: Harness, place: str) -> None:
     """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
     inputs = harness.prompts.batch()
     rows, columns = harness.prompts.ids(inputs).shape
-    for layer in harness.layers(place):
-        received = harness.steered(harness.plan([layer]), inputs).received(layer)
+    for layer in harness.plans.layers(place):
+        received = harness.steered(harness.plans.plan([layer]), inputs).received(layer)
         decoder_layer = harness.architecture.decoder_layers[layer]
         streams = (decoder_layer.streams,) if decoder_layer.streams > 1 else ()
         wanted = (rows, columns + decoder_layer.layout.extra, *streams, harness.architecture.hidden_size)
@@ -43,7 +43,7 @@ def test_residual_shape(harness: Harness, place: str) -> None:
 def test_steering_tensor_shape(harness: Harness) -> None:
     """the steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
     layers = harness.architecture.steering_layers
-    plan = harness.plan(layers)
+    plan = harness.plans.plan(layers)
     stacked = vectors.stack(plan.vectors)
     wanted = (min(3, harness.architecture.num_layers), harness.architecture.hidden_size)
     if tuple(stacked.shape) != wanted:
@@ -66,8 +66,8 @@ def test_output_type_preserved(harness: Harness, place: str) -> None:
     A tuple stays a tuple of the same length, a tensor stays a tensor: the code around the layer relies on it.
     """
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        plan = harness.plan([layer])
+    for layer in harness.plans.layers(place):
+        plan = harness.plans.plan([layer])
         decoder_layer, where = harness.architecture.decoder_layers[layer], f"layer {layer}"
         with harness.steering(plan) as steered:
             kind, found = _output(harness, layer, steered, inputs, kind=decoder_layer.kind)
@@ -75,7 +75,7 @@ def test_output_type_preserved(harness: Harness, place: str) -> None:
             raise Violation(
                 f"the layer returns a {kind} instead of a {decoder_layer.kind}",
                 where=where,
-                likely=f"{Cause.TYPE}: a {kind} where the model returns a {decoder_layer.kind}",
+                likely=Diagnosis(Cause.TYPE, f"a {kind} where the model returns a {decoder_layer.kind}"),
             )
         if harness.target.has_weights:
             _, plain = _output(harness, layer, harness.model, inputs)
@@ -111,7 +111,7 @@ def _output(
             if not kind or not outputs or outputs[0][0] == kind:
                 raise
     if not outputs:
-        raise Violation("the layer does not run when the model is steered", where=f"layer {layer}")
+        raise Unseen("the layer does not run when the model is steered", where=f"layer {layer}")
     return outputs[0]
 
 
@@ -148,16 +148,16 @@ def test_wrong_shape_refused(harness: Harness, case: str) -> None:
         raise Violation(
             f"{type(error).__name__} instead of ValueError: {' '.join(str(error).split())[:120]}",
             where=case,
-            likely=Cause.UNCHECKED,
+            likely=Diagnosis(Cause.UNCHECKED),
         ) from error
     else:
         raise Violation(
             f"shape {tuple(vector.shape)} at layer {layer} is accepted",
             where=case,
-            likely=f"{Cause.UNCHECKED} (plan.check(architecture)): the vector is broadcast",
+            likely=Diagnosis(Cause.UNCHECKED, "the vector is broadcast"),
         )
-    before = harness.plain(inputs).result
-    if harness.target.has_weights and not same_bits(before, harness.plain_again(inputs).result):
+    before = harness.unsteered.run(inputs).result
+    if harness.target.has_weights and not same_bits(before, harness.unsteered.run_again(inputs).result):
         raise Violation("the refused plan leaves the model changed", where=case)
 
 
@@ -166,8 +166,8 @@ def test_wrong_shape_refused(harness: Harness, case: str) -> None:
 def test_logits_shape(harness: Harness, place: str) -> None:
     """the steered model returns logits of the same shape and dtype as the unsteered one."""
     inputs = harness.prompts.batch()
-    plain = harness.plain(inputs).result
-    plan = harness.plan(harness.layers(place)[:1])
+    plain = harness.unsteered.run(inputs).result
+    plan = harness.plans.plan(harness.plans.layers(place)[:1])
     steered = harness.steered(plan, inputs).result
     if steered.shape != plain.shape or steered.dtype != plain.dtype:
         raise Violation(

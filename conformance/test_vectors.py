@@ -10,10 +10,9 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks, comparison
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import settle
-from pytest_steering.oracle.diagnosis.strength import wrong_dose
-from pytest_steering.oracle.diagnosis.tokens import NEVER
+from pytest_steering.oracle.diagnosis.strength import wrong_scale
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.vectors import load_vectors, save_vectors, train_vectors
@@ -44,10 +43,10 @@ def test_planted_direction_recovered(harness: Harness, place: str) -> None:
     The same prompts run once with half the vector and once with minus half: their difference is the vector.
     """
     inputs = harness.prompts.batch()
-    for layer in harness.layers(place):
-        planted = harness.vector(layer).double()
+    for layer in harness.plans.layers(place):
+        planted = harness.plans.vector(layer).double()
         states = [
-            harness.steered(harness.plan([layer], scale), inputs).received(layer)[:, -1].flatten(0, -2).double().cpu()
+            _last_tokens(harness.steered(harness.plans.plan([layer], scale), inputs).received(layer))
             for scale in (0.5, -0.5)
         ]
         found = states[0].mean(0) - states[1].mean(0)
@@ -59,17 +58,22 @@ def test_planted_direction_recovered(harness: Harness, place: str) -> None:
                 where=f"layer {layer}",
             )
             if size == 0:
-                plain = harness.plain(inputs).received(layer)[:, -1].flatten(0, -2).double().cpu()
-                violation.likely = NEVER if torch.equal(states[0], plain) else Cause.SIGN
-                settle(violation, lambda: wrong_dose(harness, harness.plan([layer], 0.5), inputs))  # noqa: B023
+                plain = _last_tokens(harness.unsteered.run(inputs).received(layer))
+                violation.likely = Diagnosis(Cause.NEVER if torch.equal(states[0], plain) else Cause.SIGN)
+                settle(violation, lambda: wrong_scale(harness, harness.plans.plan([layer], 0.5), inputs))  # noqa: B023
             raise violation
+
+
+def _last_tokens(received: torch.Tensor) -> torch.Tensor:
+    """``(rows and streams, hidden_size)``: the residual stream at the last token, in double precision on the CPU."""
+    return received[:, -1].flatten(0, -2).double().cpu()
 
 
 @pytest.mark.steering_requirement(id="vector-round-trip")
 def test_vector_round_trip(harness: Harness, tmp_path: Path) -> None:
     """vectors saved and loaded again are bit-equal, and steer to bit-equal logits."""
-    layer = harness.layers("middle")[0]
-    plan = harness.plan([layer])
+    layer = harness.plans.layers("middle")[0]
+    plan = harness.plans.plan([layer])
     file = tmp_path / "vectors.safetensors"
     save_vectors(file, plan.vectors, harness.architecture, method="seeded")
     loaded = load_vectors(file, harness.architecture)
@@ -101,7 +105,7 @@ def test_foreign_vector_refused(harness: Harness, tmp_path: Path) -> None:
         pass
     else:
         raise Violation("a file of another hidden size is loaded")
-    deeper = {architecture.num_layers: harness.vector(0)}
+    deeper = {architecture.num_layers: harness.plans.vector(0)}
     for what, plan in (("another width", SteeringPlan({0: vector})), ("another depth", SteeringPlan(deeper))):
         try:
             with harness.steering(plan) as steered, harness.running():
@@ -110,14 +114,14 @@ def test_foreign_vector_refused(harness: Harness, tmp_path: Path) -> None:
             continue
         except Exception as error:
             raise Violation(f"{type(error).__name__} instead of ValueError", where=what) from error
-        raise Violation("the vector is accepted", where=what, likely=Cause.UNCHECKED)
+        raise Violation("the vector is accepted", where=what, likely=Diagnosis(Cause.UNCHECKED))
 
 
 @pytest.mark.steering_requirement(id="caller-vector-unchanged")
 def test_caller_vector_unchanged(harness: Harness) -> None:
     """the caller's steering vectors are bit-equal after steering, on the same storage and without a gradient."""
-    layers = harness.layers("middle")
-    given = {layer: harness.vector(layer) for layer in layers}
+    layers = harness.plans.layers("middle")
+    given = {layer: harness.plans.vector(layer) for layer in layers}
     before = {layer: vector.clone() for layer, vector in given.items()}
     places = {layer: (vector.data_ptr(), vector.requires_grad) for layer, vector in given.items()}
     for scale in (3.0, -1.0):
@@ -128,7 +132,7 @@ def test_caller_vector_unchanged(harness: Harness) -> None:
             before[layer],
             "the caller's vector",
             where=f"layer {layer}",
-            likely=f"{Cause.VECTOR}: it is scaled or normalised",
+            likely=Diagnosis(Cause.VECTOR, "it is scaled or normalised"),
         )
         if places[layer] != (vector.data_ptr(), vector.requires_grad):
             raise Violation("the caller's vector has other storage or requires a gradient", where=f"layer {layer}")

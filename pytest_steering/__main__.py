@@ -8,22 +8,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_steering.evaluation import command as experiment
+from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.survey.architectures import command
-from pytest_steering.survey.architectures.stored import SurveyError
-from pytest_steering.survey.kill_matrix.stored import read_kept, read_kills, write_kept
+from pytest_steering.survey.files import SurveyError
+from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table as kill_table
 from pytest_steering.survey.libraries.stored import read_findings
-from pytest_steering.survey.libraries.stored import read_kept as read_libraries
-from pytest_steering.survey.libraries.stored import write_kept as write_findings
+from pytest_steering.survey.libraries.stored import read_stored as read_libraries
+from pytest_steering.survey.libraries.stored import write_stored as write_findings
 from pytest_steering.survey.libraries.table import table as library_table
 
 BAD_INPUT = 4
 """The exit status for what cannot be meant, as pytest has it."""
 
 
-class _Kept(NamedTuple):
+class _Stored(NamedTuple):
     """Something that is made from reports, kept in a file, and shown as a table."""
 
     judge: Callable[[Sequence[Path]], dict[str, Any]]
@@ -32,9 +32,15 @@ class _Kept(NamedTuple):
     table: Callable[[dict[str, Any]], str]
 
 
-_KEPT = {
-    "kill-matrix": _Kept(read_kills, read_kept, write_kept, kill_table),
-    "libraries": _Kept(read_findings, read_libraries, write_findings, library_table),
+_STORED = {
+    "kill-matrix": _Stored(read_kills, read_stored, write_stored, kill_table),
+    "libraries": _Stored(read_findings, read_libraries, write_findings, library_table),
+}
+
+
+_TABLES: dict[str, Callable[[], str]] = {
+    "requirements": table,
+    "capabilities": lambda: f"{contract.capabilities()}\n\n{contract.attributes()}",
 }
 
 
@@ -43,6 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     commands.add_parser("requirements", help="Print every requirement of the suite as a Markdown table")
+    commands.add_parser("capabilities", help="Print what an adapter can promise, and what else is read of one")
     architectures = commands.add_parser(
         "architectures", help="Print what was found in every architecture, keep a new sweep, or compare one"
     )
@@ -53,20 +60,21 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
-    experiment.add_arguments(
-        commands.add_parser(
-            "experiment", help="Train steering vectors on a model and measure what they do to its answers"
-        )
+    study = commands.add_parser(
+        "experiment", help="Train steering vectors on a model and measure what they do to its answers"
     )
+    if sys.argv[1:2] == ["experiment"]:
+        from pytest_steering.evaluation import command as experiment  # noqa: PLC0415 (the extra "study")
+
+        experiment.add_arguments(study)
+        return experiment.run(parser.parse_args(), _say)
     options = parser.parse_args()
-    if options.command == "requirements":
-        _say(table())
+    if options.command in _TABLES:
+        _say(_TABLES[options.command]())
         return 0
-    if options.command == "experiment":
-        return experiment.run(options, _say)
     try:
-        if options.command in _KEPT:
-            return _show(_KEPT[options.command], options.reports, write=options.write)
+        if options.command in _STORED:
+            return _show(_STORED[options.command], options.reports, write=options.write)
         return command.run(options, _say)
     except SurveyError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
@@ -79,7 +87,7 @@ def _with_reports(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write", action="store_true", help="Keep what the reports say")
 
 
-def _show(kept: _Kept, reports: list[Path], *, write: bool) -> int:
+def _show(kept: _Stored, reports: list[Path], *, write: bool) -> int:
     if write and not reports:
         raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
     found = kept.judge(reports) if reports else kept.read()

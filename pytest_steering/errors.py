@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_steering.oracle.diagnosis.causes import Diagnosis
+
 _LONGEST = 300
 
 
@@ -32,11 +37,15 @@ class Violation(AssertionError):
     it down ("layer 2, scale 0.5"), ``likely`` the cause that the numbers point to, when they do.
     """
 
-    def __init__(self, detail: str, *, where: str = "", likely: str = "") -> None:
+    def __init__(self, detail: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.where = where
         self.likely = likely
+
+
+class Unseen(Violation):
+    """The suite's own hooks saw nothing where they had to: what ran is not the model that they stand on."""
 
 
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:

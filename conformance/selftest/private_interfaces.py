@@ -17,7 +17,7 @@ from conformance.selftest.places import ROOT
 
 LIBRARIES = ("torch", "transformers", "_pytest", "xdist", "huggingface_hub", "hypothesis", "nnsight")
 PROMISED = frozenset({"_asdict", "_fields", "_replace", "_value_"})
-"""Names of named tuples and enumerations, which only look private."""
+"""Names of named tuples and of enums, which only look private."""
 UNMARKED = frozenset(
     {
         "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from pytest_steering.adapters._common import scaled
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.inputs import seeded_ids
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.tracing import hooked
@@ -21,7 +22,7 @@ from pytest_steering.steering.plan import Positions, SteeringPlan
 _TOKENS = 3
 
 
-class FoldedAdapter:
+class FoldedAdapter(SteeringAdapter):
     """Steers every position by a changed bias; no code runs in the forward pass.
 
     The bias is that of the last linear module of a layer whose output reaches the layer's output unchanged, which

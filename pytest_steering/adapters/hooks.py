@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pytest_steering.adapters._common import Steered, Step, steps
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.steering.capability import Capability
@@ -17,7 +18,7 @@ from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
 
 
-class HooksAdapter:
+class HooksAdapter(SteeringAdapter):
     """Steers with forward hooks on the decoder layers."""
 
     name = "hooks"

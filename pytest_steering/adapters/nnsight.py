@@ -11,13 +11,14 @@ import nnsight
 from torch import nn
 
 from pytest_steering.adapters._common import Steered, Step, steps
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
 
 
-class NNsightAdapter:
+class NNsightAdapter(SteeringAdapter):
     """Steers with nnsight interventions on the decoder layers' outputs."""
 
     name = "nnsight"

@@ -24,11 +24,28 @@ class SteeringAdapter(Protocol):
     """
 
     name: str
+    """What it is called in verdicts and reports."""
     capabilities: frozenset[Capability]
+    """What it promises beyond the core: declared capabilities must pass, others are not applicable."""
+    version: str = ""
+    """Shown behind the name; may be left out."""
+    accumulates: bool = False
+    """It adds the vector inside a matrix product, whose rounding is allowed for (in float32 and float64, 32 units in
+    the last place in place of 2); may be left out."""
 
     def steer(self, plan: SteeringPlan) -> AbstractContextManager[Any]:
         """A context in which the yielded object runs the model steered by ``plan``."""
         ...
+
+
+def version_of(adapter: SteeringAdapter) -> str:
+    """The adapter's version, empty where it has none."""
+    return str(getattr(adapter, "version", SteeringAdapter.version))
+
+
+def accumulates(adapter: SteeringAdapter) -> bool:
+    """The adapter says that it adds the vector inside a matrix product."""
+    return bool(getattr(adapter, "accumulates", SteeringAdapter.accumulates))
 
 
 Factory = Callable[["nn.Module", "Architecture"], SteeringAdapter]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from pytest_steering.architecture.facts import found
 from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.residual import Layout
 
@@ -75,6 +75,11 @@ class Architecture:
         return len(self.decoder_layers)
 
     @property
+    def every_layer(self) -> range:
+        """The index of every decoder layer."""
+        return range(self.num_layers)
+
+    @property
     def steering_layers(self) -> tuple[int, ...]:
         """The decoder layers steered by default: the final three, or all of fewer."""
         return tuple(range(max(0, self.num_layers - FINAL_LAYERS), self.num_layers))
@@ -113,12 +118,3 @@ class Architecture:
             "receiver": self.decoder_layers[-1].receiver_name,
             "notes": list(self.notes),
         }
-
-
-def found(architecture: Mapping[str, Any]) -> str:
-    """Where the decoder layers are, how many, how wide, and which are steered by default, in one line."""
-    number = architecture["num_layers"]
-    return (
-        f"Found {architecture['layers_path']} with {number} {'layer' if number == 1 else 'layers'}, "
-        f"hidden size {architecture['hidden_size']}; steering layers {architecture['steering_layers']}"
-    )

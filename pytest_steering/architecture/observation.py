@@ -18,17 +18,14 @@ from pytest_steering.architecture.inputs import input_mask, input_tokens, rememb
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import tensors_in
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Unseen
 
 
 class Received(dict[int, Tensor]):
-    """Decoder layer index → what arrived after it; ``Violation`` for a layer after which nothing was seen."""
+    """Decoder layer index → what arrived after it; ``Unseen`` for a layer after which nothing was seen."""
 
     def __missing__(self, layer: int) -> Tensor:
-        raise Violation(
-            f"nothing is seen to arrive after layer {layer}",
-            likely="modules of the model are replaced, or the hooks of others are removed",
-        )
+        raise Unseen(f"nothing is seen to arrive after layer {layer}")
 
 
 @dataclass(eq=False)
@@ -56,12 +53,9 @@ class Trace:
     result: Any = None
 
     def received(self, layer: int) -> Tensor:
-        """The residual stream after ``layer`` in the only pass; ``Violation`` when none was seen."""
+        """The residual stream after ``layer`` in the only pass; ``Unseen`` when none was."""
         if not self.passes:
-            raise Violation(
-                "no forward pass of the model is seen",
-                likely="another copy of the model is run, or the hooks of others are removed",
-            )
+            raise Unseen("no forward pass of the model is seen")
         return self.passes[0].received[layer]
 
 

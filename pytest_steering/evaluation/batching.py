@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,26 +16,12 @@ from pytest_steering.errors import TargetError
 from pytest_steering.suite.encoding import prompt_ids
 from pytest_steering.targets.memory import available_bytes, gigabytes
 
-LARGEST = 8
+_SIZES = (8, 4, 2)
 _SHARE = 2
 """The part of the free memory that is left alone: one half."""
 
 
-@dataclass(frozen=True)
-class BatchPlan:
-    """How many prompts run at once, and why not more.
-
-    Sizes are powers of two up to 8, so that two runs on one machine choose the same although the free memory is
-    never the same twice. ``row_bytes`` is the measured peak of one pass over the longest prompt.
-    """
-
-    batch_size: int
-    memory_optimized: bool
-    row_bytes: int
-    note: str = ""
-
-
-def plan_batches(
+def batch_size(
     call: Callable[..., Any],
     tokenizer: Any,
     prompts: Sequence[str],
@@ -45,46 +30,36 @@ def plan_batches(
     new_tokens: int = 0,
     memory_optimized: bool | None = None,
     available: int | None = None,
-) -> BatchPlan:
-    """The largest batch of the longest prompt that fits into half of the free memory.
+) -> int:
+    """The largest batch of the longest prompt, of 8, 4, 2 or 1, that fits into half of the free memory.
 
+    Powers of two, so that two runs on one machine choose the same although the free memory is never the same twice.
     ``memory_optimized`` asks for one prompt at a time, or forbids it; ``None`` leaves it to what fits. ``TargetError``
     when not even one prompt fits. ``available`` is in bytes, and measured when not given.
     """
     longest = max((prompt_ids(tokenizer, prompt) for prompt in prompts), key=len)
     row = torch.tensor([[*longest, *longest[-1:] * new_tokens]], device=device)
-    row_bytes = peak_of(lambda: call(input_ids=row), device)
+    needed = peak_of(lambda: call(input_ids=row))
     free = available_bytes(device) if available is None else available
-    if row_bytes > free:
+    if needed > free:
         raise TargetError(
-            f"a prompt of {row.shape[1]} tokens needs {gigabytes(row_bytes)} beside the weights, {gigabytes(free)} "
+            f"a prompt of {row.shape[1]} tokens needs {gigabytes(needed)} beside the weights, {gigabytes(free)} "
             f"are free on {device}; leave out the longest files or choose another --device"
         )
-    if memory_optimized:
-        return BatchPlan(1, True, row_bytes, "one prompt at a time, as asked for")
-    size = LARGEST
-    while size > 1 and size * row_bytes > free // _SHARE:
-        size //= 2
+    size = 1 if memory_optimized else next((size for size in _SIZES if size * needed <= free // _SHARE), 1)
     if size == 1 and memory_optimized is False:
         raise TargetError(
-            f"two prompts of {row.shape[1]} tokens need {gigabytes(2 * row_bytes)}, more than half of the "
+            f"two prompts of {row.shape[1]} tokens need {gigabytes(2 * needed)}, more than half of the "
             f"{gigabytes(free)} free on {device}; allow memory_optimized, which runs one at a time"
         )
-    note = "" if size == LARGEST else f"{size} at once: {gigabytes(row_bytes)} each, {gigabytes(free)} free"
-    return BatchPlan(size, size == 1, row_bytes, note)
+    return size
 
 
-def peak_of(run: Callable[[], Any], device: torch.device) -> int:
-    """The most bytes that ``run`` holds at once beyond what is there before, in tensors that it makes."""
-    with torch.no_grad():
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            before = torch.cuda.memory_allocated(device)
-            run()
-            return int(torch.cuda.max_memory_allocated(device) - before)
-        with _Made() as made:
-            run()
-        return int(made.peak)
+def peak_of(run: Callable[[], Any]) -> int:
+    """The most bytes that ``run`` holds at once, on any device, in tensors that it makes."""
+    with torch.no_grad(), _Made() as made:
+        run()
+    return int(made.peak)
 
 
 class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ from pytest_steering.evaluation.config import ExperimentError, UniversalSteering
 from pytest_steering.evaluation.divergence import next_token_log_probabilities, residual_norms
 from pytest_steering.evaluation.folds import Fold
 from pytest_steering.evaluation.scenarios import Case, Dataset
+from pytest_steering.evaluation.statistics import by_scenario
 from pytest_steering.evaluation.styles import STYLES, render, shots_for
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.suite.forced_choice import forced_choice, generate_answers
@@ -48,16 +49,12 @@ class Bench:
         chosen = STYLES[style]
         return render(chosen, case, shots=shots_for(chosen, case, self.dataset), tokenizer=self.target.tokenizer)
 
-    def cases(self, fold: Fold) -> list[Case]:
-        """The tested files: each pair's vulnerable one before its patched one."""
-        return [case for pair in fold.split.test for case in (pair.vulnerable, pair.patched)]
-
     def training_texts(self, fold: Fold) -> list[tuple[str, str]]:
         """The prompts that build the fold's vector, vulnerable first, in every style."""
         return [
             (self.prompt(style, pair.vulnerable), self.prompt(style, pair.patched))
             for style in self.config.styles
-            for pair in fold.split.build
+            for pair in fold.build
         ]
 
     def train(self, fold: Fold) -> dict[int, Tensor]:
@@ -109,12 +106,16 @@ class Bench:
         """The forced choice about every tested file."""
         found: Answers = {}
         for style in self.config.styles:
-            prompts = [self.prompt(style, case) for case in self.cases(fold)]
+            prompts = [self.prompt(style, case) for case in fold.cases]
             values = forced_choice(
-                call, self.target.tokenizer, prompts, batch_size=self.batch_size, device=self.target.device
+                call,
+                self.target.tokenizer,
+                prompts,
+                batch_size=self.batch_size,
+                device=self.target.device,
+                model=self.target.model,
             )
-            towards = (values * STYLES[style].sign).tolist()
-            found[style] = {"vulnerable": towards[0::2], "patched": towards[1::2]}
+            found[style] = {"vulnerable": values[0::2].tolist(), "patched": values[1::2].tolist()}
         return found
 
     def log_probabilities(self, call: Any, fold: Fold) -> list[Tensor]:
@@ -123,15 +124,16 @@ class Bench:
             next_token_log_probabilities(
                 call,
                 self.target.tokenizer,
-                [self.prompt(style, case) for case in self.cases(fold)],
+                [self.prompt(style, case) for case in fold.cases],
                 batch_size=self.batch_size,
+                model=self.target.model,
             )
             for style in self.config.styles
         ]
 
     def texts(self, call: Any, fold: Fold) -> list[str]:
         """What the model writes about every tested file, in the first style."""
-        prompts = [self.prompt(self.config.styles[0], case) for case in self.cases(fold)]
+        prompts = [self.prompt(self.config.styles[0], case) for case in fold.cases]
         return generate_answers(
             call,
             self.target.tokenizer,
@@ -139,6 +141,7 @@ class Bench:
             max_new_tokens=self.config.max_new_tokens,
             batch_size=self.batch_size,
             device=self.target.device,
+            model=self.target.model,
         )
 
 
@@ -150,10 +153,10 @@ def relative(vectors: Mapping[int, Tensor], norms: Mapping[int, float], layers: 
 
 
 def random_direction(number: int, *, seed: int, hidden_size: int, layers: Sequence[int]) -> dict[int, Tensor]:
-    """Random vectors with zero mean, one per layer; the same for every weakness, whatever ran before.
+    """Random vectors with zero mean, one per layer; the same for every CWE, whatever ran before.
 
-    One direction for all weaknesses is the harder control: of directions drawn for each, the effects would average
-    out, and the trained vectors of different weaknesses are much alike.
+    One direction for all CWEs is the harder control: of directions drawn for each, the effects would average
+    out, and the trained vectors of different CWEs are much alike.
     """
     found = {}
     for layer in layers:
@@ -162,10 +165,10 @@ def random_direction(number: int, *, seed: int, hidden_size: int, layers: Sequen
     return found
 
 
-def mean_answer(answers: Answers) -> float:
-    """The mean over styles and files, in nats towards "vulnerable"."""
-    values = [value for style in answers.values() for side in style.values() for value in side]
-    return float(np.mean(values))
+def mean_answer(answers: Answers, fold: Fold) -> float:
+    """The mean over the fold's scenarios, in nats towards "vulnerable"; each counts once."""
+    of_pairs = np.mean([style[side] for style in answers.values() for side in ("vulnerable", "patched")], axis=0)
+    return float(by_scenario(of_pairs, fold.scenarios).mean())
 
 
 Measure = Callable[[Bench, Fold, Mapping[int, Tensor], Mapping[int, float]], dict[str, Any]]

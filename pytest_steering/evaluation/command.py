@@ -9,7 +9,9 @@ from typing import Any
 
 from pytest_steering.errors import SpecError, SteeringError
 from pytest_steering.evaluation.config import UniversalSteeringConfig
-from pytest_steering.oracle.applicability import STUDY
+
+STUDY = ("scipy", "statsmodels", "sklearn", "tqdm")
+"""Modules of the extra ``study`` without which an experiment does not run."""
 
 BAD_INPUT = 4
 FAILED = 1
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--max-new-tokens", type=int, metavar="N", help="Length of written answers; 0 writes none")
     _option(parser, "--hidden-dim", type=int, metavar="N", help="Compared with what is measured")
     _option(parser, "--styles", type=_names, metavar="S1,…", help="Prompt styles, of S1 to S6 and D1 to D3")
-    _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="Weaknesses (default: all in the data)")
+    _option(parser, "--cwes", type=_names, metavar="CWE-89,…", help="CWEs to ask about (default: all in the data)")
     _option(
         parser,
         "--parts",
@@ -55,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _option(parser, "--method", metavar="METHOD", help="difference-in-means, pca or logistic-probe")
     _option(parser, "--positions", metavar="WHICH", help="Steered tokens: all, last, prompt or generated")
     _option(parser, "--seed", type=int, metavar="N", help="Seed of random directions and resampling")
+    _option(
+        parser,
+        "--judge",
+        metavar="JUDGE",
+        help="Who judges written answers: rules, legacy, module:attribute or openai:MODEL@URL",
+    )
     _option(parser, "--adapter", metavar="NAME", help="Steering implementation")
     _option(parser, "--device", metavar="DEVICE", help="Where the model runs")
     _option(parser, "--dtype", metavar="DTYPE", help="Type of the weights")
@@ -77,7 +85,6 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         config = UniversalSteeringConfig(**chosen)
         # torch and the study's packages take seconds to import: a wrong option is told at once.
         from pytest_steering.evaluation.experiment import UniversalSteeringExperiment  # noqa: PLC0415
-        from pytest_steering.evaluation.tables import table  # noqa: PLC0415
 
         experiment = UniversalSteeringExperiment(config)
         finished = experiment.run(progress=not options.quiet)
@@ -92,7 +99,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     except SteeringError as error:
         _complain(" ".join(str(error).split()))
         return BAD_INPUT if isinstance(error, SpecError) else FAILED
-    say(table(finished.summary))
+    say(finished.summary.table())
     say(f"\nwrote {finished.results} and {len(finished.pictures)} pictures in {finished.seconds:.0f} s")
     return 0
 

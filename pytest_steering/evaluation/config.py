@@ -15,8 +15,9 @@ from pytest_steering.errors import SpecError
 SCHEMES = ("crossed", "few-shot")
 _METHODS = ("difference-in-means", "pca", "logistic-probe")
 _POSITIONS = ("all", "last", "prompt", "generated")
-_NO_NUMBERS = ("output_dir", "data", "device", "trust_remote_code", "pictures")
-"""What may differ between a run and its resumption; the data and the device are compared by what they are."""
+_NO_NUMBERS = ("output_dir", "data", "device", "trust_remote_code", "pictures", "judge")
+"""What may differ between a run and its resumption; the data and the device are compared by what they are, and what
+another judge says is kept beside what the first one said."""
 
 
 class ExperimentError(SpecError):
@@ -61,19 +62,20 @@ class UniversalSteeringConfig:
     """The parts of the data that are tested."""
     scheme: str = "crossed"
     """``crossed``: scenarios are divided into ``folds``, each tested with a vector of the others. ``few-shot``: the
-    few-shot pair of a weakness builds its vector."""
+    few-shot pair of a CWE builds its vector."""
     folds: int = 2
     method: str = "difference-in-means"
     positions: str = "all"
     scan_layers: bool = True
     """Whether every decoder layer is also steered alone, at the test dose."""
-    alpha: float = 0.05
     seed: int = 0
     adapter: str = "hooks"
     device: str | None = None
     dtype: str | None = None
     trust_remote_code: bool = False
     pictures: bool = True
+    judge: str = "rules"
+    """Who says what a written answer says: ``rules``, ``legacy``, ``module:attribute`` or ``openai:MODEL@URL``."""
 
     def __post_init__(self) -> None:
         for name in ("doses", "styles", "steering_layers", "cwes", "parts"):
@@ -136,8 +138,6 @@ def _complaints(config: UniversalSteeringConfig) -> Sequence[str]:
         found.append("cwes are none; name at least one, or leave them out to take all")
     if not config.parts:
         found.append("parts are none; name at least one part of the data to test")
-    if not 0 < config.alpha < 1:
-        found.append(f"alpha is {config.alpha}; it must lie between 0 and 1")
     choices = {"scheme": SCHEMES, "method": _METHODS, "positions": _POSITIONS}
     found += [
         f"{name} is {getattr(config, name)!r}; choose one of {', '.join(known)}"

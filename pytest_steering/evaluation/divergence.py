@@ -6,6 +6,7 @@ Every distance is computed in float64 from log probabilities, as :func:`next_tok
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import kl_div
 
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import observe
-from pytest_steering.suite.encoding import device_of, filler_of, in_batches, model_of, padded, prompt_ids
+from pytest_steering.suite.encoding import device_of, filler_of, in_batches, padded, prompt_ids
 from pytest_steering.vectors.states import tokenised
 
 SATURATED = 0.5
@@ -37,46 +39,26 @@ class Divergence:
     input_dependence: float
 
 
-def log_probabilities(logits: Tensor) -> Tensor:
-    """The log-softmax over the last axis in float64; ``ValueError`` when a logit is NaN."""
-    if bool(logits.isnan().any()):
-        raise ValueError(
-            "there is a NaN among the logits, so nothing can be compared; lower the dose or widen the dtype"
-        )
-    return logits.double().log_softmax(-1)
-
-
-def kl_divergence(left: Tensor, right: Tensor) -> Tensor:
-    """KL(left ‖ right) of log probabilities ``(..., vocabulary)``, in nats: shape ``(...)``, never negative."""
-    _same_shape(left, right)
-    terms = left.exp() * (left - right)
-    # A token that left rules out adds nothing, although 0 · -inf is no number.
-    return torch.where(left == float("-inf"), 0.0, terms).sum(-1).clamp_min(0)
-
-
-def js_divergence(left: Tensor, right: Tensor) -> Tensor:
-    """The Jensen-Shannon divergence of log probabilities, in nats: symmetric and at most ln 2."""
-    _same_shape(left, right)
-    middle = torch.logaddexp(left, right) - torch.log(torch.tensor(2.0, dtype=left.dtype))
-    return (kl_divergence(left, middle) + kl_divergence(right, middle)) / 2
-
-
-def argmax_agreement(left: Tensor, right: Tensor) -> float:
-    """The share of distributions whose likeliest token is the same."""
-    _same_shape(left, right)
-    return float((left.argmax(-1) == right.argmax(-1)).double().mean())
+def compare(steered: Tensor, unsteered: Tensor) -> Divergence:
+    """All measures of two sets of log probabilities of shape ``(prompts, vocabulary)``, at least two prompts."""
+    middle = torch.logaddexp(steered, unsteered) - math.log(2)
+    return Divergence(
+        kl=_kl(steered, unsteered),
+        js=(_kl(steered, middle) + _kl(unsteered, middle)) / 2,
+        argmax_agreement=float((steered.argmax(-1) == unsteered.argmax(-1)).double().mean()),
+        input_dependence=input_dependence(steered),
+    )
 
 
 def input_dependence(log_probs: Tensor) -> float:
-    """How much the next token depends on the prompt, in nats: entropy of the mean minus mean of the entropies.
+    """How much the next token depends on the prompt, in nats: the mean divergence from the mean distribution.
 
     ``log_probs`` has shape ``(prompts, vocabulary)``. 0 means that every prompt gets the same distribution; the
     largest value is the logarithm of the number of prompts.
     """
     if log_probs.ndim != 2 or len(log_probs) < 2:
         raise ValueError(f"input dependence needs two rows of (prompts, vocabulary); got {tuple(log_probs.shape)}")
-    mean = log_probs.logsumexp(0) - torch.log(torch.tensor(float(len(log_probs)), dtype=log_probs.dtype))
-    return max(0.0, float(_entropy(mean) - _entropy(log_probs).mean()))
+    return _kl(log_probs, log_probs.logsumexp(0, keepdim=True) - math.log(len(log_probs)))
 
 
 def is_saturated(steered: float, unsteered: float) -> bool:
@@ -89,30 +71,27 @@ def relative_dose(vectors: Mapping[int, Tensor], scale: float, norms: Mapping[in
     return {layer: abs(scale) * float(vector.double().norm()) / norms[layer] for layer, vector in vectors.items()}
 
 
-def compare(steered: Tensor, unsteered: Tensor) -> Divergence:
-    """All measures of two sets of log probabilities of shape ``(prompts, vocabulary)``, at least two prompts."""
-    return Divergence(
-        kl=float(kl_divergence(steered, unsteered).mean()),
-        js=float(js_divergence(steered, unsteered).mean()),
-        argmax_agreement=argmax_agreement(steered, unsteered),
-        input_dependence=input_dependence(steered),
-    )
-
-
-def next_token_log_probabilities(call: Any, tokenizer: Any, prompts: Sequence[str], *, batch_size: int = 8) -> Tensor:
+def next_token_log_probabilities(
+    call: Any, tokenizer: Any, prompts: Sequence[str], *, batch_size: int = 8, model: Any = None
+) -> Tensor:
     """The log probabilities of the token after each prompt: ``(prompts, vocabulary)``, float64 on the CPU.
 
-    Rows are padded on the right and read at their last real token. ``call`` is a model or a steered one.
+    Rows are padded on the right and read at their last real token. ``call`` is a model, or a steered one
+    with the ``model`` behind it. ``ValueError`` when a logit is NaN.
     """
+    model = model if model is not None else call
     rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
-    device, filler = device_of(call), filler_of(tokenizer)
     found: list[Tensor] = [torch.empty(0)] * len(rows)
     for batch in in_batches([len(row) for row in rows], batch_size, progress=False, what=""):
-        fed = padded([rows[index] for index in batch], filler=filler, side="right", device=device)
-        last = torch.tensor([len(rows[index]) - 1 for index in batch])
+        asked = [rows[index] for index in batch]
+        fed = padded(asked, filler=filler_of(tokenizer), side="right", device=device_of(model))
         with torch.no_grad():
-            logits = _at(call, fed, last)
-        for index, row in zip(batch, log_probabilities(logits), strict=True):
+            logits = _at(call, model, fed, torch.tensor([len(row) - 1 for row in asked]))
+        if bool(logits.isnan().any()):
+            raise ValueError(
+                "there is a NaN among the logits, so nothing can be compared; lower the dose or widen the dtype"
+            )
+        for index, row in zip(batch, logits.double().log_softmax(-1), strict=True):
             found[index] = row
     return torch.stack(found)
 
@@ -146,26 +125,21 @@ def residual_norms(
     return {layer: total / count for layer, total in sums.items()}
 
 
-def _at(call: Any, fed: Mapping[str, Tensor], last: Tensor) -> Tensor:
+def _kl(left: Tensor, right: Tensor) -> float:
+    """KL(left ‖ right) of log probabilities, in nats, as the mean over rows; never negative."""
+    terms = kl_div(right.expand_as(left), left, reduction="none", log_target=True)
+    # A token that left rules out adds nothing, although 0 · -inf is no number.
+    return float(torch.where(left == float("-inf"), 0.0, terms).sum(-1).clamp_min(0).mean())
+
+
+def _at(call: Any, model: Any, fed: Mapping[str, Tensor], last: Tensor) -> Tensor:
     """The logits of each row at its column ``last``; a model that can is asked for no other columns."""
-    rows = torch.arange(len(last))
-    forward = getattr(model_of(call), "forward", None)
+    rows, kept = torch.arange(len(last)), torch.tensor(sorted(set(last.tolist())))
+    forward = getattr(model, "forward", None)
     if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
-        kept = torch.tensor(sorted(set(last.tolist())))
-        place = torch.searchsorted(kept, last)
         logits = call(**fed, logits_to_keep=kept.to(fed["input_ids"].device)).logits
         if logits.shape[1] == len(kept):
-            return logits[rows, place].cpu()  # type: ignore[no-any-return]
-        return logits[rows, last].cpu()  # type: ignore[no-any-return]
-    return call(**fed).logits[rows, last].cpu()  # type: ignore[no-any-return]
-
-
-def _entropy(log_probs: Tensor) -> Tensor:
-    return -torch.where(log_probs == float("-inf"), 0.0, log_probs.exp() * log_probs).sum(-1)
-
-
-def _same_shape(left: Tensor, right: Tensor) -> None:
-    if left.shape != right.shape:
-        raise ValueError(
-            f"the distributions have shapes {tuple(left.shape)} and {tuple(right.shape)}; compare like with like"
-        )
+            last = torch.searchsorted(kept, last)
+    else:
+        logits = call(**fed).logits
+    return logits[rows, last].cpu()  # type: ignore[no-any-return]

@@ -1,22 +1,28 @@
-"""The experiment: vectors for each weakness, their effect over doses, and controls; resumed where it stopped."""
+"""The experiment: vectors for each CWE, their effect over doses, and controls; resumed where it stopped."""
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.evaluation.batching import plan_batches
+from pytest_steering.evaluation.batching import batch_size
 from pytest_steering.evaluation.bench import Bench
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
-from pytest_steering.evaluation.folds import Fold, folds_of, without
-from pytest_steering.evaluation.parts import measures
-from pytest_steering.evaluation.provenance import data_facts, model_facts, versions
+from pytest_steering.evaluation.folds import Fold, TooLong, folds_of
+from pytest_steering.evaluation.judges.choosing import judge_named
+from pytest_steering.evaluation.judges.judgement import Judge
+from pytest_steering.evaluation.parts import judged, judged_part, measures
 from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secllmholmes
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES
@@ -29,6 +35,8 @@ from pytest_steering.vectors import hash_pairs, load_vectors, save_vectors
 __all__ = ["Finished", "UniversalSteeringConfig", "UniversalSteeringExperiment"]
 
 _TOKENS_OF_AN_ANSWER = 8
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "statsmodels", "pytest-steering")
+_SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -60,13 +68,17 @@ class UniversalSteeringExperiment:
         versions give the same ``results.json``, byte for byte.
         """
         started = time.perf_counter()
+        judge = judge_named(self.config.judge)
         dataset = self._check()
         target = _loaded(self.config)
-        bench, folds, store, notes = self._prepare(target, dataset)
+        bench, folds, store, told = self._prepare(target, dataset)
         todo = list(measures(self.config))
-        self.total = len(folds) * (1 + len(todo))
         names = ["vectors", *(name for name, _ in todo)]
-        self.finished = sum(store.has(f"{fold.name}/{name}") for fold in folds for name in names)
+        parts = [f"{fold.name}/{name}" for fold in folds for name in names]
+        if self.config.max_new_tokens:
+            parts += [judged_part(fold, judge) for fold in folds]
+        self.total = len(parts)
+        self.finished = sum(map(store.has, parts))
         with tqdm(total=self.total, initial=self.finished, desc="experiment", unit="part", disable=not progress) as bar:
             for fold in folds:
                 bar.set_postfix_str(fold.cwe)
@@ -77,7 +89,9 @@ class UniversalSteeringExperiment:
                         begun = time.perf_counter()
                         content = measure(bench, fold, vectors, norms)
                         self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
-        summary = summarise(self.config, store, folds, bench.layers, notes)
+                if self.config.max_new_tokens:
+                    self._judge(bench, fold, store, judge, bar)
+        summary = summarise(self.config, store, folds, bench.layers, judge, **told)
         results = store.finish(summary.document())
         pictures: tuple[Path, ...] = ()
         if self.config.pictures:
@@ -91,12 +105,6 @@ class UniversalSteeringExperiment:
         for name in self.config.styles:
             if name not in STYLES:
                 raise ExperimentError(f"there is no style {name!r}; the styles are {', '.join(STYLES)}")
-            if STYLES[name].reasoned:
-                plain = ", ".join(style for style in STYLES if not STYLES[style].reasoned)
-                raise ExperimentError(
-                    f"style {name} asks for reasoning before the answer, so there is no answer to read at the end of "
-                    f"its prompt; choose among {plain}"
-                )
         if parse_spec(self.config.model_name).kind is SpecKind.CONFIG:
             raise ExperimentError(
                 f"{self.config.model_name} has shapes and no weights, so it gives no answers; name a checkpoint"
@@ -105,7 +113,8 @@ class UniversalSteeringExperiment:
         folds_of(dataset, self.config)
         return dataset
 
-    def _prepare(self, target: Target, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, tuple[str, ...]]:
+    def _prepare(self, target: Target, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, dict[str, Any]]:
+        """What the parts are made with, and what the summary is told beside them."""
         config, architecture = self.config, target.architecture
         layers = config.steering_layers or architecture.steering_layers
         if max(layers) >= architecture.num_layers:
@@ -119,19 +128,12 @@ class UniversalSteeringExperiment:
                 f"hidden_dim was given as {config.hidden_dim}; the residual stream is {architecture.hidden_size} wide "
                 "as measured, and that is used"
             )
-        facts = data_facts(dataset)
         adapter = make_adapter(config.adapter, target.model, architecture)
         bench = Bench(target, adapter, dataset, config, tuple(sorted(layers)), 1)
-        if limit := context_limit(target.model, target.tokenizer):
-            room = limit - max(config.max_new_tokens, _TOKENS_OF_AN_ANSWER)
-            dataset, left_out = without(dataset, lambda pair: max(_lengths(bench, pair)) > room)
-            if left_out:
-                notes.append(
-                    f"{left_out} pairs are left out: their prompts are longer than the context of {limit} tokens"
-                )
-        folds, fold_notes = folds_of(dataset, config)
-        prompts = [bench.prompt(style, case) for fold in folds for case in bench.cases(fold) for style in config.styles]
-        plan = plan_batches(
+        too_long = dict(_too_long(bench))
+        folds, of_folds = folds_of(dataset.only(lambda pair: pair not in too_long), config, too_long.values())
+        prompts = [bench.prompt(style, case) for fold in folds for case in fold.cases for style in config.styles]
+        size = batch_size(
             target.model,
             target.tokenizer,
             prompts,
@@ -140,17 +142,18 @@ class UniversalSteeringExperiment:
             memory_optimized=config.memory_optimized,
         )
         identity = {
-            "schema": 1,
+            "schema": 2,
             "config": config.numbers(),
             "config_hash": config.fingerprint,
-            "data": facts,
-            "model": model_facts(target),
-            "versions": versions(target.device),
-            "plan": {"batch_size": plan.batch_size, "memory_optimized": plan.memory_optimized},
+            "data": {"sha256": dataset.fingerprint, "files": dataset.counts()},
+            "model": _model_facts(target),
+            "versions": _versions(target.device),
+            "plan": {"batch_size": size, "memory_optimized": size == 1},
         }
         store = Store(config.output, identity)
         bench = replace(bench, batch_size=int(store.identity["plan"]["batch_size"]))
-        return bench, folds, store, (*notes, *dataset.notes, *fold_notes)
+        told = {"too_long": tuple(too_long.values()), "notes": (*notes, *dataset.notes, *of_folds)}
+        return bench, folds, store, told
 
     def _vectors(self, bench: Bench, fold: Fold, store: Store, bar: Any) -> tuple[dict[int, Tensor], dict[int, float]]:
         """The fold's vectors, read back from their file whether they are new or not."""
@@ -168,13 +171,21 @@ class UniversalSteeringExperiment:
             )
             content = {
                 "norms": {str(layer): norm for layer, norm in bench.norms(fold).items()},
-                "build": [pair.vulnerable.name for pair in fold.split.build],
-                "test": [pair.vulnerable.name for pair in fold.split.test],
+                "build": [pair.vulnerable.name for pair in fold.build],
+                "test": [pair.vulnerable.name for pair in fold.test],
                 "seconds": time.perf_counter() - begun,
             }
             self._done(store, part, content, bar)
         norms = {int(layer): norm for layer, norm in store.read(part)["norms"].items()}
         return load_vectors(path, architecture), norms
+
+    def _judge(self, bench: Bench, fold: Fold, store: Store, judge: Judge, bar: Any) -> None:
+        """The fold's texts are judged, unless this judge has judged them before."""
+        part = judged_part(fold, judge)
+        if not store.has(part):
+            begun = time.perf_counter()
+            content = judged(bench, fold, store.read(f"{fold.name}/texts"), judge)
+            self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
 
     def _done(self, store: Store, part: str, content: dict[str, Any], bar: Any) -> None:
         new = not store.has(part)
@@ -183,13 +194,17 @@ class UniversalSteeringExperiment:
         bar.update(int(new))
 
 
-def _lengths(bench: Bench, pair: Pair) -> list[int]:
-    """How many tokens the prompts about a pair have."""
-    return [
-        len(prompt_ids(bench.target.tokenizer, bench.prompt(style, case)))
-        for style in bench.config.styles
-        for case in (pair.vulnerable, pair.patched)
-    ]
+def _too_long(bench: Bench) -> Iterator[tuple[Pair, TooLong]]:
+    """The pairs that would be used and have a prompt that exceeds the model's context."""
+    config, tokenizer = bench.config, bench.target.tokenizer
+    context = context_limit(bench.target.model, tokenizer)
+    room = max(config.max_new_tokens, _TOKENS_OF_AN_ANSWER)
+    for pair in bench.dataset.pairs:
+        if config.cwes is None or pair.cwe in config.cwes:
+            cases = [(style, case) for style in config.styles for case in (pair.vulnerable, pair.patched)]
+            tokens = room + max(len(prompt_ids(tokenizer, bench.prompt(style, case))) for style, case in cases)
+            if context is not None and tokens > context:
+                yield pair, TooLong(pair.cwe, pair.vulnerable.name, tokens, context)
 
 
 def _loaded(config: UniversalSteeringConfig) -> Target:
@@ -202,3 +217,35 @@ def _loaded(config: UniversalSteeringConfig) -> Target:
             "put tokenizer.json beside the weights"
         )
     return target
+
+
+def _versions(device: torch.device) -> dict[str, str]:
+    """The versions of everything that computes, and the device."""
+    found = {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
+    return found | {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}
+
+
+def _model_facts(target: Target) -> dict[str, Any]:
+    """What was measured of the model, with a hash of its weights."""
+    architecture = target.architecture
+    return {
+        "class": architecture.model_class,
+        "layers_path": architecture.layers_path,
+        "num_layers": architecture.num_layers,
+        "hidden_size": architecture.hidden_size,
+        "dtype": str(architecture.decoder_layers[0].dtype).removeprefix("torch."),
+        "weights": weights_hash(target.model),
+    }
+
+
+def weights_hash(model: nn.Module) -> str:
+    """A sha256 over every parameter's and buffer's name, type and shape and about a thousand of its values.
+
+    It tells two checkpoints apart without reading all of a large one.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted({**dict(model.named_parameters()), **dict(model.named_buffers())}.items()):
+        flat = tensor.detach().reshape(-1)
+        values = flat[:: max(1, flat.numel() // _SAMPLE)].cpu().double().numpy()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + values.tobytes())
+    return digest.hexdigest()

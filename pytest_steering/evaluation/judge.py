@@ -1,42 +1,26 @@
 """The judge: whether an answer says that the code is vulnerable, that it is secure, or neither.
 
-It reads English prose, verdict lines, tables and JSON by rules, the same way every time: no model, no network. What it
-can not decide is ``unclear``, and ``unclear`` never counts as secure: a model whose output was destroyed by steering
-has not called anything secure.
+What no judge can decide is ``unclear``, and ``unclear`` never counts as secure: a model whose output was destroyed by
+steering has not called anything secure.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.judging import legacy
-from pytest_steering.evaluation.judging.calibration import Tier, confidence
-from pytest_steering.evaluation.judging.contradictions import contradicts_itself, wavers
-from pytest_steering.evaluation.judging.deciding import Decision, by_cues, decide
-from pytest_steering.evaluation.judging.degenerate import before_the_loop
-from pytest_steering.evaluation.judging.names import Names, names, number_of
-from pytest_steering.evaluation.judging.normalise import lines_of, shortened
-from pytest_steering.evaluation.judging.notes_in_code import MENDED, comments_of
-from pytest_steering.evaluation.judging.refusing import declined, refused
-from pytest_steering.evaluation.judging.scenes import elsewhere
-from pytest_steering.evaluation.judging.spelling import spelled
-from pytest_steering.evaluation.judging.statements import read
-from pytest_steering.evaluation.judging.verdict import meaning_of, verdicts
+from pytest_steering.evaluation.judges.judgement import Judge, Judgement, Label, Question, Tier
+from pytest_steering.evaluation.judges.legacy import Legacy
+from pytest_steering.evaluation.judges.rules import Rules
 from pytest_steering.evaluation.styles import Polarity
 
 __all__ = ["Judgement", "Label", "Mode", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
 
-
-class Label(StrEnum):
-    """What an answer says about the code."""
-
-    VULNERABLE = "vulnerable"
-    SECURE = "secure"
-    UNCLEAR = "unclear"
+_ASKS_FOR_SECURE = re.compile(
+    r"\b(?:is|are) (?:this|the|that)(?: \w+){1,3}? (?:free of|secure|safe|protected)\b[^?]*\?"
+)
 
 
 class Mode(StrEnum):
@@ -47,14 +31,7 @@ class Mode(StrEnum):
     """The old phrase counter, exactly, errors included: to compare with."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What an answer says, how probably that is right, the words that decided, and by what kind of evidence."""
-
-    label: Label
-    confidence: float
-    evidence: tuple[str, ...]
-    tier: Tier
+_JUDGES: dict[Mode, Judge] = {Mode.RULES: Rules(), Mode.LEGACY: Legacy()}
 
 
 def judge(
@@ -77,43 +54,22 @@ def judge(
     if not isinstance(response, str):
         raise SpecError(f"the response is a {type(response).__name__}; judge a str, the text of an answer")
     try:
-        chosen = Mode(mode)
+        chosen = _JUDGES[Mode(mode)]
     except ValueError:
         raise SpecError(f"mode is {mode!r}; choose one of {', '.join(Mode)}") from None
-    if chosen is Mode.LEGACY:
-        accused, sure, phrases = legacy.count(response)
-        return Judgement(Label.VULNERABLE if accused else Label.SECURE, sure, phrases, Tier.LEGACY)
-    about = names(number_of(cwe))
-    yes = _meaning_of_yes(polarity, question, about)
-    text = before_the_loop(shortened(response))
-    if text is None:
-        return _unclear(Tier.DEGENERATE)
-    lines = lines_of(text, question=question)
-    said, pairs = verdicts(lines, about, yes=yes)
-    readings = read(lines, about, skip=pairs)
-    if not readings and not said:
-        # Nothing but code: its comments, or that it is announced as mended, tell what was wrong.
-        mended = MENDED.search(text)
-        if mended:
-            return _judged(Decision(True, Tier.CUES, (mended.group(),)))
-        readings = read(lines_of(comments_of(text)), about)
-    stated = [reading for reading in readings if not reading.stated.cue]
-    sides = ([verdict.vulnerable for verdict in said], [reading.accuses for reading in stated])
-    if contradicts_itself(" ".join(line.text for line in lines)) or any(wavers(text, each) for each in sides):
-        return _unclear(Tier.UNDECIDED)
-    decision = decide(said, readings, about)
-    if decision is not None and decision.tier in (Tier.STATEMENTS, Tier.MAJORITY):
-        unsure = all(abs(reading.stated.value) < 1 for reading in stated)
-        declining = declined(text, unsure=unsure)
-        if declining:
-            return _unclear(Tier.REFUSAL, declining)
-    if decision is None:
-        refusing = refused(text)
-        if refusing:
-            return _unclear(Tier.REFUSAL, refusing)
-        plain = spelled(text)
-        decision = None if elsewhere(plain, about.number) else by_cues(readings, plain, about)
-    return _judged(decision) if decision else _unclear(Tier.UNDECIDED)
+    return chosen(response, Question(cwe, prompt=question or "", polarity=_meaning_of_yes(polarity, question)))
+
+
+def _meaning_of_yes(polarity: Polarity | str | None, question: str | None) -> Polarity | None:
+    if polarity == "open":
+        return None
+    if polarity is None:
+        asked = _ASKS_FOR_SECURE.search((question or "")[-4000:].lower())
+        return Polarity.YES_IS_SECURE if asked else Polarity.YES_IS_VULNERABLE
+    try:
+        return Polarity(polarity)
+    except ValueError:
+        raise SpecError(f"polarity is {polarity!r}; choose one of {', '.join(Polarity)}, open") from None
 
 
 def evaluate_secllmholmes_response(
@@ -140,31 +96,3 @@ def evaluate_secllmholmes_response(
         "confidence": judgement.confidence,
         "raw_response": response,
     }
-
-
-def _meaning_of_yes(polarity: Polarity | str | None, question: str | None, about: Names) -> bool | None:
-    if polarity == "open":
-        return None
-    if polarity is not None:
-        try:
-            return Polarity(polarity) is Polarity.YES_IS_VULNERABLE
-        except ValueError:
-            raise SpecError(f"polarity is {polarity!r}; choose one of {', '.join(Polarity)}, open") from None
-    if question:
-        asked = re.findall(r"[^.?!\n]{1,300}\?", spelled(question[-4000:]))
-        for piece in reversed(asked):
-            meaning = meaning_of(piece, about)
-            if meaning is not None:
-                return meaning
-    return True
-
-
-def _judged(decision: Decision) -> Judgement:
-    label = Label.UNCLEAR
-    if decision.vulnerable is not None:
-        label = Label.VULNERABLE if decision.vulnerable else Label.SECURE
-    return Judgement(label, confidence(decision.tier), decision.evidence, decision.tier)
-
-
-def _unclear(tier: Tier, *evidence: str) -> Judgement:
-    return _judged(Decision(None, tier, evidence))

@@ -1,8 +1,7 @@
 """Where SecLLMHolmes keeps what: every file of code in a tree of that layout, with its label, and what is left out.
 
 A label is in the file's name: ``p_1.c`` is the patched scenario 1 of a numbered part, ``cwe-89-p.py`` the patched
-example of the few-shot part, ``patch.c`` that of a CVE. Only files that end in ``.c``, ``.py`` and ``.txt`` are ever
-opened: what has no ending there is a pickle, and reading a pickle can run code.
+example of the few-shot part, ``patch.c`` that of a CVE. What has no ending there is a pickle, and is never opened.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,11 +19,6 @@ from pytest_steering.suite.cwes import WEAKNESSES
 
 OPTION, VARIABLE = "--secllmholmes", "SECLLMHOLMES"
 REMEDY = f"name a whole clone of SecLLMHolmes with {OPTION}=PATH or {VARIABLE}"
-LANGUAGES = {".c": "c", ".py": "python"}
-
-_NUMBERED = re.compile(r"(p_)?(\d+)")
-_EXAMPLE = re.compile(r"(cwe-\d+)(-p)?", re.IGNORECASE)
-_CWE = re.compile(r"cwe-(\d+)", re.IGNORECASE)
 
 
 class DataError(SpecError):
@@ -41,7 +35,7 @@ class Part(StrEnum):
     TRIVIAL = "trivial"
     """Hand-crafted scenarios with names, comments or white space changed."""
     NON_TRIVIAL = "non-trivial"
-    """Hand-crafted scenarios before (``A3_0``) and after (``A3_1``) a misleading change, many without a partner."""
+    """Hand-crafted scenarios after a misleading change (``A3_1``), many of which is made to one side only."""
     REAL_WORLD = "real-world"
     """Code of published CVEs before and after its fix."""
 
@@ -54,6 +48,18 @@ FOLDERS = {
     Part.REAL_WORLD: "real-world",
 }
 
+_CODE = r"(\.c|\.py)"
+_NUMBERED = rf"dataset/(?P<cwe>[^/]+)/(?P<patched>p_)?(?P<number>\d+){_CODE}"
+_FILES = {
+    Part.HAND_CRAFTED: _NUMBERED,
+    Part.FEW_SHOT: rf"examples/(?P<cwe>cwe-\d+)(?P<patched>-p)?{_CODE}",
+    Part.TRIVIAL: rf"(?P<variant>[^/]+)/{_NUMBERED}",
+    Part.NON_TRIVIAL: rf"[^/]+/(?P<variant>[^/]+)/{_NUMBERED}",
+    Part.REAL_WORLD: rf"(?P<project>[^/]+)/(?P<cve>[^/]+)/((?P<patched>patch)|vuln){_CODE}",
+}
+_UNNAMED = "a name that says neither which scenario it is nor whether it is patched"
+_ORIGINAL = "what a misleading change was made to, which hand-crafted has too"
+
 
 @dataclass(frozen=True)
 class File:
@@ -65,26 +71,7 @@ class File:
     part: Part
     variant: str
     vulnerable: bool
-    reason: Path | None = None
-    steps: Path | None = None
-
-
-@dataclass
-class Skipped:
-    """What was left out, counted by reason."""
-
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, part: Part, reason: str) -> None:
-        """One more file of ``part`` is left out."""
-        self.counts[part, reason] += 1
-
-    def notes(self) -> list[str]:
-        """A sentence for each part and reason."""
-        return [
-            f"{part}: {count} {'file' if count == 1 else 'files'} left out: {reason}"
-            for (part, reason), count in sorted(self.counts.items())
-        ]
+    reason: Path
 
 
 def datasets_of(root: Path) -> Path:
@@ -104,76 +91,59 @@ def datasets_of(root: Path) -> Path:
     raise DataError(f"{root}: there is neither datasets/hand-crafted nor another part of the data set; {REMEDY}")
 
 
-def files_of(datasets: Path, part: Part, skipped: Skipped) -> Iterator[File]:
-    """Every file of code in one part, in a fixed order."""
+def files_of(datasets: Path, part: Part, skipped: Counter[str]) -> Iterator[File]:
+    """Every file of code in one part, in a fixed order; ``skipped`` counts the others by the reason."""
     base = datasets / FOLDERS[part]
-    if part is Part.FEW_SHOT:
-        return _examples(base, skipped)
+    details = _cve_details(base / "cve_details.json") if part is Part.REAL_WORLD else {}
+    for path in sorted(base.rglob("*"), key=lambda path: _natural(path.relative_to(base))):
+        place = path.relative_to(base).as_posix()
+        named = re.fullmatch(_FILES[part], place, re.IGNORECASE)
+        # A dangling link or a directory with the name of a file of code is taken: reading it tells what is wrong.
+        if (named is None and path.is_dir()) or place == "cve_details.json":
+            continue
+        found = _file(path, part, named.groupdict(), details) if named else _why_not(path, part, place, details)
+        if isinstance(found, File):
+            yield found
+        elif found:
+            skipped[found] += 1
+
+
+def _file(path: Path, part: Part, named: dict[str, str | None], details: dict[str, dict[str, str]]) -> File | str:
+    """What a file of code is, or why it is left out."""
+    stated, variant = named.get("cwe"), named.get("variant") or ""
     if part is Part.REAL_WORLD:
-        return _fixes(base, skipped)
-    if part is Part.HAND_CRAFTED:
-        return _numbered(base, part, "", skipped)
-    depth = 1 if part is Part.TRIVIAL else 2
-    return _augmented(base, part, depth, skipped)
+        stated = details.get(str(named["project"]).lower(), {}).get(str(named["cve"]).lower())
+        if stated is None:
+            return "a CVE that cve_details.json does not name"
+    if part is Part.NON_TRIVIAL and variant.endswith("_0"):
+        return _ORIGINAL
+    cwe = re.sub(r"^cwe-0*(?=\d+$)", "CWE-", str(stated), flags=re.IGNORECASE)
+    if cwe not in WEAKNESSES:
+        return f"{cwe} is no weakness that is asked about"
+    prose = path.with_suffix(".txt")
+    if part is Part.FEW_SHOT:
+        scenario, prose = f"{part}/{cwe}", path.parents[1] / "reasoning" / prose.name
+    elif part is Part.REAL_WORLD:
+        scenario = f"{part}/{str(named['cve']).upper()}"
+    else:  # an augmentation has the number of the scenario that it is like
+        scenario = f"{Part.HAND_CRAFTED}/{cwe}/{named['number']}"
+        kinds = (path.parents[2] / name / path.parent.name / prose.name for name in ("ground-truth", "ground_truth"))
+        prose = next((kind for kind in kinds if kind.is_file()), prose)
+    return File(path, cwe, scenario, part, variant, not named["patched"], prose)
 
 
-def _augmented(base: Path, part: Part, depth: int, skipped: Skipped) -> Iterator[File]:
-    for directory in _directories(base, part, skipped):
-        if depth > 1:
-            yield from _augmented(directory, part, depth - 1, skipped)
-        else:
-            yield from _numbered(directory, part, directory.name, skipped)
-
-
-def _numbered(base: Path, part: Part, variant: str, skipped: Skipped) -> Iterator[File]:
-    """``dataset/CWE-89/p_1.py`` and the like: an augmentation has the number of the scenario that it is like."""
-    reasons = next((base / name for name in ("ground-truth", "ground_truth") if (base / name).is_dir()), None)
-    _skip_beside(base, part, skipped)
-    if not (base / "dataset").is_dir():
-        raise DataError(f"{base}: there is no directory dataset in it; {REMEDY}")
-    for directory in _directories(base / "dataset", part, skipped):
-        cwe = _known_cwe(directory.name, directory, part, skipped)
-        for path in _code_in(directory, part, skipped) if cwe else ():
-            named = _NUMBERED.fullmatch(path.stem)
-            if named is None or cwe is None:
-                skipped.add(part, "a name that says neither which scenario it is nor whether it is patched")
-                continue
-            reason = reasons / directory.name / f"{path.stem}.txt" if reasons else None
-            scenario = f"{Part.HAND_CRAFTED}/{cwe}/{named[2]}"
-            yield File(path, cwe, scenario, part, variant, not named[1], reason)
-
-
-def _examples(base: Path, skipped: Skipped) -> Iterator[File]:
-    part = Part.FEW_SHOT
-    if not (base / "examples").is_dir():
-        raise DataError(f"{base}: there is no directory examples in it; {REMEDY}")
-    _skip_beside(base, part, skipped)
-    for path in _code_in(base / "examples", part, skipped):
-        named = _EXAMPLE.fullmatch(path.stem)
-        if named is None:
-            skipped.add(part, "a name that says neither which scenario it is nor whether it is patched")
-        elif cwe := _known_cwe(named[1], None, part, skipped):
-            prose, steps = (base / kind / f"{path.stem}.txt" for kind in ("reasoning", "step-by-step-reasoning"))
-            yield File(path, cwe, f"{part}/{cwe}", part, "", not named[2], prose, steps)
-
-
-def _fixes(base: Path, skipped: Skipped) -> Iterator[File]:
-    part = Part.REAL_WORLD
-    details = _cve_details(base / "cve_details.json")
-    for project in _directories(base, part, skipped):
-        of_project = details.get(project.name.lower(), {})
-        for directory in _directories(project, part, skipped):
-            stated = of_project.get(directory.name.lower())
-            if stated is None:
-                _skip_tree(directory, part, "a CVE that cve_details.json does not name", skipped)
-                continue
-            cwe = _known_cwe(stated, directory, part, skipped)
-            for path in _code_in(directory, part, skipped) if cwe else ():
-                if path.stem not in ("vuln", "patch") or cwe is None:
-                    skipped.add(part, "a name that says neither which scenario it is nor whether it is patched")
-                    continue
-                scenario = f"{part}/{directory.name.upper()}"
-                yield File(path, cwe, scenario, part, "", path.stem == "vuln", path.with_suffix(".txt"))
+def _why_not(path: Path, part: Part, place: str, details: dict[str, dict[str, str]]) -> str:
+    """Why a file is no code of a scenario; nothing for the prose beside the code."""
+    if part is Part.REAL_WORLD and place.count("/") > 1:
+        project, cve, *_ = place.lower().split("/")
+        if cve not in details.get(project, {}):
+            return "a CVE that cve_details.json does not name"
+    if path.suffix.lower() in (".c", ".py"):
+        return _UNNAMED
+    if path.suffix == ".txt":
+        return ""
+    hidden = path.name.startswith(".")
+    return "no code of a scenario" if path.suffix or hidden else "no ending, so perhaps a pickle, which is never opened"
 
 
 def _cve_details(path: Path) -> dict[str, dict[str, str]]:
@@ -190,62 +160,9 @@ def _cve_details(path: Path) -> dict[str, dict[str, str]]:
         raise DataError(f"{path}: it does not tell each CVE's weakness ({type(error).__name__}); {REMEDY}") from None
 
 
-def _known_cwe(name: str, directory: Path | None, part: Part, skipped: Skipped) -> str | None:
-    """The CWE's id in capitals; ``None`` where there is no question for it."""
-    named = _CWE.fullmatch(name)
-    cwe = f"CWE-{int(named[1])}" if named else name
-    if cwe in WEAKNESSES:
-        return cwe
-    reason = f"{cwe} is no weakness that is asked about"
-    if directory is None:
-        skipped.add(part, reason)
-    else:
-        _skip_tree(directory, part, reason, skipped)
-    return None
-
-
-def _directories(base: Path, part: Part, skipped: Skipped) -> list[Path]:
-    _skip(part, [entry for entry in base.iterdir() if not entry.is_dir()], skipped)
-    return sorted((entry for entry in base.iterdir() if entry.is_dir()), key=_natural)
-
-
-def _code_in(directory: Path, part: Part, skipped: Skipped) -> list[Path]:
-    entries = sorted(directory.iterdir(), key=_natural)
-    # A dangling link or a directory with the name of a file of code is kept: reading it tells what is wrong.
-    code = [entry for entry in entries if entry.suffix.lower() in LANGUAGES]
-    prose = [entry for entry in entries if entry.suffix == ".txt" and entry.stem in {path.stem for path in code}]
-    _skip(part, [entry for entry in entries if entry not in code and entry not in prose], skipped)
-    return code
-
-
-def _skip_beside(base: Path, part: Part, skipped: Skipped) -> None:
-    """What lies beside the code and its reasons: vectors of an embedding model, which are pickles."""
-    known = ("dataset", "ground-truth", "ground_truth", "examples", "reasoning", "step-by-step-reasoning")
-    for entry in base.iterdir():
-        if entry.is_dir() and entry.name not in known:
-            _skip_tree(entry, part, None, skipped)
-        elif not entry.is_dir():
-            _skip(part, [entry], skipped)
-
-
-def _skip_tree(directory: Path, part: Part, reason: str | None, skipped: Skipped) -> None:
-    files = [entry for entry in directory.rglob("*") if not entry.is_dir()]
-    if reason is None:
-        _skip(part, files, skipped)
-    for _ in files if reason else ():
-        skipped.add(part, str(reason))
-
-
-def _skip(part: Part, entries: Iterable[Path], skipped: Skipped) -> None:
-    for entry in entries:
-        if entry.name == "cve_details.json":
-            continue
-        if entry.suffix or entry.name.startswith("."):
-            skipped.add(part, "no code of a scenario")
-        else:
-            skipped.add(part, "no ending, so perhaps a pickle, which is never opened")
-
-
-def _natural(path: Path) -> tuple[tuple[int, str], ...]:
+def _natural(path: Path) -> list[list[tuple[int, str]]]:
     """``CWE-22`` before ``CWE-190``."""
-    return tuple((int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", path.name))
+    return [
+        [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", part)]
+        for part in path.parts
+    ]

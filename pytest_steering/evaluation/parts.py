@@ -6,6 +6,7 @@ after whatever interruption, parts are made.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,11 +20,9 @@ from pytest_steering.evaluation.bench import Bench, Measure, mean_answer, random
 from pytest_steering.evaluation.config import UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import compare, relative_dose
 from pytest_steering.evaluation.folds import Fold
-from pytest_steering.evaluation.judge import judge
+from pytest_steering.evaluation.judges.judgement import Judge, Question
+from pytest_steering.evaluation.statistics import LEAST_DIRECTIONS
 from pytest_steering.evaluation.styles import STYLES
-
-_DIFFERENCES = 20
-"""As many as five pairs have on both sides: one more than a rank among them needs."""
 
 
 def measures(config: UniversalSteeringConfig) -> Iterator[tuple[str, Measure]]:
@@ -68,7 +67,7 @@ def _random(
     found = {}
     for dose in bench.config.active_doses:
         with bench.steered(scaled, dose) as call:
-            found[f"{dose:g}"] = mean_answer(bench.answers(call, fold))
+            found[f"{dose:g}"] = mean_answer(bench.answers(call, fold), fold)
     return found
 
 
@@ -77,18 +76,18 @@ def _within_class(
 ) -> dict[str, Any]:
     """The mean answer at the test dose along differences between files of one class, of the trained vector's norm."""
     found = []
-    for texts in differences(bench.training_texts(fold)):
+    for texts in _differences(bench.training_texts(fold))[: LEAST_DIRECTIONS + 1]:
         between = bench.between([texts], bench.layers)
         if all(bool(vector.any()) for vector in between.values()):
             with bench.steered(relative(between, norms, bench.layers), bench.config.test_dose) as call:
-                found.append(mean_answer(bench.answers(call, fold)))
+                found.append(mean_answer(bench.answers(call, fold), fold))
     return {"answers": found}
 
 
-def differences(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Two texts of one side each, from both sides in turn: of few pairs all, of many the first."""
+def _differences(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Two texts of one side each, from both sides in turn."""
     both = zip(*(combinations(side, 2) for side in zip(*texts, strict=True)), strict=True)
-    return [two for turn in both for two in turn][:_DIFFERENCES]
+    return [two for turn in both for two in turn]
 
 
 def _layers(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
@@ -111,12 +110,10 @@ def _robustness(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: 
     try:
         with bench.steered(chosen, scale) as call:
             after = bench.log_probabilities(call, fold)
-            answers = bench.answers(call, fold)
     except ValueError as error:  # the dose overflows the dtype: refused before, or a NaN among the logits
         found["refused"] = str(error)
     else:
-        found |= {"answers": answers, "divergence": _divergence(after, before)}
-        found["unsteered"] = _divergence(before, before)
+        found |= {"divergence": _divergence(after, before), "unsteered": _divergence(before, before)}
     with bench.steered(None) as call:
         again = bench.log_probabilities(call, fold)
     found["clean_after"] = all(torch.equal(a, b) for a, b in zip(again, before, strict=True))
@@ -124,7 +121,7 @@ def _robustness(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: 
 
 
 def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mapping[int, float]) -> dict[str, Any]:
-    """What is written without steering, at the test dose and in the robustness case, and how it is judged."""
+    """What is written without steering, at the test dose and in the robustness case."""
     scaled = relative(vectors, norms, bench.layers)
     chosen = {layer: vectors[layer] for layer in bench.layers}
     settings: dict[str, tuple[Mapping[int, Tensor] | None, float]] = {
@@ -133,21 +130,37 @@ def _texts(bench: Bench, fold: Fold, vectors: Mapping[int, Tensor], norms: Mappi
         "robustness": (chosen, bench.config.steering_scale),
     }
     found: dict[str, Any] = {}
-    polarity = STYLES[bench.config.styles[0]].polarity
     for name, (steering, scale) in settings.items():
         try:
             with bench.steered(steering, scale) as call:
-                texts = bench.texts(call, fold)
+                found[name] = {"texts": bench.texts(call, fold)}
         except ValueError as error:
             found[name] = {"refused": str(error)}
-            continue
-        verdicts = [judge(text, fold.cwe, polarity=polarity) for text in texts]
-        found[name] = {
-            "texts": texts,
-            "labels": [verdict.label.value for verdict in verdicts],
-            "confidence": [verdict.confidence for verdict in verdicts],
+    found["truth"] = [case.vulnerable for case in fold.cases]
+    return found
+
+
+def judged_part(fold: Fold, judge: Judge) -> str:
+    """The part that holds what this judge, in this version, says of a fold's texts."""
+    asked = hashlib.sha256(f"{judge.name} {judge.version}".encode()).hexdigest()[:12]
+    return f"{fold.name}/judged-{asked}"
+
+
+def judged(bench: Bench, fold: Fold, written: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
+    """How the texts of a fold are judged, by setting; of a setting that was refused there are none."""
+    style = bench.config.styles[0]
+    questions = [
+        Question(case.cwe, bench.prompt(style, case), case.code, STYLES[style].polarity) for case in fold.cases
+    ]
+    found: dict[str, Any] = {"judge": {"name": judge.name, "version": judge.version}}
+    for setting in ("baseline", "steered", "robustness"):
+        texts = written[setting].get("texts", ())
+        judgements = [judge(text, question) for text, question in zip(texts, questions, strict=False)]
+        found[setting] = {
+            "labels": [judgement.label.value for judgement in judgements],
+            "confidence": [judgement.confidence for judgement in judgements],
+            "evidence": [list(judgement.evidence) for judgement in judgements],
         }
-    found["truth"] = [case.vulnerable for case in bench.cases(fold)]
     return found
 
 

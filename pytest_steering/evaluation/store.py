@@ -104,7 +104,7 @@ def _occupied(directory: Path) -> bool:
 def _check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Both are of the same experiment, or ``ExperimentError`` names the first thing that differs."""
     # The plan says how the first run divided the work; a resumed one keeps to it.
-    for section in ("config", "versions", "data", "model"):
+    for section in ("schema", "config", "versions", "data", "model"):
         before, now = found.get(section), wanted.get(section)
         if before == now:
             continue

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pytest_steering.adapters.protocol import accumulates
 from pytest_steering.architecture.observation import Pass, Trace
 from pytest_steering.architecture.residual import fitted, same_bits
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Unseen, Violation
 from pytest_steering.oracle import comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.experiments import (
     explain,
     fresh_conforms,
@@ -40,7 +41,7 @@ def forward(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) 
     except Violation as violation:
         changed = [name for name, tensor in given.items() if not same_bits(inputs[name], tensor)]
         if changed:
-            violation.likely = f"{Cause.INPUTS}: {', '.join(changed)} after the call"
+            violation.likely = Diagnosis(Cause.INPUTS, f"{', '.join(changed)} after the call")
         else:
             explain(violation, harness, plan, inputs, judged)
         raise
@@ -65,7 +66,7 @@ def looking_closer(harness: Harness) -> Iterator[Callable[[SteeringPlan, Mapping
 
 def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
     """The same as :func:`forward`; a failure says what its own numbers point to, and no further run is made."""
-    plain = harness.plain(inputs)
+    plain = harness.unsteered.run(inputs)
     need_sound(harness, plain)
     steered = harness.steered(plan, inputs)
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
@@ -80,7 +81,7 @@ def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -
         added=_added(harness, plan, plain.passes[0], first),
         padding=_padding(harness, inputs),
         ulps=tolerance.ulps_of(harness.adapter, plain.received(first).dtype),
-        floor=harness.floor(first),
+        floor=harness.unsteered.floor(first),
     )
     looped = harness.architecture.decoder_layers[first].calls > 1 and harness.target.has_weights
     if later or looped:
@@ -101,7 +102,7 @@ def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -
                     f"the residual stream after run {number + 2} of layer {layer}, "
                     "beside that of the reference implementation",
                     where=named(plan, layer),
-                    likely=Cause.EACH_RUN,
+                    likely=Diagnosis(Cause.EACH_RUN),
                 )
 
 
@@ -118,19 +119,19 @@ def _passes(
     harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], options: Mapping[str, Any], *, closer: bool
 ) -> Tensor:
     """With ``closer`` a failure is looked into: by the pattern of all passes, and by further runs."""
-    if harness.cannot_replay:
-        not_applicable(harness.cannot_replay)
+    if harness.unsteered.cannot_replay:
+        not_applicable(harness.unsteered.cannot_replay)
     steered = harness.generated(plan, inputs, **options)
     sequences: Tensor = steered.result
     layer = min(plan.vectors)
-    plain = harness.replayed(sequences, inputs, [layer], **options)
+    plain = harness.unsteered.replay(sequences, inputs, [layer], **options)
     if len(sequences) > 1 and _unsound(harness, plain):
         # It cannot decode several rows at once: one row alone is still to be steered in every pass.
         return _passes(harness, plan, harness.prompts.row(inputs, 0), options, closer=closer)
     need_sound(harness, plain)
     shapes = [[(step.start, step.columns) for step in trace.passes] for trace in (steered, plain)]
     if shapes[0] != shapes[1]:
-        raise Violation(
+        raise (Violation if shapes[0] else Unseen)(
             f"the steered generation runs passes {_brief(shapes[0])}, the unsteered one {_brief(shapes[1])}",
             where=named(plan, layer),
         )
@@ -153,11 +154,11 @@ def _passes(
                 added=_added(harness, plan, before, layer),
                 padding=None if padding is None else padding[:, columns],
                 ulps=tolerance.ulps_of(harness.adapter, before.received[layer].dtype),
-                floor=harness.floor(layer),
+                floor=harness.unsteered.floor(layer),
                 first_column=step.start,
             )
         except Violation as violation:
-            _need_repeatable(plain, harness.replayed(sequences, inputs, [layer], **options))
+            _need_repeatable(plain, harness.unsteered.replay(sequences, inputs, [layer], **options))
             if closer:
                 _explain_passes(violation, harness, plan, inputs, options, _seen(steered, plain, plan, asked))
             raise
@@ -165,9 +166,9 @@ def _passes(
 
 
 def _added(harness: Harness, plan: SteeringPlan, plain: Pass, layer: int) -> Tensor | None:
-    """What the layer added up itself, and with it the dose of an adapter that adds it to that sum."""
+    """What the layer added up itself, and with it the scaled vector of an adapter that adds it to that sum."""
     added = plain.added.get(layer)
-    if added is None or not tolerance.accumulates(harness.adapter):
+    if added is None or not accumulates(harness.adapter):
         return added
     return added + (plan.scale * plan.vectors[layer].to(added)).abs()
 
@@ -186,7 +187,7 @@ def _explain_passes(
         violation,
         lambda: unsteered_changed(harness, inputs),
         lambda: fresh_conforms(violation, harness, lambda other: _passes(other, plan, inputs, options, closer=False)),
-        lambda: never_arrives(harness, plan, inputs) if any(step.silent for step in seen) else "",
+        lambda: never_arrives(harness, plan, inputs) if any(step.silent for step in seen) else None,
         lambda: likely_passes(seen, plan.positions, prompt),
     )
 
@@ -199,9 +200,9 @@ def _seen(steered: Trace, plain: Trace, plan: SteeringPlan, asked: Tensor) -> li
         where = asked[:, step.start : step.start + step.columns].cpu()
         observed = (step.received[layer].double() - before.received[layer].double()).cpu()[:, -where.shape[1] :]
         evidence = Evidence(observed, plan.vectors[layer].double().cpu(), plan.scale, where)
-        doses = evidence.doses() / plan.scale if bool(where.any()) else torch.zeros(1)
-        even = float(doses.amax() - doses.amin()) <= 0.01 * float(doses.abs().amax())
-        seen.append(SeenPass(step.start, evidence.moved(), where, float(doses.mean()), even))
+        scales = evidence.arriving_scales() / plan.scale if bool(where.any()) else torch.zeros(1)
+        even = float(scales.amax() - scales.amin()) <= 0.01 * float(scales.abs().amax())
+        seen.append(SeenPass(step.start, evidence.moved(), where, float(scales.mean()), even))
     return seen
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pytest_steering.architecture.residual import fitted, same_bits
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import tolerance
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
 
 
@@ -41,7 +41,7 @@ def arrives(
         raise Violation(
             f"{_name(steered.dtype)} arrives, {_name(plain.dtype)} without steering",
             where=where,
-            likely=Cause.PROMOTED,
+            likely=Diagnosis(Cause.PROMOTED),
         )
     first_column += asked.shape[1] - plain.shape[1]
     own = max(0, plain.shape[1] - asked.shape[1])
@@ -71,10 +71,10 @@ def arrives(
             where=where,
             likely=likely_cause(evidence),
         )
-    _right_dose(evidence, magnitude, plain.dtype, ulps, where)
+    _right_scale(evidence, magnitude, plain.dtype, ulps, where)
 
 
-def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "") -> None:
+def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
     """Two tensors are bit-equal; ``what`` says what differs if they are not."""
     if same_bits(found, wanted):
         return
@@ -86,7 +86,9 @@ def identical(found: Tensor, wanted: Tensor, what: str, *, where: str = "", like
     raise Violation(f"{what}: {detail}", where=where, likely=likely)
 
 
-def close(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "", floor: float = 0.0) -> None:
+def close(
+    found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None, floor: float = 0.0
+) -> None:
     """Two tensors agree within the rounding of another kernel; ``floor`` is what that change does unsteered."""
     if found.shape != wanted.shape:
         raise Violation(f"{what}: shape {tuple(found.shape)} instead of {tuple(wanted.shape)}", where=where)
@@ -96,7 +98,7 @@ def close(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: 
         raise Violation(f"{what}: max |Δ| {distance:.1e}; allowed {allowed:.1e}", where=where, likely=likely)
 
 
-def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: str = "") -> None:
+def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", likely: Diagnosis | None = None) -> None:
     """Two batches of sequences are the same tokens."""
     if found.shape != wanted.shape:
         raise Violation(f"{what}: {tuple(found.shape)} tokens instead of {tuple(wanted.shape)}", where=where)
@@ -106,19 +108,19 @@ def same_tokens(found: Tensor, wanted: Tensor, what: str, *, where: str = "", li
         raise Violation(f"{what}: the first other token is at row {row}, position {column}", where=where, likely=likely)
 
 
-def _right_dose(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps: int, where: str) -> None:
-    """The dose measured over all steered elements: an error of one percent hides in an element, not in their mean."""
+def _right_scale(evidence: Evidence, magnitude: Tensor, dtype: torch.dtype, ulps: int, where: str) -> None:
+    """The scale measured over all steered elements: an error of one percent hides in an element, not in their mean."""
     if evidence.scale == 0 or not bool(evidence.where.any()):
         return
     observed = evidence.observed[evidence.where]
     vector = evidence.vector * evidence.scale
     if not bool(torch.isfinite(observed).all()):
         return
-    dose = float(evidence.doses().mean()) / evidence.scale
-    allowed = tolerance.dose(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
-    if abs(dose - 1) > allowed:
+    mean_scale = float(evidence.arriving_scales().mean()) / evidence.scale
+    allowed = tolerance.scale(vector, magnitude[evidence.where], dtype) * ulps / tolerance.ULPS
+    if abs(mean_scale - 1) > allowed:
         raise Violation(
-            f"the mean dose is {dose:.5f} times the plan's; allowed 1 ± {allowed:.1e}",
+            f"the mean scale is {mean_scale:.5f} times the plan's; allowed 1 ± {allowed:.1e}",
             where=where,
             likely=likely_cause(evidence),
         )

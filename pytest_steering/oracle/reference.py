@@ -11,6 +11,12 @@ from torch import Tensor
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import Pass, at_receiver, following
 from pytest_steering.architecture.residual import fitted
+from pytest_steering.steering.plan import SteeringPlan
+
+
+def deltas_of(plan: SteeringPlan) -> dict[int, Tensor]:
+    """``scale * vector`` of each steered layer, ``(hidden_size,)`` in double precision."""
+    return {layer: vector.double() * plan.scale for layer, vector in plan.vectors.items()}
 
 
 @contextmanager

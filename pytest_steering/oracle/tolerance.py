@@ -7,14 +7,16 @@ import math
 import torch
 from torch import Tensor
 
+from pytest_steering.adapters.protocol import SteeringAdapter, accumulates
+
 ULPS = 2
 """Allowed error of one steered element, in units in the last place of the layer's dtype."""
 
 ACCUMULATED_ULPS = 32
 """The same for an adapter that adds inside a matrix product, which rounds after each of its terms."""
 
-_DOSE_EPS = 3.5
-"""Allowed relative error of the dose in machine epsilons, for a vector that one element carries."""
+_SCALE_EPS = 3.5
+"""Allowed relative error of the scale in machine epsilons, for a vector that one element carries."""
 
 _KERNEL_EPS = {torch.float64: 1024, torch.float32: 16, torch.float16: 4, torch.bfloat16: 4}
 
@@ -26,18 +28,13 @@ def ulp(magnitude: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.exp2(exponent) * info.eps
 
 
-def ulps_of(adapter: object, dtype: torch.dtype) -> int:
+def ulps_of(adapter: SteeringAdapter, dtype: torch.dtype) -> int:
     """How many units in the last place an adapter may be off: more if it says that it ``accumulates``.
 
     Half precision is accumulated in float32 and rounded once, so nothing more is allowed there.
     """
     inside = accumulates(adapter) and dtype in (torch.float32, torch.float64)
     return ACCUMULATED_ULPS if inside else ULPS
-
-
-def accumulates(adapter: object) -> bool:
-    """The adapter says that it adds the vector inside a matrix product, by its attribute ``accumulates``."""
-    return bool(getattr(adapter, "accumulates", False))
 
 
 def addition(magnitude: Tensor, dtype: torch.dtype, *, ulps: int = ULPS, floor: float = 0.0) -> Tensor:
@@ -56,10 +53,10 @@ def rounding(reference: Tensor, *, floor: float = 0.0) -> float:
     return _KERNEL_EPS[reference.dtype] * torch.finfo(reference.dtype).eps * largest + 4 * floor
 
 
-def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
-    """Allowed relative error of the dose, measured by projection on ``delta`` of shape ``(hidden_size,)``.
+def scale(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
+    """Allowed relative error of the scale, measured by projection on ``delta`` of shape ``(hidden_size,)``.
 
-    Rounding averages out over the elements that carry the delta, so a dose that is one percent off shows even in
+    Rounding averages out over the elements that carry the delta, so a scale that is one percent off shows even in
     bfloat16; in a one-hot vector it averages over nothing, and in a constant one hardly: to the coarse numbers of a
     residual stream equal elements are all rounded the same way. Where the numbers involved (``magnitude``) dwarf the
     delta, it is absorbed instead: then one unit in the last place of them.
@@ -68,14 +65,14 @@ def dose(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     largest = float(delta.abs().amax())
     if not largest:
         return math.inf
-    # Squares of the tiniest doses are zero even in double precision; those of a direction are not.
+    # Squares of the tiniest vectors are zero even in double precision; those of a direction are not.
     direction = delta / largest
     squares = float(direction.square().sum())
     carrying = squares**2 / float(_alike(direction).square().sum())
     # Each element's rounding error counts as much as the element does in the projection.
     absorbed = float((ulp(magnitude, dtype) * direction.abs()).sum(-1).amax()) / squares / largest
     # The projection itself is computed in double precision.
-    averaged = max(_DOSE_EPS * eps / math.sqrt(carrying), 1e-12)
+    averaged = max(_SCALE_EPS * eps / math.sqrt(carrying), 1e-12)
     return averaged if absorbed <= 4 * eps else max(absorbed, averaged)
 
 

@@ -134,7 +134,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    node.workerinput[options.SPECS] = list(options.settings_of(node.config).specs)
+    node.workerinput[options.SPECS] = [spec.text for spec in options.settings_of(node.config).specs]
 
 
 @pytest.hookimpl(optionalhook=True)

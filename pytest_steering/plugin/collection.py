@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_steering.plugin.items import clause_of
+from pytest_steering.plugin.items import requirement_of
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import suite_directory
 
@@ -109,11 +109,11 @@ class Selection:
 
     def take(self, items: Sequence[pytest.Item]) -> None:
         """These tests are going to run."""
-        self.collected = Counter(clause_of(item).id for item in items if is_suite_item(item))
+        self.collected = Counter(requirement_of(item).id for item in items if is_suite_item(item))
 
     def drop(self, items: Sequence[pytest.Item]) -> None:
         """These tests were deselected."""
-        self.reduced.update(clause_of(item).id for item in items if is_suite_item(item))
+        self.reduced.update(requirement_of(item).id for item in items if is_suite_item(item))
 
     def dump(self) -> dict[str, Any]:
         """The selection as a worker of pytest-xdist sends it."""

@@ -10,28 +10,29 @@ from types import TracebackType
 import pytest
 
 from pytest_steering.errors import Violation
-from pytest_steering.plugin.items import Clause, Subject
+from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import settings_of
+from pytest_steering.suite.catalogue import Requirement
 
 _LIBRARIES = re.compile(r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)")
 
 
-def violation_text(item: pytest.Item, subject: Subject, clause: Clause, violation: Violation) -> str:
+def violation_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, violation: Violation) -> str:
     """The four lines of a requirement that is not met."""
-    place = f"{subject}, {violation.where}" if violation.where else str(subject)
-    lines = [f"{clause.id}: {clause.sentence}", f"  {place}: {one_line(violation.detail)}"]
-    if violation.likely:
+    place = f"{pairing}, {violation.where}" if violation.where else str(pairing)
+    lines = [f"{requirement.id}: {requirement.sentence}", f"  {place}: {one_line(violation.detail)}"]
+    if violation.likely is not None:
         lines.append(f"  likely: {violation.likely}")
-    return "\n".join([*lines, f"  rerun: {rerun(item, subject)}"])
+    return "\n".join([*lines, f"  rerun: {rerun(item, pairing)}"])
 
 
-def error_text(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> str:
+def error_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException) -> str:
     """The three lines of a requirement that could not be judged, because something raised."""
     return "\n".join(
         [
-            f"{clause.id}: {clause.sentence}",
-            f"  {subject}: {cause(item.config, error)}",
-            f"  rerun: {rerun(item, subject)}",
+            f"{requirement.id}: {requirement.sentence}",
+            f"  {pairing}: {cause(item.config, error)}",
+            f"  rerun: {rerun(item, pairing)}",
         ]
     )
 
@@ -59,16 +60,16 @@ def raised_at(config: pytest.Config, traceback: TracebackType | None) -> str:
     return f"{os.path.relpath(path, here) if path.startswith(str(here)) else path}:{line}"
 
 
-def rerun(item: pytest.Item, subject: Subject) -> str:
+def rerun(item: pytest.Item, pairing: Pairing) -> str:
     """The command that repeats one test on one model under one adapter."""
     settings = settings_of(item.config)
-    words = ["pytest", f"--steering-model={subject.spec}"] if subject.spec else ["pytest"]
+    words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
     nodeid = item.nodeid
-    if subject.adapter:
-        if (subject.adapter,) != settings.default_adapters:
-            words.append(f"--steering-adapter={subject.adapter}")
+    if pairing.adapter:
+        if (pairing.adapter,) != settings.default_adapters:
+            words.append(f"--steering-adapter={pairing.adapter}")
         if len(settings.adapters) > 1:
-            nodeid = nodeid.replace(f"[{subject.spec}-{subject.adapter}", f"[{subject.spec}", 1)
+            nodeid = nodeid.replace(f"[{pairing.spec}-{pairing.adapter}", f"[{pairing.spec}", 1)
     if settings.device:
         words.append(f"--steering-device={settings.device}")
     if settings.dtype:

@@ -16,9 +16,9 @@ import pytest
 
 from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.plugin.options import settings_of
+from pytest_steering.plugin.options import parsed, settings_of
 from pytest_steering.steering.capability import Capability
-from pytest_steering.targets.spec import is_pattern
+from pytest_steering.targets.spec import Spec, expanded
 
 if TYPE_CHECKING:
     from pytest_steering.targets.target import Target
@@ -66,21 +66,19 @@ def choose_models(metafunc: pytest.Metafunc) -> None:
     settings = settings_of(metafunc.config)
     specs = _expanded(named_specs(metafunc.definition)) or settings.specs
     if specs:
-        metafunc.parametrize(MODEL, specs, ids=specs, indirect=True, scope="session")
+        metafunc.parametrize(MODEL, specs, ids=map(str, specs), indirect=True, scope="session")
         if ADAPTER in metafunc.fixturenames and len(settings.adapters) > 1:
             metafunc.parametrize(ADAPTER, settings.adapters, ids=settings.adapters, indirect=True, scope="session")
 
 
-def named_specs(node: pytest.Item) -> tuple[str, ...]:
+def named_specs(node: pytest.Item) -> tuple[Spec, ...]:
     """The models that the closest marker with any names."""
-    return next((mark.args for mark in node.iter_markers(MODEL) if mark.args), ())
+    return parsed(next((mark.args for mark in node.iter_markers(MODEL) if mark.args), ()))
 
 
-def _expanded(specs: tuple[str, ...]) -> tuple[str, ...]:
-    if not any(map(is_pattern, specs)):
+def _expanded(specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    if not any(spec.is_pattern for spec in specs):
         return specs
-    from pytest_steering.targets.spec import expanded
-
     try:
         return expanded(specs)
     except SteeringError as error:
@@ -107,7 +105,7 @@ def group_by_model(items: list[pytest.Item]) -> None:
     places = []
     for place, item in enumerate(items):
         params = parameters(item)
-        model, adapter = params.get(MODEL, ""), params.get(ADAPTER)
+        model, adapter = str(params.get(MODEL, "")), params.get(ADAPTER)
         adapters = settings_of(item.config).adapters
         number = adapters.index(adapter) if adapter in adapters else -1
         places.append((models.setdefault(model, len(models)), number, place))
@@ -129,19 +127,19 @@ def parameters(item: pytest.Item) -> dict[str, Any]:
 def steering_model(request: pytest.FixtureRequest) -> Target:
     """The model under test, loaded once: ``.model``, ``.tokenizer``, ``.architecture``, ``.spec``."""
     settings = settings_of(request.config)
-    spec = getattr(request, "param", None)
+    spec: Spec | None = getattr(request, "param", None)
     if spec is None:
         if len(settings.specs) != 1:
             pytest.fail(NO_MODEL, pytrace=False)
         spec = settings.specs[0]
     failures = request.config.stash[FAILURES]
-    if spec in failures.models:
-        raise failures.models[spec]
+    if spec.text in failures.models:
+        raise failures.models[spec.text]
     _free()
     try:
         target = _load(request, spec)
     except SteeringError as error:
-        failures.models[spec] = error.with_traceback(None)
+        failures.models[spec.text] = error.with_traceback(None)
         raise
     return target
 
@@ -186,7 +184,7 @@ def steering_batch(steering_model: Target) -> Batch:
     return Batch.seeded(steering_model)
 
 
-def _load(request: pytest.FixtureRequest, spec: str) -> Target:
+def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
     from pytest_steering.plugin.collection import is_suite_item
     from pytest_steering.plugin.metering import ForwardTokens
     from pytest_steering.targets.target import load_target

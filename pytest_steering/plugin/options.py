@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.targets.spec import is_pattern
+from pytest_steering.targets.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
     from pytest_steering.adapters.protocol import Factory
@@ -26,9 +26,9 @@ MARKERS = (
 class Settings:
     """What this run is about."""
 
-    specs: tuple[str, ...]
+    specs: tuple[Spec, ...]
     """The models that tests run on when they name none."""
-    named: tuple[str, ...]
+    named: tuple[Spec, ...]
     """The same as a user named them, where a pattern may stand for several."""
     typed: bool
     """Whether the models were typed on the command line."""
@@ -100,9 +100,9 @@ def read_settings(config: pytest.Config) -> Settings:
     """Options before ini settings before defaults; repetitions are folded into one."""
     option = config.option
     defaults = _once(config.getini("steering_adapter")) or (DEFAULT_ADAPTER,)
-    named = _once(option.steering_model) or _once(config.getini("steering_models"))
+    named = parsed(_once(option.steering_model) or _once(config.getini("steering_models")))
     return Settings(
-        specs=tuple(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
+        specs=parsed(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
         named=named,
         typed=bool(option.steering_model),
         adapters=_once(option.steering_adapter) or defaults,
@@ -139,13 +139,18 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def parsed(texts: Iterable[str]) -> tuple[Spec, ...]:
+    """The specs that these texts mean by their form."""
+    return tuple(map(parse_spec, texts))
+
+
 def _once(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
 def header(settings: Settings) -> str:
     """What is going to be tested, for the head of the run."""
-    models = ", ".join(settings.specs)
-    if len(settings.specs) > _FEW and any(map(is_pattern, settings.named)):
-        models = f"{', '.join(settings.named)} ({len(settings.specs)} models)"
+    models = ", ".join(map(str, settings.specs))
+    if len(settings.specs) > _FEW and any(spec.is_pattern for spec in settings.named):
+        models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
     return f"steering: {models} with {', '.join(settings.adapters)}"

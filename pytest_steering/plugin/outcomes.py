@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.errors import AdapterError, SteeringError, Violation
+from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
-from pytest_steering.plugin.items import Clause, Subject, clause_of, subject_of
+from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
 from pytest_steering.plugin.metering import ForwardTokens, peak_bytes
+from pytest_steering.suite.catalogue import Requirement
 
 if TYPE_CHECKING:
     from pytest_steering.targets.target import Target
-
-NEVER_ARRIVES = "the vector never arrives"
 
 SEEN = pytest.StashKey[dict[tuple[str, ...], str]]()
 """The first test that met each cause."""
@@ -37,17 +37,17 @@ def note_properties(item: pytest.Item, when: str) -> None:
     if when == "teardown" or not is_suite_item(item):
         return
     add = item.user_properties.append
-    subject = subject_of(item)
+    pairing = pairing_of(item)
     if when == "setup":
-        clause = clause_of(item)
+        requirement = requirement_of(item)
         shown = {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER)}
-        add(("steering_requirement", clause.id))
-        add(("steering_group", clause.group))
-        add(("steering_spec", subject.spec))
-        add(("steering_adapter", subject.adapter))
+        add(("steering_requirement", requirement.id))
+        add(("steering_group", requirement.group))
+        add(("steering_spec", pairing.spec))
+        add(("steering_adapter", pairing.adapter))
         add(("steering_params", json.dumps(shown, ensure_ascii=False)))
     if when == "call":
-        add(("steering_adapter_title", subject.title))
+        add(("steering_adapter_title", pairing.title))
         add(("steering_forward_tokens", str(ForwardTokens.of(item.config).total - item.stash[TOKENS])))
         add(("steering_peak_bytes", str(peak_bytes())))
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
@@ -60,42 +60,47 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     error = _innermost(call.excinfo.value) if call.excinfo is not None else None
     if error is None or not report.failed or not isinstance(error, Exception | pytest.fail.Exception):
         return
-    subject = subject_of(item)
+    pairing = pairing_of(item)
     suite = is_suite_item(item)
     if isinstance(error, SteeringError):
-        adapter = subject.adapter if isinstance(error, AdapterError) else ""
+        adapter = pairing.adapter if isinstance(error, AdapterError) else ""
         sentence = one_line(str(error))
-        text, reason = sentence if subject.spec in sentence else f"{subject.spec}: {sentence}", sentence
-        first = _first(item, (type(error).__name__, subject.spec, adapter, sentence))
+        text, reason = sentence if pairing.spec in sentence else f"{pairing.spec}: {sentence}", sentence
+        first = _first(item, (type(error).__name__, pairing.spec, adapter, sentence))
         _add(item, report, "steering_error", sentence)
     elif suite:
-        text, reason, first = _judged(item, subject, clause_of(item), error)
+        text, reason, first = _judged(item, pairing, requirement_of(item), error)
     else:
         return
     if first:
-        text = f"{clause_of(item).id}: see {first}" if suite else f"see {first}"
+        text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
     if not item.config.option.fulltrace:
         report.longrepr = text
     if suite:
         _add(item, report, "steering_reason", reason)
-        if isinstance(error, Violation) and error.likely:
-            _add(item, report, "steering_likely", error.likely)
-        known = known_failures(item.config).get(clause_of(item).id)
+        if isinstance(error, Violation) and error.likely is not None:
+            _add(item, report, "steering_cause", error.likely.cause.value)
+            _add(item, report, "steering_likely", str(error.likely))
+        known = known_failures(item.config).get(requirement_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
             report.outcome = "skipped"
             report.wasxfail = known
 
 
-def _judged(item: pytest.Item, subject: Subject, clause: Clause, error: BaseException) -> tuple[str, str, str]:
+def _judged(
+    item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException
+) -> tuple[str, str, str]:
     if not isinstance(error, Violation):
-        return error_text(item, subject, clause, error), cause(item.config, error), ""
+        return error_text(item, pairing, requirement, error), cause(item.config, error), ""
+    if isinstance(error, Unseen) and error.likely is None:
+        error.likely = Diagnosis(Cause.UNSEEN)
     reason = f"{error.where}: {one_line(error.detail)}" if error.where else one_line(error.detail)
-    if error.likely:
+    if error.likely is not None:
         reason += f"; likely: {error.likely}"
     first = ""
-    if error.likely.startswith(NEVER_ARRIVES):
-        first = _first(item, (NEVER_ARRIVES, subject.spec, subject.adapter))
-    return violation_text(item, subject, clause, error), reason, first
+    if error.likely is not None and error.likely.cause is Cause.NEVER:
+        first = _first(item, (Cause.NEVER, pairing.spec, pairing.adapter))
+    return violation_text(item, pairing, requirement, error), reason, first
 
 
 def _first(item: pytest.Item, key: tuple[str, ...]) -> str:

@@ -29,7 +29,7 @@ class Closing:
         self.config = config
         self.settings = settings
         self.selection = Selection()
-        self.record = Record(settings.specs, settings.adapters)
+        self.record = Record([spec.text for spec in settings.specs], settings.adapters)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Some tests do not run."""

@@ -16,7 +16,8 @@ from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import Settings
 from pytest_steering.suite.catalogue import catalogue
-from pytest_steering.targets.spec import check_device, check_dtype, check_spec, is_pattern, parse_spec
+from pytest_steering.targets.devices import parse_device, parse_dtype
+from pytest_steering.targets.spec import check_spec, expanded
 
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
@@ -29,15 +30,13 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
         if settings.device is not None:
-            check_device(settings.device)
+            parse_device(settings.device)
         if settings.dtype is not None:
-            check_dtype(settings.dtype)
-        if any(map(is_pattern, settings.specs)):
-            from pytest_steering.targets.spec import expanded  # noqa: PLC0415 (it looks into transformers)
-
+            parse_dtype(settings.dtype)
+        if any(spec.is_pattern for spec in settings.specs):
             settings = replace(settings, specs=expanded(settings.specs))
         for spec in settings.specs:
-            check_spec(parse_spec(spec))
+            check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
     except SpecError as error:
@@ -61,6 +60,11 @@ def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:
 
 def _check_selection(expression: str) -> None:
     for call in _MARKER_CALL.finditer(expression):
+        if pytest.version_tuple < (8, 3):
+            raise SpecError(
+                f"-m: pytest {pytest.__version__} cannot select by what a marker is given; update it to 8.3 or newer, "
+                "or select by name with -k"
+            )
         for single, double in _MARKER_ID.findall(call[1]):
             _check_requirement(single or double, "-m")
 

@@ -16,7 +16,7 @@ class ModelScheduling(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
-        self._specs = frozenset(settings_of(config).specs)
+        self._specs = frozenset(spec.text for spec in settings_of(config).specs)
         self._places: dict[str, int] = {}
 
     def remove_node(self, node: WorkerController) -> str | None:

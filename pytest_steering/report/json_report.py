@@ -47,6 +47,7 @@ def _model(row: Row) -> dict[str, Any]:
         "spec": row.spec,
         "adapter": row.title,
         "verdict": row.verdict.value,
+        "cause": row.explanation.cause,
         "architecture": row.model.architecture,
         "requirements": [_requirement(result) for result in row.results],
         "cost": {
@@ -66,6 +67,7 @@ def _requirement(result: Result) -> dict[str, Any]:
         "group": result.group,
         "outcome": result.outcome.value,
         "reason": result.reason,
+        "cause": result.cause,
         "params": result.params,
         "nodeid": result.nodeid,
         "seconds": round(result.seconds, 4),

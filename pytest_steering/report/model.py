@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_steering.oracle.applicability import PREFIX
-from pytest_steering.oracle.diagnosis.summary import Failed, likely_of
+from pytest_steering.oracle.diagnosis.summary import Explanation, Failed, explanation_of
 from pytest_steering.suite.catalogue import catalogue
 from pytest_steering.targets.spec import spec_in
 
@@ -49,8 +49,10 @@ class Result:
     params: dict[str, str] = field(default_factory=dict)
     outcome: Outcome = Outcome.PASSED
     reason: str = ""
+    cause: str = ""
+    """The id of the cause that the numbers of a failure point to, when they do: see ``oracle.diagnosis.causes``."""
     likely: str = ""
-    """The cause that the numbers of a failure point to, when they do."""
+    """The same as a sentence with details."""
     error: str = ""
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
     seconds: float = 0.0
@@ -105,10 +107,12 @@ class Row:
         return next(errors, "")
 
     @property
-    def likely(self) -> str:
+    def explanation(self) -> Explanation:
         """The cause that explains the failures best; empty when nothing failed, or nothing can be said."""
+        if self.error:
+            return Explanation()
         failed = self.having(Outcome.FAILED, Outcome.ERROR)
-        return "" if self.error else likely_of([Failed(each.id, each.likely, each.reason) for each in failed])
+        return explanation_of([Failed(each.id, each.cause, each.likely, each.reason) for each in failed])
 
     @property
     def verdict(self) -> Verdict:
@@ -147,6 +151,7 @@ class Record:
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome
             result.reason = _reason(report, said)
+            result.cause = said.get("steering_cause", "")
             result.likely = said.get("steering_likely", "")
 
     def rows(self) -> list[Row]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_steering._version import SUITE_VERSION
-from pytest_steering.architecture.model import found
+from pytest_steering.architecture.facts import found
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.suite.catalogue import catalogue
 
@@ -67,8 +67,8 @@ def block(row: Row) -> Iterator[str]:
             f"a trained direction moves the answer by {nats[0]:+.2g} to {nats[-1]:+.2g} nats, beyond chance in "
             f"{len(moved)} of {len(effects)} weaknesses (95% intervals in the report)"
         )
-    if row.likely:
-        yield f"likely: {row.likely}"
+    if row.explanation.text:
+        yield f"likely: {row.explanation.text}"
 
 
 def verdict(row: Row) -> str:

@@ -52,9 +52,9 @@ class SteeringPlan:
         object.__setattr__(self, "positions", Positions(self.positions))
 
     def check(self, architecture: Architecture) -> None:
-        """The plan fits the model, or ``ValueError`` names the layer, the width or the dose that does not.
+        """The plan fits the model, or ``ValueError`` names the layer, the width or the scale that does not.
 
-        A dose that overflows the dtype of the residual stream would send infinities down the model.
+        A scaled vector that overflows the dtype of the residual stream would send infinities down the model.
         """
         for layer, vector in self.vectors.items():
             if layer >= architecture.num_layers:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.errors import SteeringError
+from pytest_steering.vectors.training import progress_bar
 
 _UNLIMITED = 10**9
 
@@ -120,9 +121,9 @@ def check_lengths(columns: Sequence[int], limit: int | None) -> None:
     )
 
 
-def context_limit(call: Any, tokenizer: Any) -> int | None:
+def context_limit(model: Any, tokenizer: Any) -> int | None:
     """How many tokens the model takes at once, by its config and its tokenizer; ``None`` when neither says."""
-    config = getattr(model_of(call), "config", None)
+    config = getattr(model, "config", None)
     text = config.get_text_config() if config is not None and hasattr(config, "get_text_config") else config
     stated = [getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
     stated.append(getattr(tokenizer, "model_max_length", None))
@@ -130,14 +131,8 @@ def context_limit(call: Any, tokenizer: Any) -> int | None:
     return min(known, default=None)
 
 
-def model_of(call: Any) -> Any:
-    """The model behind a call: itself, or what a steered one wraps."""
-    return call if isinstance(call, nn.Module) else getattr(call, "_model", call)
-
-
-def device_of(call: Any) -> torch.device | None:
+def device_of(model: Any) -> torch.device | None:
     """Where token ids go: the device of the input embedding, or of the first parameter, where they can be seen."""
-    model = model_of(call)
     if not isinstance(model, nn.Module):
         return None
     embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), model)
@@ -146,16 +141,14 @@ def device_of(call: Any) -> torch.device | None:
 
 def in_batches(columns: Sequence[int], size: int, *, progress: bool, what: str) -> Iterator[list[int]]:
     """Row numbers in batches, the longest rows first so that little is padded, with a progress bar if asked for."""
-    from tqdm import tqdm  # noqa: PLC0415 (the bar is needed only where something runs)
-
     if size < 1:
         raise PromptError(f"the batch size is {size}; it must be at least 1")
     order = sorted(range(len(columns)), key=lambda index: -columns[index])
-    with tqdm(total=len(order), desc=what, unit="prompt", disable=not progress) as bar:
+    with progress_bar(len(order), what, shown=progress, unit="prompt") as done:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             yield rows
-            bar.update(len(rows))
+            done(len(rows))
 
 
 def _plain(tokenizer: Any, text: str) -> tuple[int, ...]:

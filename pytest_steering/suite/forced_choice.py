@@ -16,7 +16,6 @@ from pytest_steering.suite.encoding import (
     device_of,
     filler_of,
     in_batches,
-    model_of,
     padded,
     prompt_ids,
     question,
@@ -34,6 +33,7 @@ def forced_choice(
     progress: bool = False,
     max_tokens: int | None = None,
     device: torch.device | None = None,
+    model: Any = None,
 ) -> Tensor:
     """``logp(yes) - logp(no)`` after each prompt: shape ``(prompts,)``, float64, in nats.
 
@@ -43,20 +43,22 @@ def forced_choice(
     generated token by token under force, so that the positions of a plan mean what they mean in generation; a model
     that cannot generate reads prompt and answer in one pass, which counts all of it as prompt.
 
-    ``max_tokens`` is the context, the model's own by default, and ``device`` where the ids go, by default to the
-    model. ``PromptError`` for a missing tokenizer, answers that have the same tokens, and a prompt that does not fit.
+    ``model`` is the model behind ``call``, where that is what an adapter's block yields; ``max_tokens`` is the context,
+    the model's own by default, and ``device`` where the ids go, by default to the model. ``PromptError`` for a missing
+    tokenizer, answers that have the same tokens, and a prompt that does not fit.
     """
     questions = [question(tokenizer, prompt, (yes, no)) for prompt in prompts]
     columns = [asked.columns for asked in questions]
-    check_lengths(columns, max_tokens or context_limit(call, tokenizer))
-    device, filler = device or device_of(call), filler_of(tokenizer)
+    model = model if model is not None else call
+    check_lengths(columns, max_tokens or context_limit(model, tokenizer))
+    device, filler = device or device_of(model), filler_of(tokenizer)
     single = all(len(answer) == 1 for asked in questions for answer in asked.answers)
-    can_generate = hasattr(model_of(call), "generate") and hasattr(call, "generate")
+    can_generate = hasattr(model, "generate") and hasattr(call, "generate")
     scored = _at_once if single else _generated if can_generate else _read
     differences = torch.zeros(len(prompts), dtype=torch.float64)
     for rows in in_batches(columns, batch_size, progress=progress, what="forced choice"):
         with torch.no_grad():
-            scores = scored(call, [questions[row] for row in rows], filler, device)
+            scores = scored(call, model, [questions[row] for row in rows], filler, device)
         differences[rows] = scores[:, 0] - scores[:, 1]
     return differences
 
@@ -71,17 +73,19 @@ def generate_answers(
     progress: bool = False,
     max_tokens: int | None = None,
     device: torch.device | None = None,
+    model: Any = None,
 ) -> list[str]:
     """The text that follows each prompt, by greedy decoding of at most ``max_new_tokens``, without the prompt.
 
     Rows are padded on the left and masked, also where the tokenizer has no padding. A text ends before the token
-    that ends it. ``max_tokens`` and ``device`` as in :func:`forced_choice`.
+    that ends it. ``max_tokens``, ``device`` and ``model`` as in :func:`forced_choice`.
     """
     asked = [prompt_ids(tokenizer, prompt) for prompt in prompts]
     columns = [len(ids) + max_new_tokens for ids in asked]
-    check_lengths(columns, max_tokens or context_limit(steered, tokenizer))
-    device, filler = device or device_of(steered), filler_of(tokenizer)
-    ends = _ends(steered, tokenizer)
+    model = model if model is not None else steered
+    check_lengths(columns, max_tokens or context_limit(model, tokenizer))
+    device, filler = device or device_of(model), filler_of(tokenizer)
+    ends = _ends(model, tokenizer)
     texts = [""] * len(prompts)
     for rows in in_batches(columns, batch_size, progress=progress, what="answers"):
         fed = padded([asked[row] for row in rows], filler=filler, side="left", device=device)
@@ -94,17 +98,17 @@ def generate_answers(
     return texts
 
 
-def _at_once(call: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
+def _at_once(call: Any, model: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
     """One token per answer: one pass over the prompts, ``(rows, answers)``."""
     fed = padded([each.prompt for each in asked], filler=filler, side="right", device=device)
     last = [len(each.prompt) - 1 for each in asked]
     kept = torch.tensor(sorted(set(last)))
-    picked = _logits(call, fed, kept)[torch.arange(len(asked)), torch.searchsorted(kept, torch.tensor(last))]
+    picked = _logits(call, model, fed, kept)[torch.arange(len(asked)), torch.searchsorted(kept, torch.tensor(last))]
     tokens = torch.tensor([[answer[0] for answer in each.answers] for each in asked])
     return picked.log_softmax(-1).gather(1, tokens)
 
 
-def _read(call: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
+def _read(call: Any, model: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
     """Prompt and answer in one pass for each answer: every answer token is predicted from those before it."""
     scores = torch.zeros(len(asked), len(asked[0].answers), dtype=torch.float64)
     for number in range(scores.shape[1]):
@@ -112,14 +116,14 @@ def _read(call: Any, asked: Sequence[Question], filler: int, device: torch.devic
         rows = [(*each.prompt, *tail[:-1]) for each, tail in zip(asked, tails, strict=True)]
         wanted = [range(len(each.prompt) - 1, len(row)) for each, row in zip(asked, rows, strict=True)]
         kept = torch.tensor(sorted({column for columns in wanted for column in columns}))
-        logits = _logits(call, padded(rows, filler=filler, side="right", device=device), kept)
+        logits = _logits(call, model, padded(rows, filler=filler, side="right", device=device), kept)
         for row, (columns, tail) in enumerate(zip(wanted, tails, strict=True)):
             at = torch.searchsorted(kept, torch.tensor(columns))
             scores[row, number] = logits[row, at].log_softmax(-1).gather(1, torch.tensor(tail)[:, None]).sum()
     return scores
 
 
-def _generated(call: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
+def _generated(call: Any, model: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
     """Each answer is generated under force, and each step's logits say how likely its token was."""
     from transformers import LogitsProcessorList  # noqa: PLC0415 (needed for answers of several tokens only)
 
@@ -149,12 +153,12 @@ def _generated(call: Any, asked: Sequence[Question], filler: int, device: torch.
     return scores
 
 
-def _logits(call: Any, fed: dict[str, Tensor], columns: Tensor) -> Tensor:
+def _logits(call: Any, model: Any, fed: dict[str, Tensor], columns: Tensor) -> Tensor:
     """The logits at these columns, ``(rows, columns, vocabulary)`` in float64 on the CPU.
 
     A model that can is asked for no others: all of a long batch's logits can take more memory than the model.
     """
-    forward = getattr(model_of(call), "forward", None)
+    forward = getattr(model, "forward", None)
     if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
         logits = call(**fed, logits_to_keep=columns.to(fed["input_ids"].device)).logits
         if logits.shape[1] == len(columns):
@@ -176,9 +180,8 @@ def _greedy(filler: int) -> dict[str, Any]:
     }
 
 
-def _ends(steered: Any, tokenizer: Any) -> set[int]:
+def _ends(model: Any, tokenizer: Any) -> set[int]:
     """The tokens that end a text."""
-    model = model_of(steered)
     found = [getattr(tokenizer, "eos_token_id", None)]
     for config in (getattr(model, "generation_config", None), getattr(model, "config", None)):
         stated = getattr(config, "eos_token_id", None)

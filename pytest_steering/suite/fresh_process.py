@@ -95,8 +95,8 @@ class FreshRun(FreshProcess):
 def digests(harness: Harness) -> Digests:
     """The digests of the harness's own batch, unsteered and steered by its own vector."""
     inputs = harness.prompts.batch()
-    plan = harness.plan(harness.layers("middle")[:1])
-    return Digests(_digest(harness.plain(inputs).result), _digest(harness.steered(plan, inputs).result))
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
+    return Digests(_digest(harness.unsteered.run(inputs).result), _digest(harness.steered(plan, inputs).result))
 
 
 def _digest(logits: Tensor) -> str:

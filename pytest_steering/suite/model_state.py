@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor, nn
 
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
     "_forward_hooks",
@@ -22,30 +24,87 @@ _HOOKS = (
 )
 
 
-def model_state(model: nn.Module) -> dict[str, Any]:
+class Kind(StrEnum):
+    """What a piece of a model's state is."""
+
+    CLASS = "the class of"
+    MODE = "the training mode of"
+    ATTRIBUTES = "the attributes of"
+    HOOKS = "the hooks of"
+    FORWARD = "the forward of"
+    PARAMETER = "parameter"
+    FLAG = "the gradient flag of"
+    VALUES = "the values of"
+    BUFFER = "buffer"
+    CONFIG = "the"
+
+
+@dataclass(frozen=True, order=True)
+class Piece:
+    """One piece of a model's state: the hooks of one module, the values of one parameter."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+_CAUSES = {
+    Kind.MODE: Cause.MODE,
+    Kind.FLAG: Cause.FLAGS,
+    Kind.ATTRIBUTES: Cause.ATTRIBUTE,
+    Kind.FORWARD: Cause.HOOK_LEFT,
+    Kind.VALUES: Cause.PARAMETERS,
+    Kind.PARAMETER: Cause.PARAMETERS,
+    Kind.BUFFER: Cause.PARAMETERS,
+    Kind.CONFIG: Cause.CONFIG,
+}
+
+
+def model_state(model: nn.Module) -> dict[Piece, Any]:
     """A snapshot: each module's class, mode, hooks and own attributes, each parameter's identity, values and gradient
     flag, each buffer's values, and the configs."""
-    found: dict[str, Any] = {}
+    found: dict[Piece, Any] = {}
     for name, module in model.named_modules():
         place = name or "the root"
-        found[f"the class of {place}"] = type(module)
-        found[f"the training mode of {place}"] = module.training
-        found[f"the attributes of {place}"] = sorted(vars(module))
-        found[f"the hooks of {place}"] = {kind: list(getattr(module, kind)) for kind in _HOOKS}
+        found[Piece(Kind.CLASS, place)] = type(module)
+        found[Piece(Kind.MODE, place)] = module.training
+        found[Piece(Kind.ATTRIBUTES, place)] = sorted(vars(module))
+        found[Piece(Kind.HOOKS, place)] = {hooks: list(getattr(module, hooks)) for hooks in _HOOKS}
         if "forward" in vars(module):
-            found[f"the forward of {place}"] = vars(module)["forward"]
+            found[Piece(Kind.FORWARD, place)] = vars(module)["forward"]
     for name, parameter in model.named_parameters():
-        found[f"parameter {name}"] = id(parameter)
-        found[f"the gradient flag of {name}"] = parameter.requires_grad, parameter.grad is None
-        found[f"the values of {name}"] = _fingerprint(parameter)
+        found[Piece(Kind.PARAMETER, name)] = id(parameter)
+        found[Piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
+        found[Piece(Kind.VALUES, name)] = _fingerprint(parameter)
     for name, buffer in model.named_buffers():
-        found[f"buffer {name}"] = _fingerprint(buffer)
+        found[Piece(Kind.BUFFER, name)] = _fingerprint(buffer)
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
         to_dict = getattr(config, "to_dict", None)
         if callable(to_dict):
-            found[f"the {name}"] = to_dict()
+            found[Piece(Kind.CONFIG, name)] = to_dict()
     return found
+
+
+def likely_leftover(piece: Piece, before: Any, after: Any) -> Diagnosis | None:
+    """The bug class of a piece of a model's state that changed; ``None`` stands for one that was not there."""
+    if piece.kind is Kind.HOOKS and isinstance(before, dict) and isinstance(after, dict):
+        removed = any(set(ids) - set(after.get(hooks, ())) for hooks, ids in before.items())
+        return Diagnosis(Cause.HOOKS_REMOVED if removed else Cause.HOOK_LEFT, str(piece))
+    cause = _CAUSES.get(piece.kind)
+    return None if cause is None else Diagnosis(cause, _which(piece, before, after))
+
+
+def _which(piece: Piece, before: Any, after: Any) -> str:
+    """The name of what changed, and of its entries where it has some."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = [str(key) for key in {**before, **after} if before.get(key) != after.get(key)]
+        return f"{', '.join(changed[:3])} of {piece}"
+    if isinstance(before, list) and isinstance(after, list):
+        return f"{', '.join(map(str, [each for each in after if each not in before][:3]))} among {piece}"
+    return str(piece)
 
 
 def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
@@ -127,34 +186,3 @@ def process_settings() -> dict[str, Any]:
         "the environment": dict(os.environ),
         "the working directory": os.getcwd(),
     }
-
-
-def likely_leftover(what: str, before: Any, after: Any) -> str:
-    """The bug class of an entry of ``model_state`` that changed; ``None`` stands for one that was not there."""
-    if what.startswith("the hooks of") and isinstance(before, dict) and isinstance(after, dict):
-        removed = any(set(ids) - set(after.get(kind, ())) for kind, ids in before.items())
-        return f"{Cause.HOOKS_REMOVED if removed else Cause.HOOK_LEFT}: {what}"
-    for begin, cause in (
-        ("the training mode", Cause.MODE),
-        ("the gradient flag", Cause.FLAGS),
-        ("the attributes", Cause.ATTRIBUTE),
-        ("the forward", Cause.HOOK_LEFT),
-        ("the values", Cause.PARAMETERS),
-        ("parameter", Cause.PARAMETERS),
-        ("buffer", Cause.PARAMETERS),
-        ("the config", Cause.CONFIG),
-        ("the generation_config", Cause.CONFIG),
-    ):
-        if what.startswith(begin):
-            return f"{cause}: {_which(what, before, after)}"
-    return ""
-
-
-def _which(what: str, before: Any, after: Any) -> str:
-    """The name of what changed, and of its entries where it has some."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        changed = [str(key) for key in {**before, **after} if before.get(key) != after.get(key)]
-        return f"{', '.join(changed[:3])} of {what}"
-    if isinstance(before, list) and isinstance(after, list):
-        return f"{', '.join(map(str, [each for each in after if each not in before][:3]))} among {what}"
-    return what

@@ -64,7 +64,7 @@ def drawn_alike(
     redrawn = drawn(lambda: torch.cat([torch.multinomial(scores.softmax(-1), 1) for scores in own.steps], -1))
     if not torch.equal(again, found) or not torch.equal(redrawn, found[:, -len(own.steps) :]):
         return False
-    dtype = harness.plain(inputs).result.dtype
+    dtype = harness.unsteered.run(inputs).result.dtype
     return all(
         tolerance.furthest(one, other) <= 2 * tolerance.rounding(other.nan_to_num(neginf=0.0).to(dtype))
         for one, other in zip(own.steps, wanted.steps, strict=True)
@@ -126,5 +126,5 @@ def _scores(
     harness: Harness, inputs: Mapping[str, Tensor], sequences: Tensor, options: Mapping[str, Any]
 ) -> dict[int, Tensor]:
     along = _Along(sequences)
-    harness.generated_plain(inputs, logits_processor=LogitsProcessorList([along, Forced(sequences)]), **options)
+    harness.unsteered.generate(inputs, logits_processor=LogitsProcessorList([along, Forced(sequences)]), **options)
     return along.kept

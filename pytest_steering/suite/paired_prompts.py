@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_steering.suite.cwes import WEAKNESSES
 
+ANSWER = "Answer:"
+"""What a prompt ends with, so that `` yes`` or `` no`` comes next."""
 _SIDE = "p_"
 """What the name of a patched file begins with."""
 
@@ -63,9 +65,9 @@ def _pair(tokenizer: Any, patched: Path) -> PairedPrompt:
 def _prompt(tokenizer: Any, path: Path, cwe: str) -> str:
     asked = question_about(path.read_text(encoding="utf-8"), cwe)
     if not getattr(tokenizer, "chat_template", None):
-        return f"{asked}\nAnswer:"
+        return f"{asked}\n{ANSWER}"
     # Models that may think aloud are asked not to: the answer position is the next token.
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": asked}], tokenize=False, add_generation_prompt=True, enable_thinking=False
     )
-    return f"{chat}Answer:"
+    return f"{chat}{ANSWER}"

@@ -15,7 +15,7 @@ from torch import Tensor
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.inputs import zero_mean
-from pytest_steering.oracle.reference import reference
+from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.encoding import PromptError
 from pytest_steering.suite.forced_choice import forced_choice
@@ -25,7 +25,7 @@ from pytest_steering.vectors import train_from_texts
 CONTROLS = 19
 """Random directions: the fewest among which to be first has a chance of one in twenty."""
 
-DOSE = 0.25
+RELATIVE_NORM = 0.25
 """The norm of a vector beside that of the residual stream: well within the range where the effect grows with it."""
 
 _BUILD = 5
@@ -64,7 +64,7 @@ class Behaviour:
 
     @cached_property
     def direction(self) -> dict[int, Tensor]:
-        """The trained direction of each layer, a vector of the dose's norm: it points to " yes"."""
+        """The trained direction of each layer, of that relative norm: it points to " yes"."""
         trained = train_from_texts(
             self.harness.model,
             self.harness.architecture,
@@ -102,7 +102,7 @@ class Behaviour:
 
     @contextmanager
     def _reference(self, plan: SteeringPlan) -> Iterator[None]:
-        deltas = self.harness.deltas(plan)
+        deltas = deltas_of(plan)
         with self.harness.running(), reference(self.harness.architecture, deltas):
             yield
 
@@ -135,12 +135,13 @@ class Behaviour:
         """The answers about each pair, the vulnerable side first: ``(pairs, 2)``."""
         prompts = [prompt for pair in pairs for prompt in pair.sides]
         target = self.harness.target
-        return forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device).reshape(-1, 2)
+        answers = forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device, model=target.model)
+        return answers.reshape(-1, 2)
 
     def _sized(self, vectors: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        width = self.harness.architecture.hidden_size
+        width, size_of = self.harness.architecture.hidden_size, self.harness.unsteered.residual_size
         return {
-            layer: vector / vector.norm() * (DOSE * self.harness.residual_size(layer) * math.sqrt(width))
+            layer: vector / vector.norm() * (RELATIVE_NORM * size_of(layer) * math.sqrt(width))
             for layer, vector in vectors.items()
         }
 
@@ -161,7 +162,7 @@ class Interval:
     @classmethod
     def of(cls, values: Sequence[float]) -> Interval:
         """The interval of the mean of ``values``; without bounds (infinite ones) where there are fewer than three."""
-        from scipy import stats  # noqa: PLC0415 (an optional package: see need_study)
+        from scipy import stats  # noqa: PLC0415 (an optional package)
 
         if len(values) < _FEWEST:
             return cls(mean(values), -math.inf, math.inf)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
-from pytest_steering.targets.devices import parse_device, parse_dtype
 
 Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
@@ -29,6 +28,7 @@ TASKS: Final[tuple[Task, ...]] = (TEXT, IMAGE_TEXT)
 _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HUB_PART = r"\w(?:[\w.-]*\w)?"
 _HUB_ID = re.compile(rf"(?!.*(--|\.\.)){_HUB_PART}(/{_HUB_PART})?", re.ASCII)
+_WILDCARDS = frozenset("*?[")
 _FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
@@ -49,11 +49,22 @@ class SpecKind(StrEnum):
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed model spec: the ``text`` as typed, its ``kind``, and the ``value`` without its prefix."""
+    """A parsed model spec: the ``text`` as typed, its ``kind``, and the ``value`` without its prefix.
+
+    Its text is what identifies it: in node ids, in messages to other processes, and in reports.
+    """
 
     text: str
     kind: SpecKind
     value: str
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for every ``tiny:`` type that fits it."""
+        return self.kind is SpecKind.TINY and not _WILDCARDS.isdisjoint(self.text)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def parse_spec(text: str) -> Spec:
@@ -81,16 +92,6 @@ def check_spec(spec: Spec) -> None:
             read_config(spec)
         case SpecKind.CALLABLE:
             find_callable(spec)
-
-
-def check_device(text: str) -> None:
-    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
-    parse_device(text)
-
-
-def check_dtype(text: str) -> None:
-    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
-    parse_dtype(text)
 
 
 def find_callable(spec: Spec) -> Callable[[], Any]:
@@ -183,9 +184,12 @@ def unknown_type(model_type: str, known: tuple[str, ...], task: str = "") -> str
 
 
 def _is_path(text: str) -> bool:
-    if text.startswith((".", "/", "~")) or (text and Path(text).exists()):
+    if text.startswith((".", "/", "~")):
         return True
-    return "/" in text and Path(text).parent.is_dir()
+    try:
+        return bool(text) and (Path(text).exists() or ("/" in text and Path(text).parent.is_dir()))
+    except (OSError, ValueError):  # longer than a path may be, or holding a null byte
+        return False
 
 
 def _imported(spec: Spec, module_name: str) -> Any:
@@ -235,19 +239,19 @@ def _check_hub(spec: Spec) -> None:
 def _check_tiny(spec: Spec) -> None:
     if not spec.value:
         raise SpecError("tiny: names no model type; give for example tiny:llama")
-    if set(spec.value) & set("*?["):
+    if spec.is_pattern:
         raise SpecError(f"{spec.text} is a pattern; give one type per spec, for example tiny:llama")
     tiny_of(spec)
 
 
-def expanded(specs: Iterable[str]) -> tuple[str, ...]:
+def expanded(specs: Iterable[Spec]) -> tuple[Spec, ...]:
     """The specs with every pattern replaced by what it stands for, each spec once.
 
     ``SpecError`` for a pattern that no model type fits, and for a task that does not exist.
     """
-    found: dict[str, None] = {}
+    found: dict[Spec, None] = {}
     for spec in specs:
-        found |= dict.fromkeys(_fitting(spec) if is_pattern(spec) else (spec,))
+        found |= dict.fromkeys(map(parse_spec, _fitting(spec.text)) if spec.is_pattern else (spec,))
     return tuple(found)
 
 
@@ -274,11 +278,6 @@ def _fitting(spec: str) -> list[str]:
         hint = f"; did you mean {' or '.join(f'tiny:{name}{at}{task}' for name in close)}?" if close else ""
         raise SpecError(f"{spec}: no language model type of the installed transformers fits{hint}")
     return found
-
-
-def is_pattern(spec: str) -> bool:
-    """Whether a spec is a pattern, which stands for every ``tiny:`` type that fits it."""
-    return spec.startswith("tiny:") and not set("*?[").isdisjoint(spec)
 
 
 def spec_in(nodeid: str, specs: Container[str]) -> str:

@@ -123,7 +123,7 @@ class Target:
 
 
 def load_target(
-    spec: str,
+    spec: str | Spec,
     *,
     device: str | None = None,
     dtype: str | None = None,
@@ -136,7 +136,7 @@ def load_target(
     ``SpecError`` for a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one
     sentence each.
     """
-    parsed = parse_spec(spec)
+    parsed = spec if isinstance(spec, Spec) else parse_spec(spec)
     check_spec(parsed)
     request = _Request(
         parsed,

@@ -127,7 +127,7 @@ def _check_vocabulary(architecture: Architecture, ids: Tensor) -> None:
 
 
 @contextmanager
-def progress_bar(total: int, what: str, *, shown: bool) -> Iterator[Callable[[int], object]]:
+def progress_bar(total: int, what: str, *, shown: bool, unit: str = "text") -> Iterator[Callable[[int], object]]:
     """What is yielded is called with the number of rows done; nothing is imported or written unless ``shown``."""
     if not shown:
         yield lambda _rows: None
@@ -136,5 +136,5 @@ def progress_bar(total: int, what: str, *, shown: bool) -> Iterator[Callable[[in
         from tqdm import tqdm  # noqa: PLC0415 (an optional package)
     except ImportError:
         raise needs("tqdm", "a progress bar") from None
-    with tqdm(total=total, desc=what, unit="text") as bar:
+    with tqdm(total=total, desc=what, unit=unit) as bar:
         yield bar.update

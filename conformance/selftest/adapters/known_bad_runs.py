@@ -23,11 +23,11 @@ def misnamed(found: dict[str, dict[str, Any]], spec: str = "tiny:llama") -> tupl
     unknown, wrong = {}, {}
     for adapter in ALL:
         row = found[f"{spec} {adapter.__name__}"]
-        said = row["likely"]
+        said = row["cause"]
         if row["verdict"] != "fails":
             continue
-        if not said or said.startswith("unknown pattern"):
-            unknown[adapter.__name__] = said
-        elif not said.startswith(adapter.cause):
+        if not said:
+            unknown[adapter.__name__] = row["likely"]
+        elif said != adapter.cause:
             wrong[adapter.__name__] = said
     return unknown, wrong

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_steering.fixtures.known_bad.honest import Honest
 from torch import Tensor, nn
 
-from pytest_steering import Architecture, SteeringPlan
+from pytest_steering import Architecture, Capability, SteeringPlan
 from pytest_steering.steering.token_positions import PassPositions
 
 
@@ -58,7 +58,7 @@ class Raising(Right):
 class Timid(Right):
     """Declares nothing."""
 
-    capabilities = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
 
 class Broken(Right):

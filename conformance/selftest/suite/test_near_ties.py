@@ -43,7 +43,7 @@ class Reseeds(Honest):
 def drawing(build: Factory, dtype: str) -> tuple[Harness, SteeringPlan]:
     target = load_target("tiny:llama", dtype=dtype)
     harness = Harness(target, build(target.model, target.architecture), build)
-    return harness, harness.plan(harness.layers("middle")[:1])
+    return harness, harness.plans.plan(harness.plans.layers("middle")[:1])
 
 
 def other_draw(harness: Harness, plan: SteeringPlan) -> tuple[dict[str, Tensor], Tensor]:

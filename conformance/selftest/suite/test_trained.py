@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from pytest_steering.fixtures.checkpoint import write_checkpoint
-from pytest_steering.fixtures.known_bad.dose import SignLost
 from pytest_steering.fixtures.known_bad.layers import NeverFires
+from pytest_steering.fixtures.known_bad.scale import SignLost
 
 from conformance.selftest.places import TRAINED
 from conformance.selftest.verdicts_of import verdicts

@@ -12,8 +12,8 @@ from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE
 
 from conformance.selftest.places import ROOT
 from pytest_steering.__main__ import main
-from pytest_steering.survey.architectures.stored import SurveyError
-from pytest_steering.survey.kill_matrix.stored import bugs, read_kept, read_kills, write_kept
+from pytest_steering.survey.files import SurveyError
+from pytest_steering.survey.kill_matrix.stored import bugs, read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table
 
 
@@ -74,14 +74,14 @@ def test_what_ran_with_other_versions_is_said(tmp_path: Path) -> None:
     said = table(matrix).splitlines()[0]
     others = "the others with transformers 5.23.0, torch 2.13.0."
     assert said.endswith(f" `AddedTwice` ran with transformers 5.23.0, torch 2.14.1, {others}")
-    write_kept(matrix, tmp_path / "kept.json")
-    assert read_kept(tmp_path / "kept.json") == matrix
+    write_stored(matrix, tmp_path / "kept.json")
+    assert read_stored(tmp_path / "kept.json") == matrix
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     matrix = read_kills([report(tmp_path / "a.json", "float32", RowZero=["every-row"], AddedTwice=["exact-delta"])])
-    write_kept(matrix, tmp_path / "kept.json")
-    assert read_kept(tmp_path / "kept.json") == matrix
+    write_stored(matrix, tmp_path / "kept.json")
+    assert read_stored(tmp_path / "kept.json") == matrix
 
 
 def test_every_known_bad_adapter_says_what_is_wrong_with_it() -> None:
@@ -111,13 +111,13 @@ def test_reports_without_known_bad_adapters_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_the_counts_that_are_kept() -> None:
-    said = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = (ROOT / "pytest_steering" / "survey" / "README.md").read_text(encoding="utf-8")
     shown = said.partition("<!-- kills -->\n")[2].partition("\n<!-- /kills -->")[0]
-    assert shown == table(read_kept()).splitlines()[0]
+    assert shown == table(read_stored()).splitlines()[0]
 
 
 def test_what_is_kept_is_of_today_s_adapters() -> None:
-    kept = read_kept()
+    kept = read_stored()
     assert set(kept["adapters"]) <= set(bugs())
     assert len(kept["adapters"]) >= len(ALL) - 2, "run the kill matrix again and keep it"
     assert all(set(columns) == set(kept["columns"]) for columns in kept["adapters"].values())

@@ -19,13 +19,14 @@ from pytest_steering.__main__ import main
 from pytest_steering.adapters import registry
 from pytest_steering.adapters.registry import GROUP, find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.survey.architectures.stored import SurveyError
-from pytest_steering.survey.libraries.causes import CAUSES, UNEXPLAINED
-from pytest_steering.survey.libraries.stored import KEPT, read_findings, read_kept, write_kept
+from pytest_steering.survey.files import SurveyError
+from pytest_steering.survey.libraries.findings import FINDINGS as KNOWN
+from pytest_steering.survey.libraries.findings import UNEXPLAINED
+from pytest_steering.survey.libraries.stored import STORED, read_findings, read_stored, write_stored
 from pytest_steering.survey.libraries.table import table
 
 SCRIPTS = ROOT / "fixtures" / "findings"
-FINDINGS = read_kept()
+FINDINGS = read_stored()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LIBRARIES = {
     name: target
@@ -53,23 +54,23 @@ def report(path: Path, adapter: str, *results: dict[str, Any], suite: str = "1.0
 
 
 def test_the_readme_shows_what_is_kept() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "pytest_steering" / "survey" / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- libraries -->\n(.*?)\n<!-- /libraries -->", readme, re.DOTALL)
     assert shown is not None
     assert shown[1] == table(FINDINGS)
 
 
 def test_it_is_written_as_runs_are_kept(tmp_path: Path) -> None:
-    write_kept(FINDINGS, tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_text(encoding="utf-8") == KEPT.read_text(encoding="utf-8")
+    write_stored(FINDINGS, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text(encoding="utf-8") == STORED.read_text(encoding="utf-8")
 
 
 def test_every_failure_has_a_cause_and_every_cause_a_script() -> None:
     verdicts = [verdict for library in FINDINGS["libraries"] for verdict in library["models"].values()]
     used = {cause for verdict in verdicts for cause in verdict.get("failed", ())}
-    beside = {cause.name for cause in CAUSES if cause.beside}
+    beside = {finding.name for finding in KNOWN if not finding.signs}
     assert used | beside == set(FINDINGS["causes"])
-    assert FINDINGS["causes"] == {cause.name: cause.says for cause in CAUSES}
+    assert FINDINGS["causes"] == {finding.name: finding.says for finding in KNOWN}
     assert used | beside == {path.stem for path in SCRIPTS.glob("*.py")} - {"__init__"}
 
 

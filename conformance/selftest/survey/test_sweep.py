@@ -13,9 +13,10 @@ import pytest
 from pytest_steering.__main__ import main
 from pytest_steering.survey.architectures import command, stored
 from pytest_steering.survey.architectures.compare import WORSE, differences
-from pytest_steering.survey.architectures.stored import Survey, SurveyError, read_survey, write_survey
+from pytest_steering.survey.architectures.stored import Survey, read_survey, write_survey
 from pytest_steering.survey.architectures.sweep import read_sweep
 from pytest_steering.survey.architectures.table import table
+from pytest_steering.survey.files import SurveyError
 
 VERSIONS = {"python": "3.11.7", "pytest": "9.2.0", "torch": "2.13.0+cpu", "transformers": "5.23.0"}
 FOUND = {
@@ -194,7 +195,7 @@ def test_keeping_showing_and_comparing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "architectures.json"
-    monkeypatch.setattr(command, "KEPT", path)
+    monkeypatch.setattr(command, "STORED", path)
     monkeypatch.setattr(stored.read_survey, "__defaults__", (path,))
     monkeypatch.setattr(stored.write_survey, "__defaults__", (path,))
     one = report(tmp_path / "one.json", GOOD)

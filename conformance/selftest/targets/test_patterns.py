@@ -44,7 +44,7 @@ def models(desk: Desk, *args: str) -> list[str]:
 def test_a_pattern_is_every_type_that_fits(desk: Desk, specs: list[str], found: list[str]) -> None:
     named = [f"tiny:{name}" for name in found]
     assert models(desk, *(f"--steering-model={spec}" for spec in specs)) == named
-    assert expanded(specs) == tuple(named)
+    assert [spec.text for spec in expanded(map(parse_spec, specs))] == named
 
 
 def test_every_type_is_a_model_of_the_run(desk: Desk) -> None:
@@ -124,13 +124,13 @@ def test_help_is_given_whatever_the_pattern(desk: Desk) -> None:
 
 def test_every_type_of_transformers_has_one_name() -> None:
     texts, images = tiny_types(TEXT), tiny_types(IMAGE_TEXT)
-    every = expanded(["tiny:*"])
-    assert every == tuple(every_type())
+    every = expanded([parse_spec("tiny:*")])
+    assert [spec.text for spec in every] == list(every_type())
     assert len(every) == len(texts) + len(images)
-    assert every[: len(texts)] == tuple(f"tiny:{name}" for name in texts)
-    assert [tiny_of(parse_spec(spec)) for spec in every] == list(every_type().values())
+    assert [spec.text for spec in every[: len(texts)]] == [f"tiny:{name}" for name in texts]
+    assert [tiny_of(spec) for spec in every] == list(every_type().values())
     for spec in every:
-        check_spec(parse_spec(spec))
+        check_spec(spec)
 
 
 def test_a_type_may_be_two_models() -> None:

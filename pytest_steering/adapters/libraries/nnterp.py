@@ -10,6 +10,7 @@ from nnterp import StandardizedTransformer
 from torch import nn
 
 from pytest_steering.adapters.libraries import refusal, version
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.inputs import input_tokens
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.byte_tokenizer import tiny_tokenizer
@@ -17,7 +18,7 @@ from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
-class NnterpAdapter:
+class NnterpAdapter(SteeringAdapter):
     """Steers by ``model.steer(layers, steering_vector, factor)`` inside ``model.trace``, as the README shows.
 
     Promised: ``layers`` ("the layer(s) to steer"), a call of ``steer`` for each vector, "if None, all batch elements

@@ -11,12 +11,13 @@ from pyvene.models.intervenable_modelcard import type_to_module_mapping
 from torch import nn
 
 from pytest_steering.adapters.libraries import no_such_layer_refused, version
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import SteeringPlan
 
 
-class PyveneAdapter:
+class PyveneAdapter(SteeringAdapter):
     """Steers by an ``IntervenableModel`` with ``AdditionIntervention``s, as the tutorial on adding activations shows.
 
     A model type that pyvene knows is addressed by ``layer`` and ``"block_output"``, another by its module's path

@@ -10,12 +10,13 @@ from repeng import ControlModel, ControlVector
 from torch import nn
 
 from pytest_steering.adapters.libraries import no_such_layer_refused, refusal, version
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import SteeringPlan
 
 
-class RepengAdapter:
+class RepengAdapter(SteeringAdapter):
     """Steers inside ``ControlModel(model, layer_ids)`` after ``set_control(vector, strength)``, as the README shows.
 
     Promised: ``layer_ids`` and "Set a ``ControlVector`` for the layers this ControlModel handles", each with a

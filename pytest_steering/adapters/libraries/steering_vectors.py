@@ -10,13 +10,14 @@ from steering_vectors import SteeringVector
 from torch import Tensor, nn
 
 from pytest_steering.adapters.libraries import refusal, version
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.inputs import input_tokens
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
-class SteeringVectorsAdapter:
+class SteeringVectorsAdapter(SteeringAdapter):
     """Steers inside ``SteeringVector(...).apply(model, multiplier=...)``, as the documentation's basic usage shows.
 
     Promised: a vector for each of several layers ("will train a vector at all layers of the model"); "the steering

@@ -14,13 +14,14 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer
 
 from pytest_steering.adapters.libraries import refusal, version
+from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import SteeringPlan
 
 
-class TransformerLensAdapter:
+class TransformerLensAdapter(SteeringAdapter):
     """Steers inside ``bridge.hooks(fwd_hooks=[("blocks.i.hook_resid_post", ...)])``, as its docstring shows.
 
     Promised: "add in functions to edit, remove or replace these activations as the model runs", at each block, for

@@ -1,123 +1,157 @@
-"""The classes of bugs that a steering implementation has, each by the words that a failure names it with."""
+"""The classes of bugs that a steering implementation has: an id to compare, and the sentence that a person reads."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """A class of bugs. What a failure calls likely begins with one of these, and numbers follow.
+    """A class of bugs: its value is its id in reports, ``sentence`` what is said of it.
 
     Those that explain more stand first: where the failures of one run name several, the first of them is the cause
-    and the others its effects.
+    and the others its effects. The last ones describe a pattern and name no bug.
     """
 
+    sentence: str
+
+    def __new__(cls, identity: str, sentence: str) -> Cause:
+        """A member is a string, its id."""
+        member = str.__new__(cls, identity)
+        member._value_ = identity
+        member.sentence = sentence
+        return member
+
     # Nothing can be said of steering before these are mended.
-    TYPE = "the steered layer returns another type"
-    LEFT = "something is left behind after the block"
-    INPUTS = "the caller's inputs are changed"
-    MASK_DROPPED = "the attention mask does not reach the model"
-    HOOKS_REMOVED = "the hooks of others are removed"
+    TYPE = "output-type", "the steered layer returns another type"
+    LEFT = "left-behind", "something is left behind after the block"
+    INPUTS = "inputs-changed", "the caller's inputs are changed"
+    MASK_DROPPED = "mask-dropped", "the attention mask does not reach the model"
+    HOOKS_REMOVED = "hooks-removed", "the hooks of others are removed"
 
     # Where in the model
-    BEFORE = "something before the decoder layers is steered too"
-    LAYER_INPUT = "the layer's input is steered, not what it emits"
-    LAYER_BEFORE = "the layer before is steered"
-    ANOTHER_LAYER = "another layer is steered"
-    INSIDE = "a part inside the layer is steered"
-    BEHIND = "the vector lands behind the layer"
-    NEXT_INPUT = "what the next layer receives is steered, not what others read"
-    EACH_RUN = "the vector is not added each time that the layer runs"
-    LOGITS = "something behind the decoder layers is changed too"
-    RUN_AGAIN = "the model is run again for steering"
+    BEFORE = "before-the-layers", "something before the decoder layers is steered too"
+    LAYER_INPUT = "layer-input", "the layer's input is steered, not what it emits"
+    LAYER_BEFORE = "layer-before", "the layer before is steered"
+    ANOTHER_LAYER = "another-layer", "another layer is steered"
+    INSIDE = "inside-the-layer", "a part inside the layer is steered"
+    BEHIND = "behind-the-layer", "the vector lands behind the layer"
+    NEXT_INPUT = "next-input", "what the next layer receives is steered, not what others read"
+    EACH_RUN = "not-each-run", "the vector is not added each time that the layer runs"
+    LOGITS = "behind-all-layers", "something behind the decoder layers is changed too"
+    RUN_AGAIN = "run-again", "the model is run again for steering"
 
     # State
-    STALE = "what an earlier plan steered is kept"
-    STALE_MASK = "the mask of an earlier batch is kept"
-    FIRST_CALL = "only the first call inside a block is steered"
+    STALE = "stale-plan", "what an earlier plan steered is kept"
+    STALE_MASK = "stale-mask", "the mask of an earlier batch is kept"
+    FIRST_CALL = "first-call-only", "only the first call inside a block is steered"
 
     # Which tokens
-    NEVER = "the vector never arrives"
-    STREAMS = "of the residual streams only"
-    EXCHANGED = "rows and positions are exchanged"
-    OWN = "positions that the model itself puts before the tokens are steered"
-    ROW_ZERO = "only batch row 0 is steered"
-    LAST_ROW = "the last batch row is left out"
-    OTHER_ROWS = "only every other batch row is steered"
-    SOME_ROWS = "batch rows are left out"
-    BEAMS = "only as many rows are steered as the prompt has"
-    PADDING = "padding is steered"
-    ONE_TOKEN = "a prompt pass of one token is taken for a decode pass"
-    LAST_POSITION = "only the last position of a pass is steered"
-    FIRST_TOKENS = "only the first tokens of a long prompt are steered"
-    ALL_POSITIONS = "every token is steered, whatever positions the plan names"
-    GENERATED_AS_ALL = "a plan for generated tokens is taken for one for all"
-    BORDER = "the first generated token is left out"
-    OFF_BY_ONE = "the positions are off by one"
-    LAST_OF_PASS = "LAST is counted anew in every pass"
-    PROMPT_ONLY = "only the first pass (the prompt) is steered"
-    GIVES_UP = "after some passes nothing is steered any more"
-    FADES = "the dose changes from pass to pass"
-    LAST_CANDIDATE = "of a decode pass of several tokens only the last is steered"
+    NEVER = "never-arrives", "the vector never arrives: no hook fires, or what it returns is thrown away"
+    STREAMS = "some-streams", "not every residual stream is steered"
+    EXCHANGED = (
+        "rows-and-positions-exchanged",
+        "rows and positions are exchanged (the mask is laid over the residual stream as its memory lies)",
+    )
+    OWN = "own-positions-steered", "positions that the model itself puts before the tokens are steered"
+    ROW_ZERO = "row-zero-only", "only batch row 0 is steered (output[0] on a layer that returns a tensor)"
+    LAST_ROW = "last-row-left-out", "the last batch row is left out"
+    OTHER_ROWS = "every-other-row", "only every other batch row is steered"
+    SOME_ROWS = "rows-left-out", "batch rows are left out"
+    BEAMS = "beams-left-out", "only as many rows are steered as the prompt has"
+    PADDING = "padding-steered", "padding is steered (the attention mask is ignored)"
+    ONE_TOKEN = "one-token-prompt", "a prompt pass of one token is taken for a decode pass"
+    LAST_POSITION = "last-position-only", "only the last position of a pass is steered"
+    FIRST_TOKENS = "first-tokens-only", "only the first tokens of a long prompt are steered"
+    ALL_POSITIONS = "all-positions", "every token is steered, whatever positions the plan names"
+    GENERATED_AS_ALL = "generated-as-all", "a plan for generated tokens is taken for one for all"
+    BORDER = "first-generated-left-out", "the first generated token is left out"
+    OFF_BY_ONE = "positions-off-by-one", "the positions are off by one"
+    LAST_OF_PASS = "last-of-each-pass", "LAST is counted anew in every pass"
+    PROMPT_ONLY = "prompt-only", "only the first pass (the prompt) is steered"
+    GIVES_UP = "gives-up", "after some passes nothing is steered any more"
+    FADES = "fades", "the scale that arrives changes from pass to pass"
+    LAST_CANDIDATE = "last-candidate-only", "of a decode pass of several tokens only the last is steered"
 
     # How much of what
-    TWICE = "the vector is added twice"
-    SUBTRACTED = "the vector is subtracted"
-    SIGN = "the sign of the scale is lost"
-    SCALE_IGNORED = "the scale is ignored"
-    SCALE_TWICE = "the scale is applied twice"
-    NORMALISED = "the vector is normalised before it is added"
-    WHOLE = "the scale is cut to a whole number"
-    CLAMPED = "the scale is clamped"
-    SMALL_LOST = "small scales are lost"
-    REFUSED = "a scale that the dtype can hold is refused"
-    DIVIDED = "the dose is divided by the number of tokens"
-    COMPONENT = "the component along the vector is replaced and not added to"
-    NORM_KEPT = "the residual stream is scaled back to its norm"
-    SHIFTED = "the elements of the vector are shifted"
-    ELEMENTS = "elements of the vector are left out"
-    CLIPPED = "the largest elements of the vector are clipped"
-    BROADCAST = "one number is added to every element (a vector of another shape is broadcast)"
-    ROUNDED = "the vector is rounded to"
-    FACTOR = "a constant factor changes every dose"
-    PROMOTED = "the vector's dtype is not made the residual stream's"
-    AT_ZERO = "something is added at scale 0"
+    TWICE = "added-twice", "the vector is added twice"
+    SUBTRACTED = "subtracted", "the vector is subtracted"
+    SIGN = "sign-lost", "the sign of the scale is lost"
+    SCALE_IGNORED = "scale-ignored", "the scale is ignored"
+    SCALE_TWICE = "scale-applied-twice", "the scale is applied twice"
+    NORMALISED = "vector-normalised", "the vector is normalised before it is added"
+    WHOLE = "whole-scales", "the scale is cut to a whole number"
+    CLAMPED = "scale-clamped", "the scale is clamped"
+    SMALL_LOST = "small-scales-lost", "small scales are lost"
+    REFUSED = "scale-refused", "a scale that the dtype can hold is refused"
+    DIVIDED = "divided-by-tokens", "the scale is divided by the number of tokens in the pass"
+    COMPONENT = "component-replaced", "the component along the vector is replaced and not added to"
+    NORM_KEPT = "norm-kept", "the residual stream is scaled back to its norm (each token's is what it was)"
+    SHIFTED = "elements-shifted", "the elements of the vector are shifted"
+    ELEMENTS = "elements-left-out", "elements of the vector are left out"
+    CLIPPED = "elements-clipped", "the largest elements of the vector are clipped"
+    BROADCAST = "broadcast", "one number is added to every element (a vector of another shape is broadcast)"
+    ROUNDED = "vector-rounded", "the vector is rounded on its way"
+    FACTOR = "constant-factor", "a constant factor changes every scale"
+    PROMOTED = "dtype-promoted", "the vector's dtype is not made the residual stream's"
+    AT_ZERO = "added-at-zero", "something is added at scale 0"
 
     # Several layers
-    SOME_LAYERS = "not every layer of a plan is steered"
-    SUMMED = "each layer gets the sum of the plan's vectors"
-    MIXED = "a layer gets the vector of another layer"
+    SOME_LAYERS = "layers-left-out", "not every layer of a plan is steered"
+    SUMMED = "vectors-summed", "each layer gets the sum of the plan's vectors"
+    MIXED = "vectors-mixed", "a layer gets the vector of another layer"
 
     # What is refused
-    UNCHECKED = "the plan is not checked before the model is touched"
-    OVERFLOW = "the dose is not checked against the dtype"
+    UNCHECKED = "plan-unchecked", "the plan is not checked before the model is touched (plan.check(architecture))"
+    OVERFLOW = "overflow", "scale times vector is not checked against the dtype"
 
     # What belongs to others
-    VECTOR = "the caller's vector is changed in place"
-    SWALLOWED = "exceptions of the caller are swallowed"
-    NOT_FINALLY = "hooks are removed only when the block ends well (no try/finally)"
-    HOOK_LEFT = "a hook is left on the model"
-    SETTING = "a setting of the process is left changed"
-    RANDOM = "random numbers are drawn or a seed is set"
-    MODE = "the model's training mode is left changed"
-    CONFIG = "the model's config is left changed"
-    FLAGS = "gradient flags of parameters are left changed"
-    ATTRIBUTE = "an attribute is left on the model"
-    PARAMETERS = "parameters or buffers are left changed"
+    VECTOR = "vector-changed", "the caller's vector is changed in place"
+    SWALLOWED = "exceptions-swallowed", "exceptions of the caller are swallowed"
+    NOT_FINALLY = "no-finally", "hooks are removed only when the block ends well (no try/finally)"
+    HOOK_LEFT = "hook-left", "a hook is left on the model"
+    SETTING = "setting-changed", "a setting of the process is left changed"
+    RANDOM = "random-state-used", "random numbers are drawn or a seed is set"
+    MODE = "training-mode-changed", "the model's training mode is left changed"
+    CONFIG = "config-changed", "the model's config is left changed"
+    FLAGS = "gradient-flags-changed", "gradient flags of parameters are left changed"
+    ATTRIBUTE = "attribute-left", "an attribute is left on the model"
+    PARAMETERS = "parameters-changed", "parameters or buffers are left changed"
 
     # Ways to run
-    SHARED = "state is shared between models"
-    RUN_STATE = "state is kept from run to run"
-    INNER = "an inner block takes the place of the outer one"
-    COMPILED = "hooks added after the first compiled call are not seen"
-    INFERENCE = "inference mode is not steered"
-    SAMPLING = "generation that samples is not steered"
-    NOT_GENERATING = "generation is not steered"
-    DETACHED = "the vector is detached"
-    OUTSIDE = "something outside the plan is used: a cache, the clock, the random state"
-    SLOW_PASS = "each pass takes longer"
+    SHARED = "state-shared", "state is shared between models"
+    RUN_STATE = "state-between-runs", "state is kept from run to run"
+    INNER = "inner-replaces-outer", "an inner block takes the place of the outer one"
+    COMPILED = "compiled-unseen", "hooks added after the first compiled call are not seen"
+    INFERENCE = "inference-mode", "inference mode is not steered"
+    SAMPLING = "sampling-unsteered", "generation that samples is not steered"
+    NOT_GENERATING = "generation-unsteered", "generation is not steered"
+    DETACHED = "vector-detached", "the vector is detached"
+    OUTSIDE = "outside-state", "something outside the plan is used: a cache, the clock, the random state"
+    SLOW_PASS = "slow-pass", "each pass takes longer"
 
-    @classmethod
-    def of(cls, likely: str) -> Cause | None:
-        """The class that a failure's likely cause names, or none."""
-        return next((cause for cause in cls if likely.startswith(cause)), None)
+    # Patterns: several bugs look so.
+    UNSEEN = "unseen", "modules of the model are replaced, another copy is run, or the hooks of others are removed"
+    COPY = "copy-refers-to-original", "the copy's modules still refer to the original's"
+    EXTRA_TOKENS = "extra-tokens", "tokens that are not in the plan's positions are steered"
+    POSITIONS = "positions-left-out", "positions of a pass are left out"
+    SILENT_PASSES = "silent-passes", "nothing arrives in some passes"
+    DIRECTION = "another-direction", "another direction than the steering vector is added"
+    UNEVEN = "uneven-scale", "the scale that arrives is not the same at every token"
+    PRECISION = "precision-lost", "the vector loses precision on its way"
+    ANOTHER_SCALE = "another-scale", "another scale than the plan's arrives"
+
+
+PATTERNS = frozenset(tuple(Cause)[tuple(Cause).index(Cause.UNSEEN) :])
+"""The causes that describe what arrived and name no bug: further runs may say more."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A cause and what was seen of it: ``str`` is the text that follows "likely"."""
+
+    cause: Cause
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.cause.sentence}: {self.detail}" if self.detail else self.cause.sentence

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from pytest_steering.architecture.residual import same_bits
 from pytest_steering.errors import Violation
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.place import wrong_place
-from pytest_steering.oracle.diagnosis.strength import wrong_dose, wrong_vectors
-from pytest_steering.oracle.diagnosis.tokens import NEVER
+from pytest_steering.oracle.diagnosis.strength import wrong_scale, wrong_vectors
 from pytest_steering.steering.plan import SteeringPlan
 
 if TYPE_CHECKING:
@@ -39,30 +38,36 @@ def explain(violation: Violation, harness: Harness, plan: SteeringPlan, inputs: 
         lambda: wrong_place(harness, plan, inputs, violation.likely),
         lambda: wrong_vectors(harness, plan, inputs),
         lambda: wrong_outliers(harness, plan, inputs, judge),
-        lambda: wrong_dose(harness, plan, inputs) if _of_doses(violation.likely) else "",
+        lambda: wrong_scale(harness, plan, inputs) if _of_scales(violation.likely) else None,
     )
 
 
-_DOSES: Final = (
-    Cause.NEVER,
-    Cause.TWICE,
-    Cause.SUBTRACTED,
-    Cause.SIGN,
-    Cause.SCALE_IGNORED,
-    Cause.SCALE_TWICE,
-    Cause.NORMALISED,
-    Cause.DIVIDED,
-    "the dose is",
-    "the vector loses precision",
+_SCALES: Final = frozenset(
+    {
+        Cause.NEVER,
+        Cause.TWICE,
+        Cause.SUBTRACTED,
+        Cause.SIGN,
+        Cause.SCALE_IGNORED,
+        Cause.SCALE_TWICE,
+        Cause.NORMALISED,
+        Cause.DIVIDED,
+        Cause.ANOTHER_SCALE,
+        Cause.UNEVEN,
+        Cause.PRECISION,
+    }
 )
-"""What the numbers of one run say of a dose that is wrong, or of none: those at other scales may say more."""
+"""What the numbers of one run say of a scale that is wrong, or of none: those at other scales may say more."""
+
+_TOKENS: Final = frozenset({Cause.PADDING, Cause.EXTRA_TOKENS, Cause.POSITIONS, Cause.SOME_ROWS})
+"""What they say of tokens that are steered by a mask of another batch."""
 
 
-def _of_doses(likely: str) -> bool:
-    return not likely or likely.startswith(_DOSES)
+def _of_scales(likely: Diagnosis | None) -> bool:
+    return likely is None or likely.cause in _SCALES
 
 
-def settle(violation: Violation, *experiments: Callable[[], str]) -> None:
+def settle(violation: Violation, *experiments: Callable[[], Diagnosis | None]) -> None:
     """The first experiment that names a cause has the word; what goes wrong in one is no news, the violation stands."""
     for experiment in experiments:
         with contextlib.suppress(Exception, pytest.skip.Exception):
@@ -71,42 +76,42 @@ def settle(violation: Violation, *experiments: Callable[[], str]) -> None:
                 return
 
 
-def unsteered_changed(harness: Harness, inputs: Inputs) -> str:
+def unsteered_changed(harness: Harness, inputs: Inputs) -> Diagnosis | None:
     """The unsteered model no longer computes what it did before it was steered."""
-    before, now = harness.plain(inputs).result, harness.plain_again(inputs).result
-    if same_bits(before, now) or any(harness.floor(layer) for layer in harness.every_layer):
-        return ""
-    return f"{Cause.LEFT}: the unsteered model computes other logits than before"
+    before, now = harness.unsteered.run(inputs).result, harness.unsteered.run_again(inputs).result
+    if same_bits(before, now) or any(harness.unsteered.floor(layer) for layer in harness.architecture.every_layer):
+        return None
+    return Diagnosis(Cause.LEFT, "the unsteered model computes other logits than before")
 
 
-def never_arrives(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
+def never_arrives(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
     """A plain forward pass with the plan's vectors is not steered either, at any token."""
     everywhere, layer = SteeringPlan(plan.vectors, plan.scale), min(plan.vectors)
-    steered, plain = harness.steered(everywhere, inputs), harness.plain(inputs)
-    return NEVER if same_bits(steered.received(layer), plain.received(layer)) else ""
+    steered, plain = harness.steered(everywhere, inputs), harness.unsteered.run(inputs)
+    return Diagnosis(Cause.NEVER) if same_bits(steered.received(layer), plain.received(layer)) else None
 
 
-def fresh_conforms(violation: Violation, harness: Harness, again: Callable[[Harness], object]) -> str:
+def fresh_conforms(violation: Violation, harness: Harness, again: Callable[[Harness], object]) -> Diagnosis | None:
     """An adapter that is built anew does what the old one does not: it kept something."""
     try:
         again(harness.twin(harness.model))
     except Violation:
-        return ""
-    tokens = violation.likely.startswith((Cause.PADDING, "tokens", "positions", "batch rows"))
-    return f"{Cause.STALE_MASK if tokens else Cause.STALE}: an adapter that is built anew steers rightly"
+        return None
+    tokens = violation.likely is not None and violation.likely.cause in _TOKENS
+    return Diagnosis(Cause.STALE_MASK if tokens else Cause.STALE, "an adapter that is built anew steers rightly")
 
 
-def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> str:
+def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: Judge) -> Diagnosis | None:
     """An ordinary vector arrives and this one does not: what becomes of one with a single large element."""
     (layer, *more) = plan.vectors
-    given, ordinary = plan.vectors[layer], harness.vector(layer)
+    given, ordinary = plan.vectors[layer], harness.plans.vector(layer)
     if more or float(given.abs().amax()) < _OUTLIER * float(given.double().square().mean().sqrt()):
-        return ""
+        return None
     outlier = ordinary.clone()
     outlier[0] = 2 * _OUTLIER * ordinary.abs().amax()
     for vector in (ordinary, outlier):
         try:
             judge(harness, SteeringPlan({layer: vector}, plan.scale, plan.positions), inputs)
         except Violation as violation:
-            return "" if vector is ordinary else violation.likely
-    return ""
+            return None if vector is ordinary else violation.likely
+    return None

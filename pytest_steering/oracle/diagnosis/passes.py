@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.steering.plan import Positions
 
 
@@ -21,7 +21,7 @@ class SeenPass:
     moved: Tensor
     """``(rows, columns)``, and so is ``asked``."""
     asked: Tensor
-    dose: float
+    scale: float
     """That of the tokens to steer, on average, in parts of the plan's; 0 where there are none."""
     even: bool = True
     """It is the same at each of them."""
@@ -42,7 +42,7 @@ class SeenPass:
         return bool(self.asked.any()) and not bool(self.moved.any())
 
 
-def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int) -> str:
+def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int) -> Diagnosis | None:
     """The bug class of a generation that is steered otherwise than asked, or an empty string.
 
     A plain forward pass is known to be steered where no pass of this is. ``prompt`` is how many columns the prompt has.
@@ -53,23 +53,23 @@ def likely_passes(passes: Sequence[SeenPass], positions: Positions, prompt: int)
     count = next((number for number, step in enumerate(steered) if not step.right), 0)
     if count and all(step.silent for step in steered[count:]):
         if count == 1 and steered[0].start == 0:
-            return Cause.PROMPT_ONLY
+            return Diagnosis(Cause.PROMPT_ONLY)
         if count > 1 or positions is Positions.GENERATED:
-            return f"{Cause.GIVES_UP}: {count} of {len(steered)} passes are steered"
+            return Diagnosis(Cause.GIVES_UP, f"{count} of {len(steered)} passes are steered")
     if positions is Positions.PROMPT and _only(
         passes, lambda step: step.start == 0 and step.columns == 1 and step.silent
     ):
-        return f"{Cause.ONE_TOKEN}: it is not steered as a part of the prompt"
+        return Diagnosis(Cause.ONE_TOKEN, "it is not steered as a part of the prompt")
     if positions is Positions.GENERATED and (said := _generated(passes, prompt)):
         return said
     if positions is not Positions.ALL and all(bool(step.moved.all()) for step in passes):
-        return Cause.ALL_POSITIONS
+        return Diagnosis(Cause.ALL_POSITIONS)
     if positions is Positions.LAST and _only(passes, lambda step: step.start + step.columns < prompt and _last(step)):
-        return f"{Cause.LAST_OF_PASS}: the last token of a chunk of the prompt is steered"
+        return Diagnosis(Cause.LAST_OF_PASS, "the last token of a chunk of the prompt is steered")
     if _only(passes, lambda step: step.start > 0 and step.columns > 1 and _last(step)) and prompt > 1:
-        return Cause.LAST_CANDIDATE
+        return Diagnosis(Cause.LAST_CANDIDATE)
     silent = [number for number, step in enumerate(passes) if step.silent]
-    return f"nothing arrives in passes {silent} of {len(passes)}" if silent else ""
+    return Diagnosis(Cause.SILENT_PASSES, f"{silent} of {len(passes)}") if silent else None
 
 
 def _only(passes: Sequence[SeenPass], fits: Callable[[SeenPass], bool]) -> bool:
@@ -83,7 +83,7 @@ def _last(step: SeenPass) -> bool:
     return bool(step.moved[:, -1].all()) and not bool(step.moved[:, :-1].any())
 
 
-def _generated(passes: Sequence[SeenPass], prompt: int) -> str:
+def _generated(passes: Sequence[SeenPass], prompt: int) -> Diagnosis | None:
     wrong = {
         step.start + column
         for step in passes
@@ -91,20 +91,20 @@ def _generated(passes: Sequence[SeenPass], prompt: int) -> str:
     }
     missed = any(bool((step.asked & ~step.moved).any()) for step in passes)
     if missed and wrong == {prompt} and any(bool((step.asked & step.moved).any()) for step in passes):
-        return f"{Cause.BORDER}: position {prompt}, off by one at the border"
+        return Diagnosis(Cause.BORDER, f"position {prompt}, off by one at the border")
     if not missed and all(bool(step.moved.all()) for step in passes):
-        return Cause.GENERATED_AS_ALL
-    return ""
+        return Diagnosis(Cause.GENERATED_AS_ALL)
+    return None
 
 
-def _fading(passes: Sequence[SeenPass]) -> str:
-    doses = [step.dose for step in passes if bool(step.asked.any())]
+def _fading(passes: Sequence[SeenPass]) -> Diagnosis | None:
+    scales = [step.scale for step in passes if bool(step.asked.any())]
     if (
-        len(doses) < 2
+        len(scales) < 2
         or not all(step.even for step in passes)
-        or abs(doses[0] - 1) > 0.01
-        or max(doses) - min(doses) <= 0.01
+        or abs(scales[0] - 1) > 0.01
+        or max(scales) - min(scales) <= 0.01
     ):
-        return ""
-    shown = ", ".join(f"{dose:.3g}" for dose in doses[:4]) + (" …" if len(doses) > 4 else "")
-    return f"{Cause.FADES}: {shown} times the plan's"
+        return None
+    shown = ", ".join(f"{scale:.3g}" for scale in scales[:4]) + (" …" if len(scales) > 4 else "")
+    return Diagnosis(Cause.FADES, f"{shown} times the plan's")

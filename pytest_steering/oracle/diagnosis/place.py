@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pytest_steering.architecture.residual import Path, same_bits
 from pytest_steering.architecture.tracing import Call, record
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import PATTERNS, Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.strength import added_to, is_delta
 from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.steering.plan import SteeringPlan
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Inputs = Mapping[str, Tensor]
 
 
-def wrong_place(harness: Harness, plan: SteeringPlan, inputs: Inputs, likely: str = "") -> str:
+def wrong_place(
+    harness: Harness, plan: SteeringPlan, inputs: Inputs, likely: Diagnosis | None = None
+) -> Diagnosis | None:
     """The first thing that steering changes is not what the first layer of the plan emits.
 
     ``likely`` is what the numbers point to. A bias of the layer's last part is as good a place as its output: that a
@@ -35,67 +37,69 @@ def wrong_place(harness: Harness, plan: SteeringPlan, inputs: Inputs, likely: st
     changes = first_change(harness, plan, inputs)
     first, layer = changes.first, min(plan.vectors)
     if first is None:
-        return ""
+        return None
     mask = harness.architecture.model_inputs.mask_name
     if mask and mask in first.missing:
-        return f"{Cause.MASK_DROPPED}: {first.module or 'the model'} does not receive it"
+        return Diagnosis(Cause.MASK_DROPPED, f"{first.module or 'the model'} does not receive it")
     if layer not in changes.spans:
-        return ""
+        return None
     began, ended = changes.spans[layer]
     name = f"{'what' if first.received else 'the output of'} {first.module or 'the model'}"
     said = f"{name} {'receives changes' if first.received else 'changes'} first"
     if first.clock < min(span[0] for span in changes.spans.values()):
-        return f"{Cause.BEFORE}: {said}" if first.module else ""
+        return Diagnosis(Cause.BEFORE, said) if first.module else None
     if first.clock < began:
         return _earlier(harness, plan, inputs, said)
     if first.clock == began and first.received:
-        return f"{Cause.LAYER_INPUT}: {said}"
+        return Diagnosis(Cause.LAYER_INPUT, said)
     if first.clock < ended:
-        inside = Cause.of(likely) is None and first.module.startswith(
+        inside = (likely is None or likely.cause in PATTERNS) and first.module.startswith(
             f"{harness.architecture.decoder_layers[layer].name}."
         )
-        return f"{Cause.INSIDE}: {said}" if inside else ""
+        return Diagnosis(Cause.INSIDE, said) if inside else None
     if first.clock > ended:
         at_receiver = first.received and first.module == harness.architecture.decoder_layers[layer].receiver_name
-        return "" if at_receiver else _later(changes, first, plan, said)
-    return ""
+        return None if at_receiver else _later(changes, first, plan, said)
+    return None
 
 
-def _earlier(harness: Harness, plan: SteeringPlan, inputs: Inputs, said: str) -> str:
+def _earlier(harness: Harness, plan: SteeringPlan, inputs: Inputs, said: str) -> Diagnosis | None:
     layer = min(plan.vectors)
-    steered, plain = harness.steered(plan, inputs), harness.plain(inputs)
+    steered, plain = harness.steered(plan, inputs), harness.unsteered.run(inputs)
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
     for before in range(layer):
         if not same_bits(steered.received(before), plain.received(before)):
             added = added_to(steered.received(before), plain.received(before), asked)
             if is_delta(added, plan.vectors[layer].double() * plan.scale):
                 if before == layer - 1:
-                    return f"{Cause.LAYER_BEFORE}: {said}"
-                return f"{Cause.ANOTHER_LAYER}: layer {before} instead of layer {layer}"
+                    return Diagnosis(Cause.LAYER_BEFORE, said)
+                return Diagnosis(Cause.ANOTHER_LAYER, f"layer {before} instead of layer {layer}")
             break
-    return f"{Cause.ANOTHER_LAYER}: {said}"
+    return Diagnosis(Cause.ANOTHER_LAYER, said)
 
 
-def _later(changes: Changes, first: Change, plan: SteeringPlan, said: str) -> str:
+def _later(changes: Changes, first: Change, plan: SteeringPlan, said: str) -> Diagnosis | None:
     layer = min(plan.vectors)
     for other, (began, ended) in changes.spans.items():
         if other > layer and began <= first.clock <= ended:
             if other in plan.vectors:
-                return f"{Cause.SOME_LAYERS}: layer {layer} is not, layer {other} is"
+                return Diagnosis(Cause.SOME_LAYERS, f"layer {layer} is not, layer {other} is")
             if first.clock == ended:
-                return f"{Cause.ANOTHER_LAYER}: layer {other} instead of layer {layer}"
-    return f"{Cause.BEHIND}: {said}"
+                return Diagnosis(Cause.ANOTHER_LAYER, f"layer {other} instead of layer {layer}")
+    return Diagnosis(Cause.BEHIND, said)
 
 
-def behind(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> str:
+def behind(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> Diagnosis | None:
     """The logits are others although the steered layer sends what it should: where the two runs part."""
     steered, expected = harness.steered(plan, inputs), harness.expected(plan, inputs)
-    for layer in harness.every_layer:
+    for layer in harness.architecture.every_layer:
         found, wanted = steered.received(layer), expected.received(layer)
         if furthest(found, wanted) > rounding(wanted):
             beyond = layer > max(plan.vectors)
-            return f"{Cause.NEXT_INPUT}: the residual stream after layer {layer} is another" if beyond else ""
-    return f"{Cause.LOGITS}: every residual stream is as it should be, the logits are not"
+            return (
+                Diagnosis(Cause.NEXT_INPUT, f"the residual stream after layer {layer} is another") if beyond else None
+            )
+    return Diagnosis(Cause.LOGITS, "every residual stream is as it should be, the logits are not")
 
 
 @dataclass(frozen=True)

@@ -5,31 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import PATTERNS, Cause
 
-_ORDER = {cause: number for number, cause in enumerate(Cause)}
+_ORDER: dict[str, int] = {cause: number for number, cause in enumerate(Cause)}
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A test that failed: the requirement, the likely cause that its numbers point to, and the reason."""
+    """A test that failed: the requirement, the cause that its numbers point to, as id and as text, and the reason."""
 
     id: str
+    cause: str
     likely: str
     reason: str
 
 
-def likely_of(failures: Sequence[Failed]) -> str:
-    """The likely cause of all failures of one model under one adapter, in the order in which they were found.
+@dataclass(frozen=True)
+class Explanation:
+    """What explains all failures of one model under one adapter: a cause's id, empty where none is named, and text."""
+
+    cause: str = ""
+    text: str = ""
+
+
+def explanation_of(failures: Sequence[Failed]) -> Explanation:
+    """The cause that explains the failures best, in the order in which they were found.
 
     Where none of them names a class of bugs, the numbers of the first are given and no cause. Without a failure it is
     empty.
     """
     if not failures:
-        return ""
-    named = [(cause, failed) for failed in failures if (cause := Cause.of(failed.likely)) is not None]
+        return Explanation()
+    named = [failed for failed in failures if failed.cause and failed.cause not in PATTERNS]
     if not named:
         first = failures[0]
-        return f"unknown pattern; {first.id}: {first.reason}"
-    cause, failed = min(named, key=lambda pair: _ORDER[pair[0]])
-    return failed.likely
+        return Explanation(text=f"unknown pattern; {first.id}: {first.reason}")
+    best = min(named, key=lambda failed: _ORDER[failed.cause])
+    return Explanation(best.cause, best.likely)

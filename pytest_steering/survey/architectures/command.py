@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from pytest_steering.survey.architectures.compare import WORSE, differences, headline
-from pytest_steering.survey.architectures.stored import KEPT, SurveyError, read_survey, write_survey
+from pytest_steering.survey.architectures.stored import STORED, read_survey, write_survey
 from pytest_steering.survey.architectures.sweep import read_sweep
 from pytest_steering.survey.architectures.table import counts, table
+from pytest_steering.survey.files import SurveyError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +32,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         if not options.reports:
             raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
         survey = read_sweep(options.reports)
-        try:
-            write_survey(survey)
-        except OSError as error:
-            raise SurveyError(f"{KEPT} cannot be written: {error.strerror or error}") from None
-        say(f"wrote {KEPT.name}; the README says:\n\n{counts(survey)}")
+        write_survey(survey)
+        say(f"wrote {STORED.name}; the README says:\n\n{counts(survey)}")
         return 0
     say(table(read_sweep(options.reports) if options.reports else read_survey()))
     return 0

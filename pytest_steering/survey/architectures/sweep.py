@@ -11,7 +11,8 @@ from typing import Any
 from pytest_steering.errors import SpecError, one_line
 from pytest_steering.report.json_report import SCHEMA as REPORT_SCHEMA
 from pytest_steering.report.model import Outcome, Verdict
-from pytest_steering.survey.architectures.stored import SCHEMA, Entry, Survey, SurveyError, read_json
+from pytest_steering.survey.architectures.stored import SCHEMA, Entry, Survey
+from pytest_steering.survey.files import SurveyError, read_json
 from pytest_steering.targets.spec import TEXT, SpecKind, parse_spec, tiny_of
 
 PACKAGES = ("transformers", "torch", "nnsight")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ast
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
 from pytest_steering.suite.catalogue import first_sentence, suite_directory
-from pytest_steering.survey.architectures.stored import SurveyError, read_json
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
+from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
 
 SCHEMA: Final = 1
-KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "kill_matrix.json"
-"""What the last whole run found; it comes with the package."""
+STORED: Final = DATA / "kill_matrix.json"
 
 Matrix = dict[str, Any]
 """``schema``, ``versions``, ``suite``, ``columns``, ``otherwise`` and ``adapters``: what each breaks, by column.
@@ -52,17 +50,17 @@ def read_kills(paths: Sequence[Path]) -> Matrix:
     return {"schema": SCHEMA, **head, "columns": columns, "otherwise": otherwise, "adapters": ordered}
 
 
-def read_kept(path: Path = KEPT) -> Matrix:
-    """The matrix that is kept."""
+def read_stored(path: Path = STORED) -> Matrix:
+    """The matrix that is stored."""
     matrix = read_json(path)
     if not isinstance(matrix, dict) or matrix.get("schema") != SCHEMA or "adapters" not in matrix:
         raise SurveyError(f"{path} is no kill matrix of schema {SCHEMA}")
     return matrix
 
 
-def write_kept(matrix: Matrix, path: Path = KEPT) -> None:
-    """The matrix is at ``path``, a line for each adapter and model."""
-    path.write_text("".join(f"{line}\n" for line in _lines(matrix)), encoding="utf-8")
+def write_stored(matrix: Matrix, path: Path = STORED) -> None:
+    """The matrix is at ``path``."""
+    write_json(path, matrix)
 
 
 def bugs() -> dict[str, str]:
@@ -71,25 +69,9 @@ def bugs() -> dict[str, str]:
     for path in sorted(suite_directory().with_name("fixtures").joinpath("known_bad").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             named = isinstance(node, ast.ClassDef) and any(
-                isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "subject")
+                isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "target")
                 for part in node.body
             )
             if named and isinstance(node, ast.ClassDef):
                 found[node.name] = first_sentence(ast.get_docstring(node) or "")
     return found
-
-
-def _lines(matrix: Matrix) -> Iterator[str]:
-    yield "{"
-    for key in ("schema", "versions", "suite", "columns", "otherwise"):
-        yield f" {json.dumps(key)}: {json.dumps(matrix[key])},"
-    yield ' "adapters": {'
-    adapters = list(matrix["adapters"].items())
-    for number, (name, columns) in enumerate(adapters, 1):
-        yield f"  {json.dumps(name)}: {{"
-        rows = [f"   {json.dumps(column)}: {json.dumps(broken)}" for column, broken in columns.items()]
-        yield from (f"{row}," for row in rows[:-1])
-        yield from rows[-1:]
-        yield "  }" + ("," if number < len(adapters) else "")
-    yield " }"
-    yield "}"

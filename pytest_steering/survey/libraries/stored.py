@@ -1,21 +1,19 @@
-"""The file that keeps what was found in libraries: from reports, one for each library, to a line for each model."""
+"""The file that stores what was found in libraries: from reports, one for each library, to a line for each model."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
-from pytest_steering.survey.architectures.stored import SurveyError, read_json
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
-from pytest_steering.survey.libraries.causes import CAUSES, cause_of
+from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
+from pytest_steering.survey.libraries.findings import FINDINGS, Failure, finding_of
 
 SCHEMA: Final = 1
-KEPT: Final = Path(__file__).resolve().parents[1] / "data" / "libraries.json"
-"""What the last runs found; it comes with the package."""
+STORED: Final = DATA / "libraries.json"
 
 Findings = dict[str, Any]
 """``schema``, ``suite``, ``libraries`` (each with its versions and its ``models``) and the ``causes``."""
@@ -47,22 +45,22 @@ def read_findings(paths: Sequence[Path]) -> Findings:
     if len(suites) > 1:
         raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
     used = {name for library in found.values() for verdict in library["models"].values() for name in _causes(verdict)}
-    beside = {cause.name for cause in CAUSES if cause.beside and found.keys() & set(cause.adapters)}
-    causes = {cause.name: cause.says for cause in CAUSES if cause.name in used | beside}
+    beside = {finding.name for finding in FINDINGS if not finding.signs and found.keys() & set(finding.adapters)}
+    causes = {finding.name: finding.says for finding in FINDINGS if finding.name in used | beside}
     return {"schema": SCHEMA, "suite": suites.pop(), "libraries": list(found.values()), "causes": causes}
 
 
-def read_kept(path: Path = KEPT) -> Findings:
-    """What is kept."""
+def read_stored(path: Path = STORED) -> Findings:
+    """What is stored."""
     findings = read_json(path)
     if not isinstance(findings, dict) or findings.get("schema") != SCHEMA or "libraries" not in findings:
         raise SurveyError(f"{path} holds no findings about libraries of schema {SCHEMA}")
     return findings
 
 
-def write_kept(findings: Findings, path: Path = KEPT) -> None:
-    """The findings are at ``path``, a line for each library, model and cause."""
-    path.write_text("".join(f"{line}\n" for line in _lines(findings)), encoding="utf-8")
+def write_stored(findings: Findings, path: Path = STORED) -> None:
+    """The findings are at ``path``."""
+    write_json(path, findings)
 
 
 def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
         return {"verdict": "conforms"}
     causes: dict[str, list[str]] = {}
     for result in failed:
-        name = cause_of(adapter, model["spec"], result["id"], result["reason"])
+        name = finding_of(Failure(adapter, model["spec"], result["id"], result.get("cause", ""), result["reason"]))
         if result["id"] not in causes.setdefault(name, []):
             causes[name].append(result["id"])
     return {"verdict": "fails", "failed": dict(sorted(causes.items()))}
@@ -83,30 +81,3 @@ def _judged(adapter: str, model: dict[str, Any]) -> dict[str, Any]:
 
 def _causes(verdict: dict[str, Any]) -> list[str]:
     return list(verdict.get("failed", ()))
-
-
-def _lines(findings: Findings) -> Iterator[str]:
-    yield "{"
-    yield f' "schema": {findings["schema"]},'
-    yield f' "suite": {_text(findings["suite"])},'
-    yield ' "libraries": ['
-    for number, library in enumerate(findings["libraries"], 1):
-        head = {key: value for key, value in library.items() if key != "models"}
-        yield f'  {_text(head)[:-1]}, "models": {{'
-        yield from _items(library["models"], "   ")
-        yield "  }}" + ("," if number < len(findings["libraries"]) else "")
-    yield " ],"
-    yield ' "causes": {'
-    yield from _items(findings["causes"], "  ")
-    yield " }"
-    yield "}"
-
-
-def _items(mapping: dict[str, Any], indent: str) -> Iterator[str]:
-    rows = [f"{indent}{_text(key)}: {_text(value)}" for key, value in mapping.items()]
-    yield from (f"{row}," for row in rows[:-1])
-    yield from rows[-1:]
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_steering.survey.libraries.causes import UNEXPLAINED
+from pytest_steering.survey.libraries.findings import UNEXPLAINED
 from pytest_steering.survey.libraries.stored import Findings
 
 _MANY = 5

@@ -22,7 +22,7 @@ from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
-from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
@@ -39,9 +39,10 @@ def trial_of(target: Target, adapter: Callable[[nn.Module, Architecture], Any]) 
     return Harness(target, adapter(target.model, target.architecture), adapter)
 
 
-def likely(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor] | None = None) -> str:
+def likely(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor] | None = None) -> Diagnosis:
     with pytest.raises(Violation) as raised:
         checks.forward(harness, plan, inputs or harness.prompts.batch())
+    assert raised.value.likely is not None
     return raised.value.likely
 
 
@@ -91,21 +92,21 @@ class Saturates(Honest):
 )
 def test_the_cause_of_a_wrong_forward_pass(target: Target, adapter: Any, expected: Cause) -> None:
     harness = trial_of(target, adapter)
-    assert likely(harness, harness.plan([2])).startswith(expected)
+    assert likely(harness, harness.plans.plan([2])).cause is expected
 
 
 def test_a_curve_of_no_class_has_no_cause(target: Target) -> None:
     harness = trial_of(target, Saturates)
-    assert likely(harness, harness.plan([2])) == "the dose is 0.9091 times what the plan says"
+    assert likely(harness, harness.plans.plan([2])) == Diagnosis(Cause.ANOTHER_SCALE, "0.9091 times what the plan says")
 
 
 def test_what_a_new_adapter_does_right_was_kept_by_the_old_one(target: Target) -> None:
     harness = trial_of(target, RemembersTheFirst)
-    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
-    assert likely(harness, harness.plan([1], 0.5)).startswith(Cause.STALE)
+    checks.forward(harness, harness.plans.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plans.plan([1], 0.5)).cause is Cause.STALE
     harness = trial_of(target, RemembersTheMask)
-    checks.forward(harness, harness.plan([1]), harness.prompts.batch())
-    assert likely(harness, harness.plan([1]), harness.prompts.padded("right")).startswith(Cause.STALE_MASK)
+    checks.forward(harness, harness.plans.plan([1]), harness.prompts.batch())
+    assert likely(harness, harness.plans.plan([1]), harness.prompts.padded("right")).cause is Cause.STALE_MASK
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,9 @@ def test_rows_of_beams(steered: list[int], expected: Cause) -> None:
     plain = torch.zeros(6, 1, 8)
     found = plain.clone()
     found[steered] += delta
-    assert likely_beams(found, plain + delta, delta, 2).startswith(expected)
-    assert likely_beams(plain + 1.0001 * delta, plain + delta, delta, 2) == ""
+    said = likely_beams(found, plain + delta, delta, 2)
+    assert said is not None
+    assert said.cause is expected
+    assert likely_beams(plain + 1.0001 * delta, plain + delta, delta, 2) is None
     found[-1] += 0.1
-    assert likely_beams(found, plain + delta, delta, 2) == ""
+    assert likely_beams(found, plain + delta, delta, 2) is None

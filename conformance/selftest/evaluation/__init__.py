@@ -1,0 +1,1 @@
+"""The study: the tests of ``pytest_steering.evaluation``."""

@@ -1,0 +1,83 @@
+"""An experiment in processes of its own: killed, interrupted, and run twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.selftest.evaluation.small_study import finished_study, first_difference, fresh_experiment
+
+
+@pytest.mark.slow
+def test_two_fresh_processes_find_the_same_numbers(tmp_path: Path) -> None:
+    """To the last bit, and those that this process finds; where they differ, the first difference is named."""
+    data, whole, _ = finished_study()
+    started = {name: fresh_experiment(data, tmp_path / name) for name in ("one", "other")}
+    for process in started.values():
+        assert process.communicate(timeout=300)[1] == ""
+    one, other, here = (
+        json.loads((directory / "results.json").read_text())
+        for directory in (tmp_path / "one", tmp_path / "other", whole)
+    )
+    assert first_difference(one, other) == ""
+    assert first_difference(one, here) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ({"a": [1, {"b": 2.0}]}, {"a": [1, {"b": 2.0}]}, ""),
+        ({"a": [1, {"b": 0.3}]}, {"a": [1, {"b": 0.1 + 0.2}]}, "a.1.b: 0.3 and 0.30000000000000004"),
+        ({"a": [1]}, {"a": [1, 2]}, "a: [1] and [1, 2]"),
+        ({"a": 1}, {"b": 1}, ': {"a": 1} and {"b": 1}'),
+        ({"a": None}, {"a": 0}, "a: null and 0"),
+    ],
+)
+def test_first_difference_is_named(one: object, other: object, found: str) -> None:
+    assert first_difference(one, other) == found
+
+
+def parts_in(out: Path) -> list[Path]:
+    return sorted((out / "parts").rglob("*.json"))
+
+
+def stopped_after(process: subprocess.Popen[str], out: Path, parts: int, sent: signal.Signals) -> tuple[int, str]:
+    while len(parts_in(out)) < parts and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(sent)
+    _, complaints = process.communicate(timeout=120)
+    return process.returncode, complaints
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [1, 4, 9])
+def test_killed_process_goes_on_to_the_same_results(tmp_path: Path, parts: int) -> None:
+    """SIGKILL in the middle, then the same command: the results of a process that was never killed."""
+    data, whole, _ = finished_study()
+    status, _ = stopped_after(fresh_experiment(data, tmp_path), tmp_path, parts, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    kept = {path: path.read_bytes() for path in parts_in(tmp_path)}
+    assert parts <= len(kept) < 16
+    process = fresh_experiment(data, tmp_path)
+    printed, complaints = process.communicate(timeout=300)
+    assert (process.returncode, complaints) == (0, "")
+    assert "Holm p" in printed
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert len(parts_in(tmp_path)) == 16
+    assert (tmp_path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
+    data, _, _ = finished_study()
+    status, complaints = stopped_after(fresh_experiment(data, tmp_path), tmp_path, 3, signal.SIGINT)
+    assert status == 130
+    kept = len(parts_in(tmp_path))
+    assert complaints == (
+        f"stopped: {kept} of 16 parts are finished and kept in {tmp_path}; run the same command again to go on\n"
+    )

@@ -1,0 +1,151 @@
+"""What the model does by itself, measured on it: its runs, its noise, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pytest_steering.architecture.inputs import spoils
+from pytest_steering.architecture.observation import Trace
+from pytest_steering.errors import one_line
+from pytest_steering.oracle import runs
+from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.oracle.forcing import forced
+from pytest_steering.oracle.inputs import Prompts
+from pytest_steering.oracle.timing import seconds_of
+from pytest_steering.oracle.tolerance import furthest
+from pytest_steering.targets.memory import Workload
+from pytest_steering.targets.target import Target
+
+
+class Unsteered:
+    """The unsteered model: each batch is run once and kept, each fact is measured when it is asked for."""
+
+    def __init__(self, target: Target, prompts: Prompts, workload: Workload) -> None:
+        self.target = target
+        self.prompts = prompts
+        self.workload = workload
+        self._runs: dict[str, Trace] = {}
+
+    # Runs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> Trace:
+        """The forward pass of ``inputs``, watched after every layer."""
+        key = repr([(name, tensor.tolist()) for name, tensor in inputs.items()])
+        if key not in self._runs:
+            self._runs[key] = self.run_again(inputs)
+        return self._runs[key]
+
+    def run_again(self, inputs: Mapping[str, Tensor]) -> Trace:
+        """Another forward pass."""
+        given = self.given(inputs)
+        with runs.running(self.target):
+            return runs.forward(self.target, self.target.model, given, inside=self.target.has_weights)
+
+    def generate(self, inputs: Mapping[str, Tensor], **options: Any) -> Tensor:
+        """The sequences that the model generates."""
+        with runs.running(self.target):
+            trace = runs.generate(self.target, self.target.model, inputs, workload=self.workload, options=options)
+        sequences: Tensor = trace.result
+        return sequences
+
+    def replay(self, sequences: Tensor, inputs: Mapping[str, Tensor], layers: Sequence[int], **options: Any) -> Trace:
+        """``generate`` made to choose the tokens of ``sequences``: the passes of a steered one, nothing added."""
+        options = {**options, "logits_processor": forced(sequences)}
+        with runs.running(self.target):
+            return runs.generate(
+                self.target,
+                self.target.model,
+                inputs,
+                workload=self.workload,
+                layers=layers,
+                options=options,
+                inside=True,
+            )
+
+    def given(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What a run is called with: a copy where the model itself would spoil it for the next run."""
+        if not self.spoils_inputs:
+            return inputs
+        return {name: tensor.clone() for name, tensor in inputs.items()}
+
+    # Measures
+
+    def residual_size(self, layer: int) -> float:
+        """Root mean square of the residual stream after ``layer``; 1 without weights."""
+        if self.target.fake is not None:
+            return 1.0
+        received = self.run(self.prompts.batch()).received(layer).double()
+        return float(received.square().mean().sqrt()) or 1.0
+
+    def floor(self, layer: int) -> float:
+        """How far two runs of the same batch lie apart after ``layer``: 0 on most machines."""
+        return self._floors[layer]
+
+    def need_repeatable(self) -> None:
+        """Two runs are bit-equal, or bit-equality cannot be asked of steered ones."""
+        if any(self._floors.values()):
+            not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
+
+    @cached_property
+    def seconds_per_pass(self) -> float:
+        """Wall seconds of one watched pass, the second of two."""
+        batch = self.prompts.batch()
+        self.run(batch)
+        return seconds_of(lambda: self.run_again(batch), self.target.device)
+
+    @cached_property
+    def spoils_inputs(self) -> bool:
+        """Whether the model itself writes into the tensors that it is called with."""
+        if self.target.fake is not None:
+            return False
+        inputs = self.prompts.padded("left") if self.prompts.masked else self.prompts.batch()
+        with runs.running(self.target):
+            return spoils(self.target.model, inputs)
+
+    @cached_property
+    def _floors(self) -> dict[int, float]:
+        every_layer = self.target.architecture.every_layer
+        if self.target.fake is not None:
+            return dict.fromkeys(every_layer, 0.0)
+        batch = self.prompts.batch()
+        first, second = self.run(batch), self.run_again(batch)
+        return {layer: furthest(first.received(layer), second.received(layer)) for layer in every_layer}
+
+    # What it cannot do
+
+    @cached_property
+    def cannot_generate(self) -> str:
+        """Why the model generates nothing after a batch of prompts; empty when it does."""
+        name = type(self.target.model).__name__
+        if not hasattr(self.target.model, "generate"):
+            return f"{name} has no generate"
+        inputs = self.prompts.batch()
+        rows, columns = self.prompts.ids(inputs).shape
+        wanted = (rows, columns + self.workload.new_tokens)
+        try:
+            found = tuple(self.generate(inputs).shape)
+        except Exception as error:
+            return f"{name} itself cannot generate from token ids: {one_line(error)[:200]}"
+        return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"
+
+    @cached_property
+    def cannot_replay(self) -> str:
+        """Why the model cannot be made to generate given tokens; empty when it can."""
+        inputs = self.prompts.batch()
+        columns = self.prompts.ids(inputs).shape[1]
+        wanted = self.generate(inputs).clone()
+        # Others than it would choose itself; there may be more embeddings than logits.
+        choices, pad = self.run(inputs).result.shape[-1], self.target.pad_token_id
+        wanted[:, columns:] = (wanted[:, columns:] + 1) % choices
+        wanted[:, columns:][wanted[:, columns:] == pad] = (pad + 1) % choices
+        if torch.equal(self.replay(wanted, inputs, ()).result, wanted):
+            return ""
+        return (
+            f"{type(self.target.model).__name__}.generate cannot be made to choose given tokens, so there is no "
+            "unsteered run to compare with: it ignores logits processors"
+        )
