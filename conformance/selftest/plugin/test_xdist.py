@@ -10,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 
 from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, TIMID, Desk
-from pytest_steering.plugin.options import SETTINGS
+from pytest_steering.plugin.options import SETTINGS, parsed
 from pytest_steering.plugin.xdist import ModelScheduling
 from pytest_steering.targets.spec import spec_in
 
@@ -72,7 +72,7 @@ def test_a_sweep_is_spread_without_searching() -> None:
     nodeids = [f"test_mine.py::test_{test}[{spec}-hooks]" for spec in specs for test in range(200)]
     option = SimpleNamespace(tx=["popen", "popen"], maxworkerrestart=None, loadscopereorder=True)
     config: Any = SimpleNamespace(
-        stash={SETTINGS: SimpleNamespace(specs=specs)},
+        stash={SETTINGS: SimpleNamespace(specs=parsed(specs))},
         option=option,
         getvalue=lambda name: getattr(option, name),
         getoption=lambda name, default=None: getattr(option, name, default),
