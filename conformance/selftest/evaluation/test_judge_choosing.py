@@ -18,7 +18,7 @@ from pytest_steering.evaluation.judges.judgement import JudgeError, Judgement, L
 from pytest_steering.evaluation.judges.server import ServerJudge
 from pytest_steering.evaluation.parts import judged_part
 
-OWN = "conformance.selftest.test_judge_choosing"
+OWN = __name__
 asked: list[tuple[str, Question]] = []
 
 
