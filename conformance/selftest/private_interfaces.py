@@ -75,20 +75,6 @@ PRIVATE = (
     ),
     Private(
         "torch",
-        "torch.utils._python_dispatch",
-        "TorchDispatchMode",
-        ("pytest_steering/evaluation/batching.py",),
-        "memory of a batch is measured by the tensors that are made",
-    ),
-    Private(
-        "torch",
-        "torch.utils._pytree",
-        "tree_leaves",
-        ("pytest_steering/evaluation/batching.py",),
-        "tensors are found in whatever an operation returns",
-    ),
-    Private(
-        "torch",
         MODULE,
         "_forward_hooks",
         (

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.adapters.protocol import SteeringAdapter
+from pytest_steering.errors import TargetError
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import next_token_log_probabilities, residual_norms
 from pytest_steering.evaluation.folds import Fold
@@ -20,6 +21,7 @@ from pytest_steering.evaluation.scenarios import Case, Dataset
 from pytest_steering.evaluation.statistics import by_scenario
 from pytest_steering.evaluation.styles import STYLES, render, shots_for
 from pytest_steering.steering.plan import Positions, SteeringPlan
+from pytest_steering.suite.encoding import prompt_ids
 from pytest_steering.suite.forced_choice import forced_choice, generate_answers
 from pytest_steering.targets.target import Target
 from pytest_steering.vectors import train_from_texts
@@ -142,6 +144,27 @@ class Bench:
             batch_size=self.batch_size,
             device=self.target.device,
             model=self.target.model,
+        )
+
+    def fitting(self, prompts: Sequence[str]) -> int:
+        """The most prompts, of 8, 4, 2 or 1, that run at once although each is as long as the longest of these.
+
+        ``memory_optimized`` asks for one prompt at a time, or forbids it. ``TargetError`` when nothing fits.
+        """
+        longest = max((prompt_ids(self.target.tokenizer, prompt) for prompt in prompts), key=len)
+        row = [*longest, *longest[-1:] * self.config.max_new_tokens]
+        alone = self.config.memory_optimized
+        sizes = (1,) if alone else (8, 4, 2) if alone is False else (8, 4, 2, 1)
+        for size in sizes:
+            try:
+                with torch.no_grad():
+                    self.target.model(input_ids=torch.tensor([row] * size, device=self.target.device))
+            except torch.OutOfMemoryError:
+                continue
+            return size
+        raise TargetError(
+            f"{sizes[-1]} prompts of {len(row)} tokens do not fit on {self.target.device} beside the weights; "
+            + ("allow memory_optimized" if alone is False else "leave out the longest files or choose another --device")
         )
 
 

@@ -150,6 +150,9 @@ class Summary:
         if pooled.within_class is not None and pooled.within_class.p is not None:
             compared = pooled.within_class.against("differences within a class of equal norm")
             found.append(f"within a class at dose {dose}: {compared}")
+        if pooled.layers:
+            layer, moved = max(pooled.layers.items(), key=lambda item: abs(item[1].estimate))
+            found.append(f"of the layers steered alone at dose {dose}, layer {layer} moves the answer most: {moved}")
         found.append(self._weighed())
         if saturated := [f"{at.dose:g}" for at in pooled.doses if at.saturated]:
             found.append(

@@ -15,17 +15,16 @@ from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
-from pytest_steering.evaluation.batching import batch_size, peak_of
-from pytest_steering.evaluation.bench import random_direction, relative
+from pytest_steering.evaluation.bench import Bench, random_direction, relative
 from pytest_steering.evaluation.config import ExperimentError
 from pytest_steering.evaluation.experiment import weights_hash
+from pytest_steering.evaluation.scenarios import Dataset
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
+from pytest_steering.suite.encoding import prompt_ids
 from pytest_steering.suite.forced_choice import forced_choice
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.vectors import load_vectors
-
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -91,37 +90,44 @@ def test_random_directions_differ_and_repeat() -> None:
     assert abs(float(first[1].mean())) < 1e-6
 
 
-def test_peak_is_what_lives_at_once() -> None:
-    def three() -> torch.Tensor:
-        first = torch.zeros(1000)
-        second = first + 1
-        del first
-        third = second * 2
-        return third.view(10, 100)[1:]
-
-    assert peak_of(three) == 8000
-    kept = torch.zeros(1000)
-    assert peak_of(lambda: kept.view(-1)) == 0
+@pytest.mark.parametrize(
+    ("room", "asked", "size"), [(9, None, 8), (7, None, 4), (1, None, 1), (9, True, 1), (3, False, 2)]
+)
+def test_batches_are_as_large_as_fit(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, size: int) -> None:
+    """So many rows of the longest prompt and its answer, in tokens."""
+    assert roomy_bench(monkeypatch, room, asked).fitting(["short", "a longer prompt" * 5]) == size
 
 
-def test_batches_follow_the_memory() -> None:
+@pytest.mark.parametrize(
+    ("room", "asked", "sentence"),
+    [
+        (0, None, "1 prompts of 12 tokens do not fit on cpu beside the weights; leave out the longest files"),
+        (1, False, "2 prompts of 12 tokens do not fit on cpu beside the weights; allow memory_optimized"),
+    ],
+)
+def test_prompts_that_do_not_fit_are_refused(
+    monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, sentence: str
+) -> None:
+    with pytest.raises(TargetError, match="^" + sentence):
+        roomy_bench(monkeypatch, room, asked).fitting(["x" * 10])
+
+
+def roomy_bench(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None) -> Bench:
+    """The memory of its model is full when more than ``room`` rows are read at once."""
     target = load_target("tiny:llama")
-    prompts = ["short", "a longer prompt" * 5]
-    ids = torch.tensor([target.tokenizer(prompts[1])["input_ids"]])
-    row = peak_of(lambda: target.model(input_ids=ids))
+    config = small_config(Path(), Path(), memory_optimized=asked)
+    bench = Bench(
+        target, make_adapter("hooks", target.model, target.architecture), Dataset(Path(), ()), config, (1,), 1
+    )
+    tokens = len(prompt_ids(target.tokenizer, "a longer prompt" * 5))
 
-    def planned(**settings: Any) -> int:
-        return batch_size(target.model, target.tokenizer, prompts, device=CPU, **settings)
+    def forward(input_ids: torch.Tensor) -> None:
+        assert input_ids.shape[1] in (tokens + 2, 12)
+        if len(input_ids) > room:
+            raise torch.OutOfMemoryError
 
-    assert planned(available=10**12) == 8
-    assert planned(available=row * 9) == 4
-    assert planned(available=row * 9, new_tokens=150) == 1
-    assert planned(available=row * 3) == 1
-    assert planned(available=10**12, memory_optimized=True) == 1
-    with pytest.raises(TargetError, match="more than half of the"):
-        planned(available=row * 3, memory_optimized=False)
-    with pytest.raises(TargetError, match="leave out the longest files"):
-        planned(available=row // 2)
+    monkeypatch.setattr(target.model, "forward", forward)
+    return bench
 
 
 def test_weights_hash_sees_one_changed_tensor() -> None:
