@@ -9,7 +9,9 @@ from pytest_steering.report.terminal import block, counts
 
 
 def row(model: Model, *outcomes: Outcome) -> Row:
-    results = (Result(f"test_{n}", f"id-{n}", "group", "tiny:llama", "hooks", {}, each) for n, each in enumerate(outcomes))
+    results = (
+        Result(f"test_{n}", f"id-{n}", "group", "tiny:llama", "hooks", {}, each) for n, each in enumerate(outcomes)
+    )
     return Row("tiny:llama", "hooks", "hooks", model, tuple(results))
 
 
