@@ -185,11 +185,12 @@ def pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)
     assert sorted(path.name for path in desk.path.glob("*report*") if path.is_file()) == ["report.json"]
 
 
-def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unwritable", [object(), "half a character: \udce9"], ids=["object", "surrogate"])
+def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path, unwritable: object) -> None:
     report = tmp_path / "report.json"
     report.write_text("before")
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        write(report, {"whole": object()})
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        write(report, {"whole": unwritable})
     assert report.read_text() == "before"
     assert list(tmp_path.iterdir()) == [report]
 
