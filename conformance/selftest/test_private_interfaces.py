@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from conformance.selftest.private_interfaces import PRIVATE, Private, owner_of, used
+from conformance.selftest.private_interfaces import PRIVATE, Private, owner_of
+from conformance.selftest.private_use import used
 
 DISTRIBUTIONS = {"xdist": "pytest-xdist"}
 
