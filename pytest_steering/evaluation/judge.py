@@ -10,9 +10,8 @@ import re
 from typing import Any
 
 from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.judges.judgement import Judge, Judgement, Label, Question, Tier
-from pytest_steering.evaluation.judges.legacy import Legacy
-from pytest_steering.evaluation.judges.rules import Rules
+from pytest_steering.evaluation.judges.choosing import BUILT_IN
+from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
 from pytest_steering.evaluation.styles import Polarity
 
 __all__ = ["Judgement", "Label", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
@@ -20,9 +19,6 @@ __all__ = ["Judgement", "Label", "Polarity", "Tier", "evaluate_secllmholmes_resp
 _ASKS_FOR_SECURE = re.compile(
     r"\b(?:is|are) (?:this|the|that)(?: \w+){1,3}? (?:free of|secure|safe|protected)\b[^?]*\?"
 )
-
-
-_JUDGES: dict[str, Judge] = {"rules": Rules(), "legacy": Legacy()}
 
 
 def judge(
@@ -44,9 +40,9 @@ def judge(
     """
     if not isinstance(response, str):
         raise SpecError(f"the response is a {type(response).__name__}; judge a str, the text of an answer")
-    if mode not in _JUDGES:
-        raise SpecError(f"mode is {mode!r}; choose one of {', '.join(_JUDGES)}")
-    return _JUDGES[mode](response, Question(cwe, prompt=question or "", polarity=_meaning_of_yes(polarity, question)))
+    if mode not in BUILT_IN:
+        raise SpecError(f"mode is {mode!r}; choose one of {', '.join(BUILT_IN)}")
+    return BUILT_IN[mode](response, Question(cwe, prompt=question or "", polarity=_meaning_of_yes(polarity, question)))
 
 
 def _meaning_of_yes(polarity: Polarity | str | None, question: str | None) -> Polarity | None:
