@@ -6,7 +6,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,8 +28,9 @@ from pytest_steering.evaluation.styles import STYLES
 from pytest_steering.evaluation.summary import Summary, summarise
 from pytest_steering.suite.encoding import context_limit, prompt_ids
 from pytest_steering.targets.spec import SpecKind, parse_spec
-from pytest_steering.targets.target import Target, load_target
+from pytest_steering.targets.target import load_target
 from pytest_steering.vectors import hash_pairs, load_vectors, save_vectors
+from pytest_steering.vectors.fingerprint import Fingerprint
 
 __all__ = ["Finished", "UniversalSteeringConfig", "UniversalSteeringExperiment"]
 
@@ -69,7 +70,7 @@ class UniversalSteeringExperiment:
         started = time.perf_counter()
         judge = judge_named(self.config.judge)
         dataset = self._check()
-        bench, folds, store, told = self._prepare(_loaded(self.config), dataset)
+        bench, folds, store, told = self._prepare(dataset)
         todo = dict(measures(self.config))
         parts = [f"{fold.name}/{name}" for fold in folds for name in ("vectors", *todo)]
         parts += [judged_part(fold, judge) for fold in folds if self.config.max_new_tokens]
@@ -116,9 +117,18 @@ class UniversalSteeringExperiment:
         folds_of(dataset, self.config)
         return dataset
 
-    def _prepare(self, target: Target, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, dict[str, Any]]:
+    def _prepare(self, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, dict[str, Any]]:
         """What the parts are made with, and what the summary is told beside them."""
-        config, architecture = self.config, target.architecture
+        config = self.config
+        target = load_target(
+            config.model_name, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        )
+        if target.tokenizer is None:
+            raise ExperimentError(
+                f"{config.model_name} has no tokenizer, so it cannot be asked anything; "
+                "put tokenizer.json beside the weights"
+            )
+        architecture = target.architecture
         layers = config.steering_layers or architecture.steering_layers
         if max(layers) >= architecture.num_layers:
             raise ExperimentError(
@@ -135,16 +145,15 @@ class UniversalSteeringExperiment:
         bench = Bench(target, adapter, dataset, config, tuple(sorted(layers)), 1)
         too_long = dict(_too_long(bench))
         folds, of_folds = folds_of(dataset.only(lambda pair: pair not in too_long), config, too_long.values())
-        prompts = [bench.prompt(style, case) for fold in folds for case in fold.cases for style in config.styles]
-        size = bench.fitting(prompts)
+        facts = {name: fact for name, fact in asdict(Fingerprint.of(architecture)).items() if fact}
         identity = {
             "schema": 2,
             "config": config.numbers(),
             "config_hash": config.fingerprint,
             "data": {"sha256": dataset.fingerprint, "files": dataset.counts()},
-            "model": _model_facts(target),
+            "model": {**facts, "weights": weights_hash(target.model)},
             "versions": _versions(target.device),
-            "plan": {"batch_size": size, "memory_optimized": size == 1},
+            "plan": {"batch_size": bench.fitting(folds)},
         }
         store = Store(config.output, identity)
         bench = replace(bench, batch_size=int(store.identity["plan"]["batch_size"]))
@@ -183,35 +192,10 @@ def _too_long(bench: Bench) -> Iterator[tuple[Pair, TooLong]]:
                 yield pair, TooLong(pair.cwe, pair.vulnerable.name, tokens, context)
 
 
-def _loaded(config: UniversalSteeringConfig) -> Target:
-    target = load_target(
-        config.model_name, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
-    )
-    if target.tokenizer is None:
-        raise ExperimentError(
-            f"{config.model_name} has no tokenizer, so it cannot be asked anything; "
-            "put tokenizer.json beside the weights"
-        )
-    return target
-
-
 def _versions(device: torch.device) -> dict[str, str]:
     """The versions of everything that computes, and the device."""
     found = {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
     return found | {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}
-
-
-def _model_facts(target: Target) -> dict[str, Any]:
-    """What was measured of the model, with a hash of its weights."""
-    architecture = target.architecture
-    return {
-        "class": architecture.model_class,
-        "layers_path": architecture.layers_path,
-        "num_layers": architecture.num_layers,
-        "hidden_size": architecture.hidden_size,
-        "dtype": str(architecture.decoder_layers[0].dtype).removeprefix("torch."),
-        "weights": weights_hash(target.model),
-    }
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -32,7 +32,7 @@ class Store:
                 found = _read(path)
                 _check_same(directory, found, wanted)
                 wanted = found
-            elif self._path("").parent.exists() or (directory / RESULTS).exists():
+            elif (directory / _PARTS).exists() or (directory / RESULTS).exists():
                 raise ExperimentError(
                     f"{directory} holds parts of an experiment but no {IDENTITY} to tell which; "
                     "give an empty directory or a new one"

@@ -18,7 +18,7 @@ from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteerin
 from pytest_steering.evaluation.bench import Bench, random_direction, relative
 from pytest_steering.evaluation.config import ExperimentError
 from pytest_steering.evaluation.experiment import weights_hash
-from pytest_steering.evaluation.scenarios import Dataset
+from pytest_steering.evaluation.folds import Fold, folds_of
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.suite.encoding import prompt_ids
@@ -94,40 +94,42 @@ def test_random_directions_differ_and_repeat() -> None:
     ("room", "asked", "size"), [(9, None, 8), (7, None, 4), (1, None, 1), (9, True, 1), (3, False, 2)]
 )
 def test_batches_are_as_large_as_fit(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, size: int) -> None:
-    """So many rows of the longest prompt and its answer, in tokens."""
-    assert roomy_bench(monkeypatch, room, asked).fitting(["short", "a longer prompt" * 5]) == size
+    """So many rows of the longest prompt and its answer."""
+    bench, folds = roomy_bench(monkeypatch, room, asked)
+    assert bench.fitting(folds) == size
 
 
 @pytest.mark.parametrize(
     ("room", "asked", "sentence"),
     [
-        (0, None, "1 prompts of 12 tokens do not fit on cpu beside the weights; leave out the longest files"),
-        (1, False, "2 prompts of 12 tokens do not fit on cpu beside the weights; allow memory_optimized"),
+        (0, None, r"1 prompts of \d+ tokens do not fit on cpu beside the weights; leave out the longest files"),
+        (1, False, r"2 prompts of \d+ tokens do not fit on cpu beside the weights; allow memory_optimized"),
     ],
 )
 def test_prompts_that_do_not_fit_are_refused(
     monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, sentence: str
 ) -> None:
+    bench, folds = roomy_bench(monkeypatch, room, asked)
     with pytest.raises(TargetError, match="^" + sentence):
-        roomy_bench(monkeypatch, room, asked).fitting(["x" * 10])
+        bench.fitting(folds)
 
 
-def roomy_bench(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None) -> Bench:
+def roomy_bench(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None) -> tuple[Bench, tuple[Fold, ...]]:
     """The memory of its model is full when more than ``room`` rows are read at once."""
-    target = load_target("tiny:llama")
-    config = small_config(Path(), Path(), memory_optimized=asked)
-    bench = Bench(
-        target, make_adapter("hooks", target.model, target.architecture), Dataset(Path(), ()), config, (1,), 1
-    )
-    tokens = len(prompt_ids(target.tokenizer, "a longer prompt" * 5))
+    data, _, _ = finished_study()
+    target, config = load_target("tiny:llama"), small_config(data, Path(), memory_optimized=asked)
+    dataset = load_secllmholmes(data, parts=["hand-crafted", "few-shot"])
+    folds, _ = folds_of(dataset, config)
+    bench = Bench(target, make_adapter("hooks", target.model, target.architecture), dataset, config, (1,), 1)
+    longest = max(len(prompt_ids(target.tokenizer, bench.prompt("S1", case))) for fold in folds for case in fold.cases)
 
     def forward(input_ids: torch.Tensor) -> None:
-        assert input_ids.shape[1] in (tokens + 2, 12)
+        assert input_ids.shape[1] == longest + config.max_new_tokens
         if len(input_ids) > room:
             raise torch.OutOfMemoryError
 
     monkeypatch.setattr(target.model, "forward", forward)
-    return bench
+    return bench, folds
 
 
 def test_weights_hash_sees_one_changed_tensor() -> None:
