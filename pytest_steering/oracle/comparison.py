@@ -61,7 +61,8 @@ def arrives(
     excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
     evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own, before)
-    if bool((excess > allowed).any()):
+    # Where the unsteered stream is infinite, so is what is allowed.
+    if bool(((excess > allowed) | excess.isinf()).any()):
         row, column, _ = _worst(excess - allowed)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"
         stream = f", stream {row % streams}" if streams > 1 else ""
