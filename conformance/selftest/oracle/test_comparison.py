@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import comparison
+from pytest_steering.oracle.tolerance import furthest
 
 PLAIN = torch.arange(24.0).reshape(2, 3, 4)
 VECTOR = torch.tensor([1.0, -2.0, 3.0, -2.0])
@@ -28,6 +29,7 @@ def test_what_was_infinite_before_may_stay_so_and_nothing_else_may() -> None:
     plain[0, 1, 2] = torch.inf
     steered = plain + VECTOR
     comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")
+    comparison.arrives(plain, plain, VECTOR, 1.0, ~ASKED, where="")
     steered[0, 1, 2] = -torch.inf
     with pytest.raises(Violation, match=r"max .Δ. inf at row 0, position 1"):
         comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")
@@ -90,3 +92,11 @@ def test_what_is_close_is_within_rounding_and_the_floor() -> None:
     comparison.close(PLAIN * 1.001, PLAIN, "the logits", floor=0.01)
     with pytest.raises(Violation, match=r"the logits: shape \(1, 3, 4\) instead of \(2, 3, 4\)"):
         comparison.close(PLAIN[:1], PLAIN, "the logits")
+
+
+def test_nothing_is_as_far_apart_as_nothing() -> None:
+    nothing, nan = torch.empty(0, 4), torch.tensor([1.0, torch.nan])
+    assert furthest(nothing, nothing) == 0
+    assert furthest(nan, nan) == 0
+    assert furthest(nan, torch.tensor([1.5, torch.nan])) == 0.5
+    assert furthest(nan, torch.tensor([1.5, 2.0])) == torch.inf

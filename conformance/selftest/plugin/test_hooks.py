@@ -78,3 +78,22 @@ def test_the_head_of_a_run_lists_six_models_and_says_how_many_more_a_pattern_sta
         line for line in desk.run("--steering-model=tiny:gpt2*", "test_mine.py").outlines if line[:9] == "steering:"
     )
     assert "models)" not in head
+
+
+def test_what_a_file_of_tests_imports_is_asked_for_no_marks(desk: Desk) -> None:
+    desk.write(test_mine="from os import getpid\ndef test_mine(steering_model): assert getpid()")
+    assert desk.run(MODEL, "test_mine.py").parseoutcomes() == {"passed": 1}
+
+
+def test_a_marked_test_that_uses_another_fixture_gets_its_model_too(desk: Desk) -> None:
+    desk.write(
+        test_mine="""
+import pytest
+
+@pytest.mark.usefixtures("tmp_path")
+@pytest.mark.steering_model("my_models:b")
+def test_mine(): pass
+"""
+    )
+    assert desk.run("test_mine.py").parseoutcomes() == {"passed": 1}
+    assert desk.loaded() == ["b"]

@@ -21,6 +21,7 @@ def test_vectors_are_seeded_of_zero_mean_and_unit_size(steering_model: Target, s
     assert torch.equal(vector, steering_vector(layer=1, seed=3))
     assert not torch.equal(vector, steering_vector(layer=1))
     assert not torch.equal(vector, steering_vector(seed=3))
+    assert torch.equal(steering_vector(), steering_vector(layer=0, seed=0))
 
 
 def test_a_vector_for_no_layer_is_refused(steering_vector: VectorFactory) -> None:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import pytest
 
+from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.json_report import as_json, write
 from pytest_steering.report.model import Outcome, Record, Result, Verdict
+from pytest_steering.report.terminal import show
 from pytest_steering.suite.catalogue import catalogue
 
 NODEID = "conformance/test_divergence.py::test_exact_delta[tiny:a-first]"
@@ -31,7 +33,7 @@ def phase(
 ) -> pytest.TestReport:
     properties = [(name, str(value)) for name, value in {**ABOUT, **said}.items()]
     return pytest.TestReport(
-        nodeid, ("", 0, ""), {}, outcome, longrepr, when, user_properties=properties, duration=0.25
+        nodeid, ("", 0, ""), {}, outcome, longrepr, when, user_properties=properties, duration=0.3125
     )
 
 
@@ -47,7 +49,7 @@ def test_the_phases_of_a_test_are_one_result() -> None:
     failed = phase("call", "failed", steering_reason="Δ", steering_cause="never-arrives", steering_forward_tokens=12)
     result = recorded(phase("setup"), failed, phase("teardown"))
     assert (result.outcome, result.reason, result.cause) == (Outcome.FAILED, "Δ", "never-arrives")
-    assert (result.seconds, result.forward_tokens) == (0.75, 12)
+    assert (result.seconds, result.forward_tokens) == (0.9375, 12)
 
 
 def test_the_first_failure_is_the_one_that_is_told() -> None:
@@ -168,9 +170,9 @@ def test_the_report_adds_up_and_says_nothing_of_a_model_that_is_not_there() -> N
     record.models.clear()
     (model,) = as_json(record)["models"]
     assert model["architecture"] is None
-    assert model["cost"] == {"forward_tokens": 0, "seconds": 0.5, "load_seconds": 0.0, "peak_bytes": 0}
-    assert [entry["seconds"] for entry in model["requirements"]] == [0.5]
-    assert as_json(full())["models"][0]["cost"]["seconds"] == 0.5
+    assert model["cost"] == {"forward_tokens": 0, "seconds": 0.625, "load_seconds": 0.0, "peak_bytes": 0}
+    assert [entry["seconds"] for entry in model["requirements"]] == [0.625]
+    assert as_json(full())["models"][0]["cost"]["seconds"] == 0.625
 
 
 def test_the_file_can_be_read_by_a_person(tmp_path: Path) -> None:
@@ -178,3 +180,41 @@ def test_the_file_can_be_read_by_a_person(tmp_path: Path) -> None:
     write(path, {"reason": "max |Δ|"})
     assert path.read_text(encoding="utf-8") == '{\n  "reason": "max |Δ|"\n}\n'
     assert json.loads(path.read_text(encoding="utf-8")) == {"reason": "max |Δ|"}
+
+
+class Terminal:
+    """What is written on a terminal, with its colour."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def write_sep(self, _sep: str, title: str) -> None:
+        self.lines.append((title, ""))
+
+    def write_line(self, line: str, **markup: bool) -> None:
+        self.lines.append((line.partition(" as far as")[0], " ".join(markup)))
+
+
+def test_what_conforms_is_green_and_what_does_not_is_red() -> None:
+    record = Record(["tiny:a", "tiny:b"], ["hooks"])
+    record.add(phase(nodeid="one"))
+    record.add(phase("call", "failed", "Δ", nodeid="two", steering_spec="tiny:b"))
+    terminal: Any = Terminal()
+    show(terminal, record, ["every-row"])
+    assert terminal.lines == [
+        ("tiny:a with hooks", ""),
+        ("divergence  1 passed", ""),
+        ("tiny:b with hooks", ""),
+        ("divergence  0 passed, 1 failed: exact-delta", ""),
+        ("likely: unknown pattern; exact-delta: Δ", ""),
+        ("steering", ""),
+        (f"tiny:a with hooks: conforms to {SUITE_VERSION}", "green"),
+        (f"tiny:b with hooks: fails {SUITE_VERSION}", "red"),
+        ("every-row is a known failure and fails no more: remove it from steering_known_failures", "red"),
+    ]
+
+
+def test_nothing_is_shown_of_a_run_without_results() -> None:
+    terminal: Any = Terminal()
+    show(terminal, Record(["tiny:a"], ["hooks"]), ["every-row"])
+    assert terminal.lines == []
