@@ -22,8 +22,6 @@ from pytest_steering.architecture.tracing import Call
 from pytest_steering.architecture.traits import contradictions, peculiarities
 from pytest_steering.errors import ArchitectureError
 
-__all__ = ["Architecture", "detect_architecture"]
-
 _TRIED = 6
 """How many chains of each sort are put to the proof."""
 

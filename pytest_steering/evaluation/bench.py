@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.adapters.protocol import SteeringAdapter
+from pytest_steering.errors import TargetError
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.divergence import next_token_log_probabilities, residual_norms
 from pytest_steering.evaluation.folds import Fold
@@ -20,6 +21,7 @@ from pytest_steering.evaluation.scenarios import Case, Dataset
 from pytest_steering.evaluation.statistics import by_scenario
 from pytest_steering.evaluation.styles import STYLES, render, shots_for
 from pytest_steering.steering.plan import Positions, SteeringPlan
+from pytest_steering.suite.encoding import prompt_ids
 from pytest_steering.suite.forced_choice import forced_choice, generate_answers
 from pytest_steering.targets.target import Target
 from pytest_steering.vectors import train_from_texts
@@ -106,42 +108,48 @@ class Bench:
         """The forced choice about every tested file."""
         found: Answers = {}
         for style in self.config.styles:
-            prompts = [self.prompt(style, case) for case in fold.cases]
-            values = forced_choice(
-                call,
-                self.target.tokenizer,
-                prompts,
-                batch_size=self.batch_size,
-                device=self.target.device,
-                model=self.target.model,
-            )
+            values = forced_choice(call, **self._asked(style, fold))
             found[style] = {"vulnerable": values[0::2].tolist(), "patched": values[1::2].tolist()}
         return found
 
     def log_probabilities(self, call: Any, fold: Fold) -> list[Tensor]:
         """The next-token distribution after every prompt, by style: ``(prompts, vocabulary)`` each."""
-        return [
-            next_token_log_probabilities(
-                call,
-                self.target.tokenizer,
-                [self.prompt(style, case) for case in fold.cases],
-                batch_size=self.batch_size,
-                model=self.target.model,
-            )
-            for style in self.config.styles
-        ]
+        return [next_token_log_probabilities(call, **self._asked(style, fold)) for style in self.config.styles]
 
     def texts(self, call: Any, fold: Fold) -> list[str]:
         """What the model writes about every tested file, in the first style."""
-        prompts = [self.prompt(self.config.styles[0], case) for case in fold.cases]
-        return generate_answers(
-            call,
-            self.target.tokenizer,
-            prompts,
-            max_new_tokens=self.config.max_new_tokens,
-            batch_size=self.batch_size,
-            device=self.target.device,
-            model=self.target.model,
+        asked = self._asked(self.config.styles[0], fold)
+        return generate_answers(call, **asked, max_new_tokens=self.config.max_new_tokens)
+
+    def _asked(self, style: str, fold: Fold) -> dict[str, Any]:
+        """What every way to ask about a fold's tested files is told."""
+        return {
+            "tokenizer": self.target.tokenizer,
+            "prompts": [self.prompt(style, case) for case in fold.cases],
+            "batch_size": self.batch_size,
+            "model": self.target.model,
+        }
+
+    def fitting(self, folds: Iterable[Fold]) -> int:
+        """The most prompts, of 8, 4, 2 or 1, that run at once although each is as long as the longest of all.
+
+        ``memory_optimized`` asks for one prompt at a time, or forbids it. ``TargetError`` when nothing fits.
+        """
+        prompts = (self.prompt(style, case) for fold in folds for case in fold.cases for style in self.config.styles)
+        longest = max((prompt_ids(self.target.tokenizer, prompt) for prompt in prompts), key=len)
+        row = [*longest, *longest[-1:] * self.config.max_new_tokens]
+        alone = self.config.memory_optimized
+        sizes = (1,) if alone else (8, 4, 2) if alone is False else (8, 4, 2, 1)
+        for size in sizes:
+            try:
+                with torch.no_grad():
+                    self.target.model(input_ids=torch.tensor([row] * size, device=self.target.device))
+            except torch.OutOfMemoryError:
+                continue
+            return size
+        raise TargetError(
+            f"{sizes[-1]} prompts of {len(row)} tokens do not fit on {self.target.device} beside the weights; "
+            + ("allow memory_optimized" if alone is False else "leave out the longest files or choose another --device")
         )
 
 

@@ -5,7 +5,6 @@ Every distance is computed in float64 from log probabilities, as :func:`next_tok
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.nn.functional import kl_div
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import observe
 from pytest_steering.suite.encoding import device_of, filler_of, in_batches, padded, prompt_ids
+from pytest_steering.suite.forced_choice import logits_at
 from pytest_steering.vectors.states import tokenised
 
 SATURATED = 0.5
@@ -29,25 +29,16 @@ SATURATED = 0.5
 class Divergence:
     """How far steered next-token distributions are from unsteered ones, as means over prompts, in nats.
 
-    ``kl`` is KL(steered ‖ unsteered), ``js`` the Jensen-Shannon divergence, ``argmax_agreement`` the share of prompts
-    whose likeliest token is the same, ``input_dependence`` how much the steered output still says about the prompt.
+    ``kl`` is KL(steered ‖ unsteered), ``input_dependence`` how much the steered output still says about the prompt.
     """
 
     kl: float
-    js: float
-    argmax_agreement: float
     input_dependence: float
 
 
 def compare(steered: Tensor, unsteered: Tensor) -> Divergence:
-    """All measures of two sets of log probabilities of shape ``(prompts, vocabulary)``, at least two prompts."""
-    middle = torch.logaddexp(steered, unsteered) - math.log(2)
-    return Divergence(
-        kl=_kl(steered, unsteered),
-        js=(_kl(steered, middle) + _kl(unsteered, middle)) / 2,
-        argmax_agreement=float((steered.argmax(-1) == unsteered.argmax(-1)).double().mean()),
-        input_dependence=input_dependence(steered),
-    )
+    """Both measures of two sets of log probabilities of shape ``(prompts, vocabulary)``, at least two prompts."""
+    return Divergence(kl=_kl(steered, unsteered), input_dependence=input_dependence(steered))
 
 
 def input_dependence(log_probs: Tensor) -> float:
@@ -85,13 +76,15 @@ def next_token_log_probabilities(
     for batch in in_batches([len(row) for row in rows], batch_size, progress=False, what=""):
         asked = [rows[index] for index in batch]
         fed = padded(asked, filler=filler_of(tokenizer), side="right", device=device_of(model))
+        last = torch.tensor([len(row) - 1 for row in asked])
+        kept = torch.tensor(sorted(set(last.tolist())))
         with torch.no_grad():
-            logits = _at(call, model, fed, torch.tensor([len(row) - 1 for row in asked]))
+            logits = logits_at(call, model, fed, kept)[torch.arange(len(asked)), torch.searchsorted(kept, last)]
         if bool(logits.isnan().any()):
             raise ValueError(
                 "there is a NaN among the logits, so nothing can be compared; lower the dose or widen the dtype"
             )
-        for index, row in zip(batch, logits.double().log_softmax(-1), strict=True):
+        for index, row in zip(batch, logits.log_softmax(-1), strict=True):
             found[index] = row
     return torch.stack(found)
 
@@ -130,16 +123,3 @@ def _kl(left: Tensor, right: Tensor) -> float:
     terms = kl_div(right.expand_as(left), left, reduction="none", log_target=True)
     # A token that left rules out adds nothing, although 0 · -inf is no number.
     return float(torch.where(left == float("-inf"), 0.0, terms).sum(-1).clamp_min(0).mean())
-
-
-def _at(call: Any, model: Any, fed: Mapping[str, Tensor], last: Tensor) -> Tensor:
-    """The logits of each row at its column ``last``; a model that can is asked for no other columns."""
-    rows, kept = torch.arange(len(last)), torch.tensor(sorted(set(last.tolist())))
-    forward = getattr(model, "forward", None)
-    if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
-        logits = call(**fed, logits_to_keep=kept.to(fed["input_ids"].device)).logits
-        if logits.shape[1] == len(kept):
-            last = torch.searchsorted(kept, last)
-    else:
-        logits = call(**fed).logits
-    return logits[rows, last].cpu()  # type: ignore[no-any-return]

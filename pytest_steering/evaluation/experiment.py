@@ -5,23 +5,22 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from pytest_steering.adapters.registry import make_adapter
-from pytest_steering.evaluation.batching import batch_size
 from pytest_steering.evaluation.bench import Bench
 from pytest_steering.evaluation.config import ExperimentError, UniversalSteeringConfig
 from pytest_steering.evaluation.folds import Fold, TooLong, folds_of
 from pytest_steering.evaluation.judges.choosing import judge_named
-from pytest_steering.evaluation.judges.judgement import Judge
 from pytest_steering.evaluation.parts import judged, judged_part, measures
 from pytest_steering.evaluation.scenarios import Dataset, Pair, Part, load_secllmholmes
 from pytest_steering.evaluation.store import Store
@@ -29,8 +28,9 @@ from pytest_steering.evaluation.styles import STYLES
 from pytest_steering.evaluation.summary import Summary, summarise
 from pytest_steering.suite.encoding import context_limit, prompt_ids
 from pytest_steering.targets.spec import SpecKind, parse_spec
-from pytest_steering.targets.target import Target, load_target
+from pytest_steering.targets.target import load_target
 from pytest_steering.vectors import hash_pairs, load_vectors, save_vectors
+from pytest_steering.vectors.fingerprint import Fingerprint
 
 __all__ = ["Finished", "UniversalSteeringConfig", "UniversalSteeringExperiment"]
 
@@ -70,27 +70,31 @@ class UniversalSteeringExperiment:
         started = time.perf_counter()
         judge = judge_named(self.config.judge)
         dataset = self._check()
-        target = _loaded(self.config)
-        bench, folds, store, told = self._prepare(target, dataset)
-        todo = list(measures(self.config))
-        names = ["vectors", *(name for name, _ in todo)]
-        parts = [f"{fold.name}/{name}" for fold in folds for name in names]
-        if self.config.max_new_tokens:
-            parts += [judged_part(fold, judge) for fold in folds]
+        bench, folds, store, told = self._prepare(dataset)
+        todo = dict(measures(self.config))
+        parts = [f"{fold.name}/{name}" for fold in folds for name in ("vectors", *todo)]
+        parts += [judged_part(fold, judge) for fold in folds if self.config.max_new_tokens]
         self.total = len(parts)
         self.finished = sum(map(store.has, parts))
         with tqdm(total=self.total, initial=self.finished, desc="experiment", unit="part", disable=not progress) as bar:
+
+            def finish(part: str, make: Callable[[], dict[str, Any]]) -> None:
+                if not store.has(part):
+                    store.write(part, make())
+                    self.finished += 1
+                    bar.update()
+
             for fold in folds:
                 bar.set_postfix_str(fold.cwe)
-                vectors, norms = self._vectors(bench, fold, store, bar)
-                for name, measure in todo:
-                    part = f"{fold.name}/{name}"
-                    if not store.has(part):
-                        begun = time.perf_counter()
-                        content = measure(bench, fold, vectors, norms)
-                        self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
+                path = store.vectors_path(fold.name)
+                finish(f"{fold.name}/vectors", partial(_vectors, bench, fold, path))
+                vectors = load_vectors(path, bench.target.architecture)
+                norms = {int(layer): norm for layer, norm in store.read(f"{fold.name}/vectors")["norms"].items()}
+                for name, measure in todo.items():
+                    finish(f"{fold.name}/{name}", partial(measure, bench, fold, vectors, norms))
                 if self.config.max_new_tokens:
-                    self._judge(bench, fold, store, judge, bar)
+                    texts = store.read(f"{fold.name}/texts")
+                    finish(judged_part(fold, judge), partial(judged, bench, fold, texts, judge))
         summary = summarise(self.config, store, folds, bench.layers, judge, **told)
         results = store.finish(summary.document())
         pictures: tuple[Path, ...] = ()
@@ -113,9 +117,18 @@ class UniversalSteeringExperiment:
         folds_of(dataset, self.config)
         return dataset
 
-    def _prepare(self, target: Target, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, dict[str, Any]]:
+    def _prepare(self, dataset: Dataset) -> tuple[Bench, tuple[Fold, ...], Store, dict[str, Any]]:
         """What the parts are made with, and what the summary is told beside them."""
-        config, architecture = self.config, target.architecture
+        config = self.config
+        target = load_target(
+            config.model_name, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        )
+        if target.tokenizer is None:
+            raise ExperimentError(
+                f"{config.model_name} has no tokenizer, so it cannot be asked anything; "
+                "put tokenizer.json beside the weights"
+            )
+        architecture = target.architecture
         layers = config.steering_layers or architecture.steering_layers
         if max(layers) >= architecture.num_layers:
             raise ExperimentError(
@@ -132,66 +145,38 @@ class UniversalSteeringExperiment:
         bench = Bench(target, adapter, dataset, config, tuple(sorted(layers)), 1)
         too_long = dict(_too_long(bench))
         folds, of_folds = folds_of(dataset.only(lambda pair: pair not in too_long), config, too_long.values())
-        prompts = [bench.prompt(style, case) for fold in folds for case in fold.cases for style in config.styles]
-        size = batch_size(
-            target.model,
-            target.tokenizer,
-            prompts,
-            device=target.device,
-            new_tokens=config.max_new_tokens,
-            memory_optimized=config.memory_optimized,
-        )
+        facts = {name: fact for name, fact in asdict(Fingerprint.of(architecture)).items() if fact}
         identity = {
             "schema": 2,
             "config": config.numbers(),
             "config_hash": config.fingerprint,
             "data": {"sha256": dataset.fingerprint, "files": dataset.counts()},
-            "model": _model_facts(target),
+            "model": {**facts, "weights": weights_hash(target.model)},
             "versions": _versions(target.device),
-            "plan": {"batch_size": size, "memory_optimized": size == 1},
+            "plan": {"batch_size": bench.fitting(folds)},
         }
         store = Store(config.output, identity)
         bench = replace(bench, batch_size=int(store.identity["plan"]["batch_size"]))
         told = {"too_long": tuple(too_long.values()), "notes": (*notes, *dataset.notes, *of_folds)}
         return bench, folds, store, told
 
-    def _vectors(self, bench: Bench, fold: Fold, store: Store, bar: Any) -> tuple[dict[int, Tensor], dict[int, float]]:
-        """The fold's vectors, read back from their file whether they are new or not."""
-        part, path, architecture = f"{fold.name}/vectors", store.vectors_path(fold.name), bench.target.architecture
-        if not store.has(part) or not path.is_file():
-            begun = time.perf_counter()
-            save_vectors(
-                path,
-                bench.train(fold),
-                architecture,
-                method=self.config.method,
-                position=-1,
-                data_hash=hash_pairs(bench.training_texts(fold)),
-                model=self.config.model_name,
-            )
-            content = {
-                "norms": {str(layer): norm for layer, norm in bench.norms(fold).items()},
-                "build": [pair.vulnerable.name for pair in fold.build],
-                "test": [pair.vulnerable.name for pair in fold.test],
-                "seconds": time.perf_counter() - begun,
-            }
-            self._done(store, part, content, bar)
-        norms = {int(layer): norm for layer, norm in store.read(part)["norms"].items()}
-        return load_vectors(path, architecture), norms
 
-    def _judge(self, bench: Bench, fold: Fold, store: Store, judge: Judge, bar: Any) -> None:
-        """The fold's texts are judged, unless this judge has judged them before."""
-        part = judged_part(fold, judge)
-        if not store.has(part):
-            begun = time.perf_counter()
-            content = judged(bench, fold, store.read(f"{fold.name}/texts"), judge)
-            self._done(store, part, {**content, "seconds": time.perf_counter() - begun}, bar)
-
-    def _done(self, store: Store, part: str, content: dict[str, Any], bar: Any) -> None:
-        new = not store.has(part)
-        store.write(part, content)
-        self.finished += new
-        bar.update(int(new))
+def _vectors(bench: Bench, fold: Fold, path: Path) -> dict[str, Any]:
+    """The fold's vectors are in their file; what they were made of, and the norms that their doses are relative to."""
+    save_vectors(
+        path,
+        bench.train(fold),
+        bench.target.architecture,
+        method=bench.config.method,
+        position=-1,
+        data_hash=hash_pairs(bench.training_texts(fold)),
+        model=bench.config.model_name,
+    )
+    return {
+        "norms": {str(layer): norm for layer, norm in bench.norms(fold).items()},
+        "build": [pair.vulnerable.name for pair in fold.build],
+        "test": [pair.vulnerable.name for pair in fold.test],
+    }
 
 
 def _too_long(bench: Bench) -> Iterator[tuple[Pair, TooLong]]:
@@ -207,35 +192,10 @@ def _too_long(bench: Bench) -> Iterator[tuple[Pair, TooLong]]:
                 yield pair, TooLong(pair.cwe, pair.vulnerable.name, tokens, context)
 
 
-def _loaded(config: UniversalSteeringConfig) -> Target:
-    target = load_target(
-        config.model_name, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
-    )
-    if target.tokenizer is None:
-        raise ExperimentError(
-            f"{config.model_name} has no tokenizer, so it cannot be asked anything; "
-            "put tokenizer.json beside the weights"
-        )
-    return target
-
-
 def _versions(device: torch.device) -> dict[str, str]:
     """The versions of everything that computes, and the device."""
     found = {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
     return found | {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}
-
-
-def _model_facts(target: Target) -> dict[str, Any]:
-    """What was measured of the model, with a hash of its weights."""
-    architecture = target.architecture
-    return {
-        "class": architecture.model_class,
-        "layers_path": architecture.layers_path,
-        "num_layers": architecture.num_layers,
-        "hidden_size": architecture.hidden_size,
-        "dtype": str(architecture.decoder_layers[0].dtype).removeprefix("torch."),
-        "weights": weights_hash(target.model),
-    }
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -89,15 +89,9 @@ def group_of(name: str, parts: Sequence[Parts], config: UniversalSteeringConfig,
     doses = []
     for dose, answers in at.items():
         far = _divergence(parts, f"{dose:g}")
-        doses.append(
-            AtDose(
-                dose=dose,
-                behaviour=behaviour(answers, scenarios),
-                shift=shift(baseline, answers, scenarios),
-                divergence=far,
-                saturated=is_saturated(far.input_dependence, unsteered.input_dependence),
-            )
-        )
+        saturated = is_saturated(far.input_dependence, unsteered.input_dependence)
+        changed = shift(baseline, answers, scenarios)
+        doses.append(AtDose(dose, behaviour(answers, scenarios), changed, far, saturated))
     followed = [dose for dose in at if abs(dose) <= FOLLOWED]
     followed = followed if len(followed) >= 3 else list(at)
     moved = (tested[0] - baseline[0] + tested[1] - baseline[1]) / 2

@@ -7,37 +7,24 @@ steering has not called anything secure.
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Any
 
 from pytest_steering.errors import SpecError
-from pytest_steering.evaluation.judges.judgement import Judge, Judgement, Label, Question, Tier
-from pytest_steering.evaluation.judges.legacy import Legacy
-from pytest_steering.evaluation.judges.rules import Rules
+from pytest_steering.evaluation.judges.choosing import BUILT_IN
+from pytest_steering.evaluation.judges.judgement import Judgement, Label, Question, Tier
 from pytest_steering.evaluation.styles import Polarity
 
-__all__ = ["Judgement", "Label", "Mode", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
+__all__ = ["Judgement", "Label", "Polarity", "Tier", "evaluate_secllmholmes_response", "judge"]
 
 _ASKS_FOR_SECURE = re.compile(
     r"\b(?:is|are) (?:this|the|that)(?: \w+){1,3}? (?:free of|secure|safe|protected)\b[^?]*\?"
 )
 
 
-class Mode(StrEnum):
-    """How an answer is judged."""
-
-    RULES = "rules"
-    LEGACY = "legacy"
-    """The old phrase counter, exactly, errors included: to compare with."""
-
-
-_JUDGES: dict[Mode, Judge] = {Mode.RULES: Rules(), Mode.LEGACY: Legacy()}
-
-
 def judge(
     response: str,
     cwe: str | int | None = None,
-    mode: Mode | str = Mode.RULES,
+    mode: str = "rules",
     *,
     polarity: Polarity | str | None = None,
     question: str | None = None,
@@ -48,46 +35,35 @@ def judge(
     that it means secure; with ``polarity="open"`` a bare yes or no means nothing. An answer that says "Yes, the code
     is safe" is judged by its statement. What is said about another weakness than ``cwe`` does not count.
 
-    ``mode="legacy"`` ignores all of these. Raises ``SpecError`` for a response that is no text and for a mode,
-    polarity or weakness that cannot be meant.
+    ``mode="legacy"``, the old phrase counter, ignores all of these. Raises ``SpecError`` for a response that is no
+    text and for a mode, polarity or weakness that cannot be meant.
     """
     if not isinstance(response, str):
         raise SpecError(f"the response is a {type(response).__name__}; judge a str, the text of an answer")
-    try:
-        chosen = _JUDGES[Mode(mode)]
-    except ValueError:
-        raise SpecError(f"mode is {mode!r}; choose one of {', '.join(Mode)}") from None
-    return chosen(response, Question(cwe, prompt=question or "", polarity=_meaning_of_yes(polarity, question)))
+    if mode not in BUILT_IN:
+        raise SpecError(f"mode is {mode!r}; choose one of {', '.join(BUILT_IN)}")
+    return BUILT_IN[mode](response, Question(cwe, prompt=question or "", polarity=_meaning_of_yes(polarity, question)))
 
 
 def _meaning_of_yes(polarity: Polarity | str | None, question: str | None) -> Polarity | None:
-    if polarity == "open":
-        return None
     if polarity is None:
         asked = _ASKS_FOR_SECURE.search((question or "")[-4000:].lower())
         return Polarity.YES_IS_SECURE if asked else Polarity.YES_IS_VULNERABLE
-    try:
-        return Polarity(polarity)
-    except ValueError:
-        raise SpecError(f"polarity is {polarity!r}; choose one of {', '.join(Polarity)}, open") from None
+    if polarity not in (*Polarity, "open"):
+        raise SpecError(f"polarity is {polarity!r}; choose one of {', '.join(Polarity)}, open")
+    return None if polarity == "open" else Polarity(polarity)
 
 
 def evaluate_secllmholmes_response(
-    response: str,
-    expected_vulnerable: bool,
-    cwe: str | int | None = None,
-    mode: Mode | str = Mode.RULES,
-    *,
-    polarity: Polarity | str | None = None,
-    question: str | None = None,
+    response: str, expected_vulnerable: bool, cwe: str | int | None = None, mode: str = "rules", **options: Any
 ) -> dict[str, Any]:
     """The judgement of one answer against the truth, with the keys that evaluations of SecLLMHolmes use.
 
     ``predicted_vulnerable`` is True or False, and None where the answer is unclear; then ``is_correct`` is False
     whatever was expected, so that no answer is right by saying nothing. ``confidence`` is that of the judgement,
-    ``expected_vulnerable`` and ``raw_response`` are as given.
+    ``expected_vulnerable`` and ``raw_response`` are as given, and ``options`` are those of :func:`judge`.
     """
-    judgement = judge(response, cwe, mode, polarity=polarity, question=question)
+    judgement = judge(response, cwe, mode, **options)
     predicted = None if judgement.label is Label.UNCLEAR else judgement.label is Label.VULNERABLE
     return {
         "predicted_vulnerable": predicted,

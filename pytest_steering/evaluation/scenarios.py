@@ -17,37 +17,15 @@ from pytest_steering.evaluation.layout import (
     FOLDERS,
     REMEDY,
     VARIABLE,
+    Case,
     DataError,
-    File,
     Part,
+    cases_of,
     datasets_of,
-    files_of,
 )
 from pytest_steering.suite.paired_prompts import embedded_root
 
 __all__ = ["Case", "DataError", "Dataset", "Pair", "Part", "embedded_root", "load_secllmholmes"]
-
-WHOLE = {Part.HAND_CRAFTED: 48, Part.FEW_SHOT: 16, Part.TRIVIAL: 84, Part.NON_TRIVIAL: 66, Part.REAL_WORLD: 30}
-"""How many files of code each part of a whole clone has, at the commit of May 2025."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One file of code, with what it is an example of."""
-
-    cwe: str
-    """``CWE-89``: what is asked about this code."""
-    scenario: str
-    """The cluster: shared by the vulnerable and the patched file, and by all augmentations of the same original."""
-    part: str
-    variant: str
-    """The augmentation (``A1``, ``A3_1``), or nothing."""
-    vulnerable: bool
-    code: str
-    reason: str | None
-    """Why it is vulnerable or not, in prose, where the data set says so."""
-    name: str
-    """Its path, relative to the root of the data set."""
 
 
 @dataclass(frozen=True)
@@ -139,25 +117,30 @@ def load_secllmholmes(root: str | Path | None = None, *, parts: Collection[str] 
     Pairs whose two files are the same, and files that are no code or of an unknown CWE, are left out with a
     note; nothing that could be a pickle is opened.
     """
-    root = root or os.environ.get(VARIABLE) or embedded_root()
-    path = Path(root).expanduser()
+    path = Path(root or os.environ.get(VARIABLE) or embedded_root()).expanduser()
+    embedded = path.resolve() == embedded_root().resolve()
     try:
         datasets = datasets_of(path)
-        embedded = path.resolve() == embedded_root().resolve()
-        return _load(path, datasets, _chosen(datasets, parts, whole=not embedded), embedded=embedded)
+        wanted = _chosen(datasets, [parts] if isinstance(parts, str) else parts, whole=not embedded)
+        pairs, notes = _read(path, datasets, wanted)
     except OSError as error:
         raise DataError(f"{error.filename or path}: it cannot be read ({error.strerror or error}); {REMEDY}") from None
+    if not embedded and not any((directory / "UPDATES.md").is_file() for directory in (datasets, datasets.parent)):
+        notes.append(
+            "CWE-22: without UPDATES.md the clone may be older than November 2024, when the patched scenarios 2 and 3 "
+            "were still vulnerable; update it"
+        )
+    return Dataset(path, tuple(pairs), tuple(notes))
 
 
-def _chosen(datasets: Path, parts: Collection[str] | None, *, whole: bool) -> list[Part]:
-    names = [parts] if isinstance(parts, str) else parts
-    unknown = [name for name in names or () if name not in set(Part)]
-    if unknown:
+def _chosen(datasets: Path, names: Collection[str] | None, *, whole: bool) -> list[Part]:
+    """The parts that are asked for, all of which are there."""
+    if unknown := [name for name in names or () if name not in set(Part)]:
         raise DataError(f"there is no part {unknown[0]!r} of SecLLMHolmes; the parts are {', '.join(Part)}")
     there = [part for part in Part if (datasets / FOLDERS[part]).is_dir()]
     wanted = [part for part in Part if (part in names if names is not None else whole or part in there)]
     # A change that is made to one side only needs the other side.
-    needed = [Part.HAND_CRAFTED] * (Part.NON_TRIVIAL in wanted and Part.HAND_CRAFTED not in wanted)
+    needed = [Part.HAND_CRAFTED] if Part.NON_TRIVIAL in wanted else []
     if missing := [part for part in (*wanted, *needed) if part not in there]:
         raise DataError(
             f"{datasets}: there is no directory {FOLDERS[missing[0]]}, so the clone is not whole; {REMEDY}, "
@@ -166,68 +149,23 @@ def _chosen(datasets: Path, parts: Collection[str] | None, *, whole: bool) -> li
     return wanted
 
 
-def _load(root: Path, datasets: Path, parts: Collection[Part], *, embedded: bool) -> Dataset:
+def _read(root: Path, datasets: Path, parts: Collection[Part]) -> tuple[list[Pair], list[str]]:
+    """The pairs of these parts, and what there is to note."""
     pairs: list[Pair] = []
     notes: list[str] = []
     originals: dict[tuple[str, bool], Case] = {}
-    needed = {Part.HAND_CRAFTED} if Part.NON_TRIVIAL in parts else set()
-    for part in (part for part in Part if part in {*parts, *needed}):
-        skipped: Counter[str] = Counter()
-        found: list[str] = []
-        cases = [_case(root, file, found) for file in files_of(datasets, part, skipped)]
-        if not cases:
-            raise DataError(f"{datasets / FOLDERS[part]}: there is no code in it; {REMEDY}")
-        of_part = _paired(cases, originals, found)
-        if part is Part.HAND_CRAFTED:
-            originals = {(case.scenario, case.vulnerable): case for case in cases}
-        if part not in parts:
-            continue
-        pairs += of_part
-        notes += found
-        for reason, count in sorted(skipped.items()):
-            notes.append(f"{part}: {count} {'file' if count == 1 else 'files'} left out: {reason}")
-        if without := sum(case.reason is None for case in cases):
-            notes.append(f"{part}: {without} of {len(cases)} files come without a reason in prose")
-        if not embedded and len(cases) < WHOLE[part]:
-            notes.append(f"{part}: {len(cases)} files of code where a whole clone has {WHOLE[part]}")
     if Part.NON_TRIVIAL in parts:
+        cases, _ = cases_of(root, datasets, Part.HAND_CRAFTED)
+        originals = {(case.scenario, case.vulnerable): case for case in cases}
         notes.append(
             "non-trivial: kept, A4 of CWE-416 and A6 of CWE-22: the published answers to them were asked about "
             "out-of-bounds write; here each file is asked about its own CWE, so compare no published figure"
         )
-    if not embedded and not any((directory / "UPDATES.md").is_file() for directory in (datasets, datasets.parent)):
-        notes.append(
-            "CWE-22: without UPDATES.md the clone may be older than November 2024, when the patched scenarios 2 and 3 "
-            "were still vulnerable; update it"
-        )
-    return Dataset(root, tuple(pairs), tuple(notes))
-
-
-def _case(root: Path, file: File, notes: list[str]) -> Case:
-    name = file.path.relative_to(root).as_posix()
-    code = _text(file.path, name, notes)
-    if not code.strip():
-        raise DataError(f"{file.path}: the file is empty; {REMEDY}")
-    prose = _text(file.reason, file.reason.relative_to(root).as_posix(), notes) if file.reason.is_file() else ""
-    return Case(
-        cwe=file.cwe,
-        scenario=file.scenario,
-        part=file.part.value,
-        variant=file.variant,
-        vulnerable=file.vulnerable,
-        code=code,
-        reason=prose.strip() or None,
-        name=name,
-    )
-
-
-def _text(path: Path, name: str, notes: list[str]) -> str:
-    """The file as UTF-8 with line feeds; bytes that are none are replaced, with a note."""
-    data = path.read_bytes()
-    text = data.decode("utf-8-sig", errors="replace")
-    if (stray := text.count("\ufffd") - data.count("\ufffd".encode())) > 0:
-        notes.append(f"{name}: {stray} {'byte is' if stray == 1 else 'bytes are'} not UTF-8 and replaced by U+FFFD")
-    return text.replace("\r\n", "\n")
+    for part in parts:
+        cases, found = cases_of(root, datasets, part)
+        pairs += _paired(cases, originals, found)
+        notes += found
+    return pairs, notes
 
 
 def _paired(cases: Iterable[Case], originals: dict[tuple[str, bool], Case], notes: list[str]) -> list[Pair]:

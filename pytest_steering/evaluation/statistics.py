@@ -128,8 +128,8 @@ class SignFlip:
     """A sign-flip permutation test of a mean paired difference against zero, flipping whole scenarios.
 
     ``p`` is ``None`` where there are so few scenarios that no outcome could have been significant: underpowered.
-    ``exact`` says whether every pattern of signs was tried, or ``patterns`` drawn ones. ``standardised`` is the mean
-    in standard deviations of the scenarios, ``None`` where they do not vary.
+    ``drawn`` patterns of signs were tried, or all there are where it is 0. ``standardised`` is the mean in standard
+    deviations of the scenarios, ``None`` where they do not vary.
     """
 
     mean: float
@@ -137,14 +137,13 @@ class SignFlip:
     p: float | None
     needed: int
     standardised: float | None
-    exact: bool
-    patterns: int
+    drawn: int
 
     def __str__(self) -> str:
         start = f"mean paired difference {self.mean:+.3g} over {self.scenarios} scenarios"
         if self.p is None:
             return f"{start}: underpowered, {self.needed} scenarios are needed"
-        kind = "exact sign-flip" if self.exact else f"sign-flip ({self.patterns} patterns drawn)"
+        kind = f"sign-flip ({self.drawn} patterns drawn)" if self.drawn else "exact sign-flip"
         size = "" if self.standardised is None else f", {self.standardised:+.2f} standard deviations"
         return f"{start}: {kind} p = {self.p:.2g}{size}"
 
@@ -176,7 +175,7 @@ def sign_flip(
     """Whether the mean paired difference departs from zero; two-sided, by flipping the sign of whole scenarios."""
     means = by_scenario(differences, scenarios)
     needed, count = least_units(family), len(means)
-    exact, p = 2**count <= PATTERNS, None
+    p = None
     if count >= needed:
         result = stats.permutation_test(
             (means,),
@@ -188,8 +187,7 @@ def sign_flip(
         )
         p = float(result.pvalue)
     standardised = None if count < FEWEST or equal(means) else float(means.mean() / means.std(ddof=1))
-    patterns = 2**count if exact else PATTERNS
-    return SignFlip(float(means.mean()), count, p, needed, standardised, exact, patterns)
+    return SignFlip(float(means.mean()), count, p, needed, standardised, 0 if 2**count <= PATTERNS else PATTERNS)
 
 
 @dataclass(frozen=True)

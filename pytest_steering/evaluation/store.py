@@ -28,12 +28,11 @@ class Store:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             path = directory / IDENTITY
-            self.resumed = path.is_file()
-            if self.resumed:
+            if path.is_file():
                 found = _read(path)
                 _check_same(directory, found, wanted)
                 wanted = found
-            elif _occupied(directory):
+            elif (directory / _PARTS).exists() or (directory / RESULTS).exists():
                 raise ExperimentError(
                     f"{directory} holds parts of an experiment but no {IDENTITY} to tell which; "
                     "give an empty directory or a new one"
@@ -97,10 +96,6 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _occupied(directory: Path) -> bool:
-    return (directory / _PARTS).exists() or (directory / RESULTS).exists()
-
-
 def _check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Both are of the same experiment, or ``ExperimentError`` names the first thing that differs."""
     # The plan says how the first run divided the work; a resumed one keeps to it.
@@ -110,15 +105,8 @@ def _check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, 
             continue
         if isinstance(before, dict) and isinstance(now, dict):
             name = next(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
-            before, now, what = before.get(name), now.get(name), f"{section} {name}"
-        else:
-            what = section
+            before, now, section = before.get(name), now.get(name), f"{section} {name}"
         raise ExperimentError(
-            f"{directory} holds an experiment with {what} {_short(before)}, and this one has {_short(now)}: their "
-            "numbers do not mix; give another output directory, or run it as it was"
+            f"{directory} holds an experiment with {section} {json.dumps(before):.60}, and this one has "
+            f"{json.dumps(now):.60}: their numbers do not mix; give another output directory, or run it as it was"
         )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_steering.evaluation.layout import DataError, Part
 from pytest_steering.evaluation.scenarios import Case, Dataset
-from pytest_steering.suite.cwes import WEAKNESSES, Weakness
+from pytest_steering.suite.cwes import WEAKNESSES
 from pytest_steering.suite.paired_prompts import ANSWER, question_about
 
 _EXPERT = "You review code for security and judge whether it can be attacked."
@@ -64,15 +64,11 @@ STYLES: Mapping[str, Style] = MappingProxyType({style.name: style for style in _
 def render(style: Style, case: Case, *, shots: Sequence[Case] = (), tokenizer: Any = None) -> str:
     """The prompt that asks about ``case``; a chat's where ``tokenizer`` has a chat template, else plain text.
 
-    ``DataError`` when a few-shot style gets no ``shots``, a zero-shot style gets some, or ``case`` is among them.
+    ``DataError`` when a few-shot style gets no ``shots``.
     """
     if style.shots and not shots:
         raise DataError(f"style {style.name} shows examples: pass shots, as the few-shot pair of {case.cwe}")
-    if shots and not style.shots:
-        raise DataError(f"style {style.name} shows no examples; pass shots to a few-shot style only")
-    if any(shot.code == case.code for shot in shots):
-        raise DataError(f"{case.name}: it is asked about and is also an example with its answer; pass other shots")
-    weakness = _weakness(case)
+    weakness = WEAKNESSES[case.cwe]
     opening = style.role.format(name=weakness.name)
     if style.definition:
         meaning = f"{weakness.cwe}, {weakness.name}: {weakness.definition}"
@@ -92,7 +88,7 @@ def shots_for(style: Style, case: Case, dataset: Dataset) -> tuple[Case, ...]:
 
 
 def _question(case: Case) -> str:
-    return question_about(case.code, _weakness(case).cwe)
+    return question_about(case.code, case.cwe)
 
 
 def _shown(shot: Case) -> str:
@@ -119,9 +115,3 @@ def _templated(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
     # Models that may think aloud are asked not to: the answer position is the next token.
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     return str(text)
-
-
-def _weakness(case: Case) -> Weakness:
-    if case.cwe not in WEAKNESSES:
-        raise DataError(f"{case.name}: {case.cwe} is no weakness to ask about; known are {', '.join(WEAKNESSES)}")
-    return WEAKNESSES[case.cwe]

@@ -28,19 +28,18 @@ class Robustness:
     relative_dose: float
     """The smallest over layers and folds of ``‖s·v‖ / mean ‖h‖``."""
     refused: str
-    input_dependence: float | None
-    unsteered: float | None
+    left: float | None
+    """The share of the input dependence that is left; ``None`` where the adapter refused."""
     saturated: bool
     clean_after: bool
 
     def __str__(self) -> str:
         start = f"scale {self.scale:g} ({self.relative_dose:.3g} times the residual's norm or more)"
         after = "the model is bit-equal afterwards" if self.clean_after else "THE MODEL IS CHANGED AFTERWARDS"
-        if self.refused or self.input_dependence is None or self.unsteered is None:
+        if self.left is None:
             return f"{start}: refused, {self.refused}; {after}"
-        share = self.input_dependence / self.unsteered if self.unsteered else 0.0
         flag = "saturated" if self.saturated else "not saturated"
-        return f"{start}: {flag}, {share:.0%} of the input dependence is left; {after}"
+        return f"{start}: {flag}, {self.left:.0%} of the input dependence is left; {after}"
 
 
 @dataclass(frozen=True)
@@ -150,6 +149,9 @@ class Summary:
         if pooled.within_class is not None and pooled.within_class.p is not None:
             compared = pooled.within_class.against("differences within a class of equal norm")
             found.append(f"within a class at dose {dose}: {compared}")
+        if pooled.layers:
+            layer, moved = max(pooled.layers.items(), key=lambda item: abs(item[1].estimate))
+            found.append(f"of the layers steered alone at dose {dose}, layer {layer} moves the answer most: {moved}")
         found.append(self._weighed())
         if saturated := [f"{at.dose:g}" for at in pooled.doses if at.saturated]:
             found.append(
@@ -241,11 +243,14 @@ def _robustness(parts: Sequence[Parts], config: UniversalSteeringConfig) -> Robu
     clean = all(one["clean_after"] for one in found)
     refused = next((one["refused"] for one in found if "refused" in one), "")
     if refused:
-        return Robustness(config.steering_scale, smallest, refused, None, None, False, clean)
-    steered = mean_divergence([one["divergence"] for one in found]).input_dependence
-    unsteered = mean_divergence([one["unsteered"] for one in found]).input_dependence
-    saturated = is_saturated(steered, unsteered)
-    return Robustness(config.steering_scale, smallest, "", steered, unsteered, saturated, clean)
+        return Robustness(config.steering_scale, smallest, refused, None, saturated=False, clean_after=clean)
+    steered, unsteered = (
+        mean_divergence([one[name] for one in found]).input_dependence for name in ("divergence", "unsteered")
+    )
+    left = steered / unsteered if unsteered else 0.0
+    return Robustness(
+        config.steering_scale, smallest, "", left, saturated=is_saturated(steered, unsteered), clean_after=clean
+    )
 
 
 def _texts(parts: Sequence[Parts], judged: Sequence[Mapping[str, Any]]) -> tuple[Texts, ...]:

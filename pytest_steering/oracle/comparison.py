@@ -58,12 +58,14 @@ def arrives(
     allowed = tolerance.addition(magnitude, plain.dtype, ulps=ulps, floor=floor)
     allowed = torch.where(asked.unsqueeze(-1), allowed, torch.full_like(allowed, floor))
     excess = (after - expected).abs()
-    excess[~torch.isfinite(after) & ~torch.isfinite(expected) & (after == expected)] = 0.0
+    # What the model itself blows up stays as it is: the same infinity, or no number in either.
+    excess[(after.isinf() & (after == expected)) | (after.isnan() & expected.isnan())] = 0.0
     excess = excess.nan_to_num(torch.inf, torch.inf)
     evidence = Evidence(after - before, vector.double().to(plain.device), scale, asked, padding, streams, own, before)
-    # Where the unsteered stream is infinite, so is what is allowed.
-    if bool(((excess > allowed) | excess.isinf()).any()):
-        row, column, _ = _worst(excess - allowed)
+    # Where the unsteered stream is infinite or no number, so is what is allowed.
+    beyond = torch.where(excess.isinf(), excess, torch.where(allowed.isfinite(), excess - allowed, -torch.inf))
+    if bool((beyond > 0).any()):
+        row, column, _ = _worst(beyond)
         within = f"{ulps} ulp" if bool(asked[row, column]) else "none (not steered here)"
         stream = f", stream {row % streams}" if streams > 1 else ""
         raise Violation(

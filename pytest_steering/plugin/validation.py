@@ -16,7 +16,8 @@ from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import Settings
 from pytest_steering.suite.catalogue import catalogue
-from pytest_steering.targets.spec import check_device, check_dtype, check_spec
+from pytest_steering.targets.devices import parse_device, parse_dtype
+from pytest_steering.targets.spec import check_spec, expanded
 
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
@@ -29,12 +30,10 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
         if settings.device is not None:
-            check_device(settings.device)
+            parse_device(settings.device)
         if settings.dtype is not None:
-            check_dtype(settings.dtype)
+            parse_dtype(settings.dtype)
         if any(spec.is_pattern for spec in settings.specs):
-            from pytest_steering.targets.spec import expanded  # noqa: PLC0415 (it looks into transformers)
-
             settings = replace(settings, specs=expanded(settings.specs))
         for spec in settings.specs:
             check_spec(spec)

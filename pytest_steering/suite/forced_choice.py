@@ -98,12 +98,27 @@ def generate_answers(
     return texts
 
 
+def logits_at(call: Any, model: Any, fed: dict[str, Tensor], columns: Tensor) -> Tensor:
+    """The logits at these columns, ``(rows, columns, vocabulary)`` in float64 on the CPU.
+
+    A model that can is asked for no others: all of a long batch's logits can take more memory than the model.
+    """
+    forward = getattr(model, "forward", None)
+    if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
+        logits = call(**fed, logits_to_keep=columns.to(fed["input_ids"].device)).logits
+        if logits.shape[1] == len(columns):
+            return logits.cpu().double()  # type: ignore[no-any-return]
+    else:
+        logits = call(**fed).logits
+    return logits[:, columns.to(logits.device)].cpu().double()  # type: ignore[no-any-return]
+
+
 def _at_once(call: Any, model: Any, asked: Sequence[Question], filler: int, device: torch.device | None) -> Tensor:
     """One token per answer: one pass over the prompts, ``(rows, answers)``."""
     fed = padded([each.prompt for each in asked], filler=filler, side="right", device=device)
     last = [len(each.prompt) - 1 for each in asked]
     kept = torch.tensor(sorted(set(last)))
-    picked = _logits(call, model, fed, kept)[torch.arange(len(asked)), torch.searchsorted(kept, torch.tensor(last))]
+    picked = logits_at(call, model, fed, kept)[torch.arange(len(asked)), torch.searchsorted(kept, torch.tensor(last))]
     tokens = torch.tensor([[answer[0] for answer in each.answers] for each in asked])
     return picked.log_softmax(-1).gather(1, tokens)
 
@@ -116,7 +131,7 @@ def _read(call: Any, model: Any, asked: Sequence[Question], filler: int, device:
         rows = [(*each.prompt, *tail[:-1]) for each, tail in zip(asked, tails, strict=True)]
         wanted = [range(len(each.prompt) - 1, len(row)) for each, row in zip(asked, rows, strict=True)]
         kept = torch.tensor(sorted({column for columns in wanted for column in columns}))
-        logits = _logits(call, model, padded(rows, filler=filler, side="right", device=device), kept)
+        logits = logits_at(call, model, padded(rows, filler=filler, side="right", device=device), kept)
         for row, (columns, tail) in enumerate(zip(wanted, tails, strict=True)):
             at = torch.searchsorted(kept, torch.tensor(columns))
             scores[row, number] = logits[row, at].log_softmax(-1).gather(1, torch.tensor(tail)[:, None]).sum()
@@ -151,21 +166,6 @@ def _generated(call: Any, model: Any, asked: Sequence[Question], filler: int, de
             likely = logits.cpu().double().log_softmax(-1).gather(1, table[:, step, None])[:, 0]
             scores[:, number] += torch.where(torch.tensor([step < len(tail) for tail in tails]), likely, 0.0)
     return scores
-
-
-def _logits(call: Any, model: Any, fed: dict[str, Tensor], columns: Tensor) -> Tensor:
-    """The logits at these columns, ``(rows, columns, vocabulary)`` in float64 on the CPU.
-
-    A model that can is asked for no others: all of a long batch's logits can take more memory than the model.
-    """
-    forward = getattr(model, "forward", None)
-    if forward is not None and "logits_to_keep" in inspect.signature(forward).parameters:
-        logits = call(**fed, logits_to_keep=columns.to(fed["input_ids"].device)).logits
-        if logits.shape[1] == len(columns):
-            return logits.cpu().double()  # type: ignore[no-any-return]
-    else:
-        logits = call(**fed).logits
-    return logits[:, columns.to(logits.device)].cpu().double()  # type: ignore[no-any-return]
 
 
 def _greedy(filler: int) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
-from pytest_steering.targets.devices import parse_device, parse_dtype
 
 Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
@@ -93,16 +92,6 @@ def check_spec(spec: Spec) -> None:
             read_config(spec)
         case SpecKind.CALLABLE:
             find_callable(spec)
-
-
-def check_device(text: str) -> None:
-    """This machine has the device that ``text`` names; otherwise ``SpecError`` says so."""
-    parse_device(text)
-
-
-def check_dtype(text: str) -> None:
-    """``text`` names a floating-point type; otherwise ``SpecError`` lists them."""
-    parse_dtype(text)
 
 
 def find_callable(spec: Spec) -> Callable[[], Any]:

@@ -104,7 +104,7 @@ def test_someone_elses_package_registers_one(tmp_path: Path) -> None:
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text(
-        "[pytest_steering.adapters.registry]\nmine = my_adapters:NoSteer\ntheirs = not_there:Adapter\n"
+        "[pytest_steering.adapters]\nmine = my_adapters:NoSteer\ntheirs = not_there:Adapter\n"
     )
     assert find_factory("mine").__name__ == "NoSteer"
     with pytest.raises(SpecError, match=r"steering adapter 'theirs' cannot be imported .*install its package"):

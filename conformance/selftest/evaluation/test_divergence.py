@@ -30,26 +30,18 @@ def target() -> Target:
     return load_target("tiny:gpt_bigcode")
 
 
-def test_divergences_are_what_torch_says() -> None:
+def test_divergence_is_what_torch_says() -> None:
     left, right = drawn(5, 7), drawn(5, 7, seed=1)
     found = compare(left.log_softmax(-1), right.log_softmax(-1))
     assert found.kl == pytest.approx(float(kl_divergence(Categorical(logits=left), Categorical(logits=right)).mean()))
-    half = (left.softmax(-1) + right.softmax(-1)) / 2
-    middle = Categorical(probs=half)
-    expected = sum(kl_divergence(Categorical(logits=side), middle).mean() for side in (left, right)) / 2
-    assert found.js == pytest.approx(float(expected))
-    assert found.argmax_agreement == float((left.argmax(1) == right.argmax(1)).double().mean())
 
 
-def test_divergence_from_itself_is_nothing_and_of_strangers_is_bounded() -> None:
+def test_divergence_from_itself_is_nothing_and_of_strangers_is_infinite() -> None:
     same = drawn(3, 9).log_softmax(-1)
     assert compare(same, same).kl == 0
-    assert compare(same, same).js < 1e-15
-    assert compare(same, same).argmax_agreement == 1
     apart = torch.tensor([[0.0, -math.inf], [-math.inf, 0.0]], dtype=torch.float64)
-    assert compare(apart, apart.flip(0)).js == pytest.approx(math.log(2))
-    assert compare(apart, apart.flip(0)).argmax_agreement == 0
     assert compare(apart, apart).kl == 0
+    assert compare(apart, apart.flip(0)).kl == math.inf
 
 
 def test_kl_is_of_the_steered_distribution() -> None:

@@ -15,17 +15,16 @@ from pytest_steering import SteeringPlan, __main__, load_target
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SteeringError, TargetError
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment, load_secllmholmes
-from pytest_steering.evaluation.batching import batch_size, peak_of
-from pytest_steering.evaluation.bench import random_direction, relative
+from pytest_steering.evaluation.bench import Bench, random_direction, relative
 from pytest_steering.evaluation.config import ExperimentError
 from pytest_steering.evaluation.experiment import weights_hash
+from pytest_steering.evaluation.folds import Fold, folds_of
 from pytest_steering.evaluation.store import Store
 from pytest_steering.evaluation.styles import STYLES, render
+from pytest_steering.suite.encoding import prompt_ids
 from pytest_steering.suite.forced_choice import forced_choice
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.vectors import load_vectors
-
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
@@ -91,37 +90,46 @@ def test_random_directions_differ_and_repeat() -> None:
     assert abs(float(first[1].mean())) < 1e-6
 
 
-def test_peak_is_what_lives_at_once() -> None:
-    def three() -> torch.Tensor:
-        first = torch.zeros(1000)
-        second = first + 1
-        del first
-        third = second * 2
-        return third.view(10, 100)[1:]
-
-    assert peak_of(three) == 8000
-    kept = torch.zeros(1000)
-    assert peak_of(lambda: kept.view(-1)) == 0
+@pytest.mark.parametrize(
+    ("room", "asked", "size"), [(9, None, 8), (7, None, 4), (1, None, 1), (9, True, 1), (3, False, 2)]
+)
+def test_batches_are_as_large_as_fit(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, size: int) -> None:
+    """So many rows of the longest prompt and its answer."""
+    bench, folds = roomy_bench(monkeypatch, room, asked)
+    assert bench.fitting(folds) == size
 
 
-def test_batches_follow_the_memory() -> None:
-    target = load_target("tiny:llama")
-    prompts = ["short", "a longer prompt" * 5]
-    ids = torch.tensor([target.tokenizer(prompts[1])["input_ids"]])
-    row = peak_of(lambda: target.model(input_ids=ids))
+@pytest.mark.parametrize(
+    ("room", "asked", "sentence"),
+    [
+        (0, None, r"1 prompts of \d+ tokens do not fit on cpu beside the weights; leave out the longest files"),
+        (1, False, r"2 prompts of \d+ tokens do not fit on cpu beside the weights; allow memory_optimized"),
+    ],
+)
+def test_prompts_that_do_not_fit_are_refused(
+    monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None, sentence: str
+) -> None:
+    bench, folds = roomy_bench(monkeypatch, room, asked)
+    with pytest.raises(TargetError, match="^" + sentence):
+        bench.fitting(folds)
 
-    def planned(**settings: Any) -> int:
-        return batch_size(target.model, target.tokenizer, prompts, device=CPU, **settings)
 
-    assert planned(available=10**12) == 8
-    assert planned(available=row * 9) == 4
-    assert planned(available=row * 9, new_tokens=150) == 1
-    assert planned(available=row * 3) == 1
-    assert planned(available=10**12, memory_optimized=True) == 1
-    with pytest.raises(TargetError, match="more than half of the"):
-        planned(available=row * 3, memory_optimized=False)
-    with pytest.raises(TargetError, match="leave out the longest files"):
-        planned(available=row // 2)
+def roomy_bench(monkeypatch: pytest.MonkeyPatch, room: int, asked: bool | None) -> tuple[Bench, tuple[Fold, ...]]:
+    """The memory of its model is full when more than ``room`` rows are read at once."""
+    data, _, _ = finished_study()
+    target, config = load_target("tiny:llama"), small_config(data, Path(), memory_optimized=asked)
+    dataset = load_secllmholmes(data, parts=["hand-crafted", "few-shot"])
+    folds, _ = folds_of(dataset, config)
+    bench = Bench(target, make_adapter("hooks", target.model, target.architecture), dataset, config, (1,), 1)
+    longest = max(len(prompt_ids(target.tokenizer, bench.prompt("S1", case))) for fold in folds for case in fold.cases)
+
+    def forward(input_ids: torch.Tensor) -> None:
+        assert input_ids.shape[1] == longest + config.max_new_tokens
+        if len(input_ids) > room:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(target.model, "forward", forward)
+    return bench, folds
 
 
 def test_weights_hash_sees_one_changed_tensor() -> None:
@@ -131,55 +139,6 @@ def test_weights_hash_sees_one_changed_tensor() -> None:
     with torch.no_grad():
         next(iter(model.parameters())).mul_(1.001)
     assert before != weights_hash(model)
-
-
-def identity(**changes: Any) -> dict[str, Any]:
-    return {
-        "config": {"steering_scale": 100.0, "doses": (0, 0.1)} | changes,
-        "versions": {"torch": "1"},
-        "plan": {"a": 1},
-    }
-
-
-def test_store_goes_on_with_the_same_experiment_and_refuses_another(tmp_path: Path) -> None:
-    store = Store(tmp_path / "out", identity())
-    store.write("CWE-89/fold-1/doses", {"value": 0.1 + 0.2})
-    again = Store(tmp_path / "out", identity() | {"plan": {"a": 2}})
-    assert again.resumed
-    assert again.identity["plan"] == {"a": 1}
-    assert again.read("CWE-89/fold-1/doses") == {"value": 0.1 + 0.2}
-    with pytest.raises(ExperimentError) as caught:
-        Store(tmp_path / "out", identity(steering_scale=50.0))
-    assert str(caught.value) == (
-        f"{tmp_path / 'out'} holds an experiment with config steering_scale 100.0, and this one has 50.0: their "
-        "numbers do not mix; give another output directory, or run it as it was"
-    )
-    with pytest.raises(ExperimentError, match="with schema null, and this one has 9"):
-        Store(tmp_path / "out", identity() | {"schema": 9})
-    with pytest.raises(ExperimentError, match='versions torch "1", and this one has "2"'):
-        Store(tmp_path / "out", identity() | {"versions": {"torch": "2"}})
-
-
-def test_store_says_what_it_cannot_use(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ExperimentError, match="results cannot be written there"):
-        Store(tmp_path / "file", identity())
-    (tmp_path / "parts").mkdir()
-    with pytest.raises(ExperimentError, match=r"no experiment\.json to tell which"):
-        Store(tmp_path, identity())
-    store = Store(tmp_path / "new", identity())
-    store.write("part", {})
-    (tmp_path / "new" / "parts" / "part.json").write_text('{"cut')
-    with pytest.raises(ExperimentError, match="delete it, and it is made again"):
-        store.read("part")
-
-
-def test_a_part_that_fails_to_be_written_is_not_there(tmp_path: Path) -> None:
-    store = Store(tmp_path, identity())
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        store.write("part", {"value": float("nan")})
-    assert not store.has("part")
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == []
 
 
 def test_results_say_all_that_repeats_them() -> None:

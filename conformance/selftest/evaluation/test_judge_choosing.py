@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from conformance.selftest.evaluation.small_study import finished_study, plant_pairs, small_config
+from conformance.selftest.evaluation.small_study import finished_study, options, plant_pairs, small_config
 from pytest_steering import __main__
 from pytest_steering.errors import SpecError
 from pytest_steering.evaluation import UniversalSteeringExperiment
@@ -18,7 +19,7 @@ from pytest_steering.evaluation.judges.judgement import JudgeError, Judgement, L
 from pytest_steering.evaluation.judges.server import ServerJudge
 from pytest_steering.evaluation.parts import judged_part
 
-OWN = "conformance.selftest.test_judge_choosing"
+OWN = __name__
 asked: list[tuple[str, Question]] = []
 
 
@@ -147,3 +148,18 @@ def test_the_command_judges_by_whom_it_is_told(
     monkeypatch.setattr(sys, "argv", ["pytest_steering", "experiment", "--model", "tiny:llama", "--judge", "guess"])
     assert __main__.main() == 4
     assert capsys.readouterr().err.startswith("judge is 'guess'; choose one of rules, legacy")
+
+
+def test_the_command_fails_in_a_sentence_where_the_judge_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The texts are written already, and stay for the next try."""
+    data, whole, _ = finished_study()
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    given = [*options(data, out), "--quiet", "--no-pictures", "--judge", f"{OWN}:raises"]
+    monkeypatch.setattr(sys, "argv", ["pytest_steering", *given])
+    assert __main__.main() == 1
+    assert capsys.readouterr() == ("", f"judge {OWN}:raises: it raises KeyError: 'key'\n")
+    assert sorted(path.name for path in (out / "parts").rglob("*.json")) == sorted(
+        path.name for path in (whole / "parts").rglob("*.json")
+    )

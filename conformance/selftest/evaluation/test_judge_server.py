@@ -7,8 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -125,12 +123,9 @@ def test_a_busy_or_broken_server_is_asked_again_after_growing_pauses(server: Ser
 
 def test_a_pause_is_as_long_as_the_server_wishes_within_bounds(server: Server) -> None:
     pauses: list[float] = []
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    busy = [Reply(429, headers={"Retry-After": wish}) for wish in ("7", "3600", date, "soon")]
+    busy = [Reply(429, headers={"Retry-After": wish}) for wish in ("7", "3600", "soon")]
     server.judge(*busy, says("no"), sleep=pauses.append)("", Question())
-    assert pauses[:2] == [7, 60]
-    assert 25 < pauses[2] <= 30
-    assert pauses[3] == 8
+    assert pauses == [7, 60, 4]
 
 
 def test_patience_ends(server: Server) -> None:
@@ -144,9 +139,9 @@ def test_patience_ends(server: Server) -> None:
 @pytest.mark.parametrize(
     ("reply", "sentence"),
     [
-        (Reply(body="<html>"), "the server does not answer in JSON; give a URL such as"),
-        (Reply(body='{"choices": []}'), "the answer holds no choices; give the URL"),
-        (Reply(body='["choices"]'), "the answer holds no choices; give the URL"),
+        (Reply(body="<html>"), "the server's answer is no chat completion; give a URL such as http"),
+        (Reply(body='{"choices": []}'), "the server's answer is no chat completion"),
+        (Reply(body='["choices"]'), "the server's answer is no chat completion"),
         (Reply(401), "the server refuses the key (401 Unauthorized); set OPENAI_API_KEY to one that it takes"),
         (Reply(404), "the server answers 404 Not Found; check the model's name and the URL"),
         (Reply(body="cut", headers={"Content-Length": "99"}), "the server cannot be reached (IncompleteRead("),

@@ -7,16 +7,18 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 from matplotlib.transforms import BboxBase
 
 from conformance.selftest.evaluation.small_study import finished_study, small_config
 from pytest_steering.evaluation import UniversalSteeringExperiment
-from pytest_steering.evaluation.pictures import RANDOM, SATURATED, TARGET, dose_response, draw_all, layers, weaknesses
+from pytest_steering.evaluation.pictures import RANDOM, SATURATED, TARGET, dose_response, draw_all, weaknesses
 from pytest_steering.evaluation.summary import Summary
 
-PICTURES = (dose_response, layers, weaknesses)
+PICTURES = (dose_response, weaknesses)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def summary() -> Summary:
 
 def test_every_picture_is_written_as_svg_and_png(summary: Summary, tmp_path: Path) -> None:
     written = draw_all(summary, tmp_path)
-    names = {f"{name}.{ending}" for name in ("dose-response", "layers", "weaknesses") for ending in ("svg", "png")}
+    names = {f"{name}.{ending}" for name in ("dose-response", "weaknesses") for ending in ("svg", "png")}
     assert {path.name for path in written} == names == {path.name for path in tmp_path.iterdir()}
     for path in written:
         if path.suffix == ".svg":
@@ -41,7 +43,7 @@ def test_experiment_draws_beside_its_results(tmp_path: Path) -> None:
     data, out, _ = finished_study()
     finished = UniversalSteeringExperiment(small_config(data, out, pictures=True)).run()
     assert {path.parent for path in finished.pictures} == {out}
-    assert len(finished.pictures) == 6
+    assert len(finished.pictures) == 4
 
 
 def test_the_same_numbers_give_the_same_files(summary: Summary, tmp_path: Path) -> None:
@@ -83,36 +85,56 @@ def test_no_legend_covers_a_point(summary: Summary) -> None:
         assert all(_inside(box, figure.bbox) for box in boxes)
 
 
+def points_of(figure: Figure) -> list[Line2D]:
+    return [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+
+
 def test_dose_response_shows_the_numbers(summary: Summary) -> None:
-    above, below = dose_response(summary).axes
-    (shown,) = (line for line in above.lines if line.get_marker() == "o")
-    doses, shifts = (np.asarray(values).tolist() for values in shown.get_data())
-    assert doses == [0, 0.1, 0.25]
-    assert shifts == [at.shift.answer.estimate for at in summary.pooled.doses]
-    band = next(patch for patch in above.collections if np.size(patch.get_paths()[0].vertices) > 12)
+    doses = tuple(replace(at, saturated=False) for at in summary.pooled.doses)
+    figure = dose_response(replace(summary, pooled=replace(summary.pooled, doses=doses)))
+    (shown,) = points_of(figure)
+    assert np.asarray(shown.get_xdata()).tolist() == [0, 0.1, 0.25]
+    assert np.asarray(shown.get_ydata()).tolist() == [at.shift.answer.estimate for at in summary.pooled.doses]
+    band = next(patch for patch in figure.axes[0].collections if isinstance(patch, PolyCollection))
     heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
     drawn = summary.pooled.random[0.25]
     assert heights.max() == pytest.approx(max(0, *drawn))
     assert heights.min() == pytest.approx(min(0, *drawn))
-    assert below.get_ylabel() == "input dependence\n(% of unsteered)"
 
 
 def test_saturated_doses_have_another_colour(summary: Summary) -> None:
     marked = tuple(replace(at, saturated=at.dose == 0.25) for at in summary.pooled.doses)
     changed = replace(summary, pooled=replace(summary.pooled, doses=marked))
-    (points,) = dose_response(changed).axes[1].collections
-    assert [mpl.colors.to_hex(colour).upper() for colour in points.get_facecolors()] == [TARGET, TARGET, SATURATED]  # type: ignore[attr-defined]
+    shown = [(line.get_color(), np.asarray(line.get_xdata()).tolist()) for line in points_of(dose_response(changed))]
+    assert shown == [(TARGET, [0, 0.1]), (SATURATED, [0.25])]
     assert len({TARGET, RANDOM, SATURATED}) == 3
 
 
-def test_without_random_directions_and_layers_less_is_drawn(summary: Summary, tmp_path: Path) -> None:
+def test_weaknesses_are_shown_with_their_intervals(summary: Summary) -> None:
+    figure = weaknesses(summary)
+    (axes,) = figure.axes
+    (shown,) = points_of(figure)
+    groups = [*summary.cwes, summary.pooled]
+    shifts = [group.at(0.25).shift.answer for group in groups]
+    assert np.asarray(shown.get_xdata()).tolist() == [shift.estimate for shift in shifts]
+    reached = [np.asarray(path.vertices)[:, 0].tolist() for path in axes.collections[0].get_paths()]
+    assert reached == [pytest.approx([shift.low, shift.high]) for shift in shifts]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"{group.name} (3)" for group in groups]
+
+
+def test_without_random_directions_less_is_drawn(summary: Summary, tmp_path: Path) -> None:
     config = replace(summary.config, random_directions=0)
-    bare = replace(summary.pooled, random={0.1: (), 0.25: ()}, control=None, layers={})
-    cwes = tuple(replace(group, random={0.1: (), 0.25: ()}, control=None, layers={}) for group in summary.cwes)
-    written = draw_all(replace(summary, config=config, pooled=bare, cwes=cwes), tmp_path)
-    assert {path.stem for path in written} == {"dose-response", "weaknesses"}
-    for name in ("dose-response", "weaknesses"):
-        assert "random" not in (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+    bare = replace(summary.pooled, random={0.1: (), 0.25: ()}, control=None)
+    cwes = tuple(replace(group, random={0.1: (), 0.25: ()}, control=None) for group in summary.cwes)
+    changed = replace(summary, config=config, pooled=bare, cwes=cwes)
+    assert len(draw_all(changed, tmp_path)) == 4
+    for draw in PICTURES:
+        assert RANDOM in colours_of(draw(summary))
+        assert RANDOM not in colours_of(draw(changed))
+
+
+def colours_of(figure: Figure) -> set[str]:
+    return {str(line.get_color()) for line in figure.axes[0].lines}
 
 
 def _inside(box: BboxBase, whole: BboxBase) -> bool:

@@ -122,7 +122,7 @@ def test_sign_flip_turns_whole_scenarios() -> None:
     names = [name for name in "abcdef" for _ in range(40)]
     once, many, as_if = sign_flip(differences), sign_flip(copied, names), sign_flip(copied)
     assert many.p == once.p == pytest.approx(4 / 64)
-    assert many.exact
+    assert many.drawn == 0
     assert as_if.p is not None
     assert as_if.p < 0.001
     assert sign_flip(copied, ["one"] * 240).p is None
@@ -142,8 +142,7 @@ def test_drawn_sign_flips_repeat_with_their_seed() -> None:
     data = np.random.default_rng(1).normal(0.3, 1, 40)
     first, second = sign_flip(data, seed=3), sign_flip(data, seed=3)
     assert first == second
-    assert not first.exact
-    assert first.patterns == 9999
+    assert first.drawn == 9999
 
 
 def test_holm_counts_underpowered_tests() -> None:

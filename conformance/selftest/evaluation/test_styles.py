@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_steering.fixtures.checkpoint import train_tokenizer
 
 from pytest_steering import SteeringError
-from pytest_steering.evaluation.scenarios import Case
-from pytest_steering.evaluation.styles import STYLES, Style, render
+from pytest_steering.evaluation.scenarios import Case, Dataset, Pair
+from pytest_steering.evaluation.styles import STYLES, Style, render, shots_for
 from pytest_steering.suite.cwes import WEAKNESSES
 
 NAMES = {
@@ -124,12 +125,14 @@ def test_tokenizer_without_a_template_changes_nothing() -> None:
         assert rendered(style, tokenizer=train_tokenizer()) == rendered(style)
 
 
-def test_bad_examples_are_refused() -> None:
+def test_a_style_that_shows_examples_needs_some() -> None:
     with pytest.raises(SteeringError, match="style S5 shows examples: pass shots, as the few-shot pair of CWE-89"):
         render(STYLES["S5"], case())
-    with pytest.raises(SteeringError, match="style S1 shows no examples; pass shots to a few-shot style only"):
-        render(STYLES["S1"], case(), shots=SHOTS)
-    with pytest.raises(SteeringError, match=r"asked.py: it is asked about and is also an example with its answer"):
-        render(STYLES["S5"], case(), shots=(case(), case("second", vulnerable=False)))
-    with pytest.raises(SteeringError, match=r"asked.py: CWE-125 is no weakness to ask about; known are CWE-22, "):
-        render(STYLES["S1"], replace(case(), cwe="CWE-125"))
+
+
+def test_what_is_asked_about_is_no_example_of_itself() -> None:
+    pairs = (Pair(case("asked"), case("asked_patched", vulnerable=False)), Pair(*SHOTS))
+    shown = [Pair(replace(pair.vulnerable, part="few-shot"), replace(pair.patched, part="few-shot")) for pair in pairs]
+    shots = shots_for(STYLES["S5"], case("asked"), Dataset(Path(), tuple(shown)))
+    assert [shot.name for shot in shots] == ["asked_patched.py", "first.py", "second.py"]
+    assert shots_for(STYLES["S1"], case("asked"), Dataset(Path(), tuple(shown))) == ()

@@ -12,7 +12,7 @@ import pytest
 from conformance.selftest.evaluation.small_study import finished_study, plant_pairs, small_config
 from pytest_steering.evaluation import UniversalSteeringExperiment
 from pytest_steering.evaluation.layout import DataError
-from pytest_steering.evaluation.statistics import control, share_interval
+from pytest_steering.evaluation.statistics import control, mean_interval, share_interval
 from pytest_steering.evaluation.summary import Summary
 
 BARE: dict[str, Any] = {
@@ -103,6 +103,15 @@ def test_one_sentence_weighs_the_p_values(summary: Summary) -> None:
         "effect; McNemar, Page and the slopes describe"
     ) in found.sentences()
     assert any("over all 3 scenarios, which is underpowered; McNemar" in sentence for sentence in summary.sentences())
+
+
+def test_the_layer_that_moves_the_answer_most_is_named(summary: Summary) -> None:
+    moved = {layer: mean_interval([size - 0.5, size + 0.5]) for layer, size in enumerate([1.0, -3.0, 2.0])}
+    found = replace(summary, pooled=replace(summary.pooled, layers=moved)).sentences()
+    wanted = "of the layers steered alone at dose 0.25, layer 1 moves the answer most: -3 ["
+    assert [sentence[: len(wanted)] for sentence in found if "steered alone" in sentence] == [wanted]
+    without = replace(summary, pooled=replace(summary.pooled, layers={}))
+    assert not any("steered alone" in sentence for sentence in without.sentences())
 
 
 def test_pairs_that_exceed_the_context_are_counted_with_the_reason(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from packaging.utils import canonicalize_name
 CHECKOUT = Path(__file__).resolve().parents[3]
 OURS = "pytest-steering"
 
-PYTEST = """#!{python}
+SCRIPT = """#!{python}
 import sys
 
-import pytest
+from {module} import {function}
 
-sys.exit(pytest.console_main())
+sys.exit({function}())
 """
 
 
@@ -88,8 +88,10 @@ class Environment:
                     link.symlink_to(Path(str(distribution.locate_file(name))).resolve())
         install = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel.path)]
         subprocess.run([sys.executable, "-m", "pip", "--python", str(environment.python), *install], check=True)
-        script = root / "bin" / "pytest"
-        script.write_text(PYTEST.format(python=environment.python), encoding="utf-8")
+        entry, *_ = metadata.entry_points(group="console_scripts", name="pytest")
+        script = root / "bin" / entry.name
+        text = SCRIPT.format(python=environment.python, module=entry.module, function=entry.attr)
+        script.write_text(text, encoding="utf-8")
         script.chmod(0o755)
         return environment
 

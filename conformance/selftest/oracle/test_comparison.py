@@ -38,6 +38,18 @@ def test_what_was_infinite_before_may_stay_so_and_nothing_else_may() -> None:
         comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")
 
 
+def test_what_was_no_number_before_must_stay_none_and_nothing_else_may_become_one() -> None:
+    plain = PLAIN.clone()
+    plain[0, 1, 2] = torch.nan
+    steered = plain + VECTOR
+    comparison.arrives(steered, plain, VECTOR, 1.0, ASKED, where="")
+    for row, column, element, value in ((0, 1, 2, 5.0), (1, 2, 0, torch.nan)):
+        other = steered.clone()
+        other[row, column, element] = value
+        with pytest.raises(Violation, match=rf"max .Δ. inf at row {row}, position {column}"):
+            comparison.arrives(other, plain, VECTOR, 1.0, ASKED, where="")
+
+
 def test_the_worst_stream_of_several_is_named() -> None:
     plain = torch.zeros(2, 3, 2, 4)
     steered = plain + VECTOR

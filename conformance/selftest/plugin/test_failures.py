@@ -89,6 +89,14 @@ def test_an_adapter_that_raises_fails_with_the_cause_and_its_place(desk: Desk) -
     ]
 
 
+def test_the_place_is_the_users_own_where_a_library_raises(desk: Desk) -> None:
+    lines = (desk.path / "my_steering.py").read_text().splitlines()
+    place = f"my_steering.py:{1 + next(number for number, line in enumerate(lines) if 'check(nothing)' in line)}"
+    said = failures(desk, MODEL, "--steering-adapter=my_steering:Misusing", ONE)
+    assert said[1].startswith("  Misusing on my_models:a: AttributeError: 'NoneType' object ")
+    assert said[1].endswith(f" ({place})")
+
+
 def test_the_traceback_is_there_for_who_asks(desk: Desk) -> None:
     result = desk.run(MODEL, "--steering-adapter=my_steering:Raising", "--full-trace", "--tb=long", ONE)
     result.stdout.fnmatch_lines([">*yield nothing[[]0[]]*", "E*TypeError: 'NoneType' object is not subscriptable"])

@@ -212,8 +212,10 @@ def Counted(model, architecture):
     raise KeyError("h")
 """,
         test_mine="def test_one(steering_adapter): pass\ndef test_two(steering_adapter): pass",
+        test_other="def test_three(request): request.getfixturevalue('steering_adapter')",
     )
-    assert desk.run(MODEL, "--steering-adapter=counted:Counted", "test_mine.py").parseoutcomes() == {"errors": 2}
+    result = desk.run(MODEL, "--steering-adapter=counted:Counted", "test_mine.py", "test_other.py")
+    assert result.parseoutcomes() == {"errors": 2, "failed": 1}
     assert [path.name for path in desk.path.glob("tried-*")] == ["tried-0"]
 
 

@@ -66,3 +66,11 @@ class Broken(Right):
 
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:
         raise KeyError("h")
+
+
+class Misusing(Right):
+    """Calls this package with what it cannot mean."""
+
+    def check(self, plan: SteeringPlan) -> None:
+        nothing: Any = None
+        plan.check(nothing)

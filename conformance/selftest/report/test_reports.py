@@ -42,10 +42,9 @@ def timeless(document: Any) -> Any:
         cost = model["cost"]
         assert cost.pop("seconds") > 0
         assert (cost.pop("peak_bytes") > 0) == (cost.pop("load_seconds") > 0) == (model["verdict"] != "error")
-        model["overhead"] = {name: sorted(value) for name, value in model["overhead"].items()}
         model["requirements"].sort(key=lambda entry: str(entry["nodeid"]))
         for entry in model["requirements"]:
-            assert entry.pop("seconds") >= 0
+            del entry["seconds"]
     return document
 
 
@@ -53,13 +52,12 @@ def timeless(document: Any) -> Any:
 def desks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desk]:
     """One run on three models under two adapters, without workers and with two."""
     found = {}
-    selected = ("-k", f"{FEW[1]} or forward_overhead")
     for name, workers in WORKERS.items():
         desk = found[name] = new_desk(tmp_path_factory.mktemp(name))
         desk.plugin("def pytest_runtest_call(self, item): time.sleep(0.02 * (':b' in item.nodeid))")
         models = ("--steering-model=my_models:b", MODEL, "--steering-model=my_models:broken")
         reports = ("--steering-report=report.json", "--steering-report=same.json", "--junitxml=junit.xml")
-        assert desk.run(*models, BAD, TIMID, *selected, *workers, *reports).ret == 1
+        assert desk.run(*models, BAD, TIMID, *FEW, *workers, *reports).ret == 1
     return found
 
 
@@ -86,7 +84,6 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
     bad = models["my_models:a", "FirstRowOnly"]
     assert bad["architecture"]["num_layers"] == 4
     assert bad["cost"]["forward_tokens"] > 0
-    assert bad["overhead"]
     nodeid = EXACT[0].replace(":a-", ":a-my_steering:FirstRowOnly-")
     (failed,) = (entry for entry in bad["requirements"] if entry["nodeid"] == nodeid)
     reason = failed.pop("reason")
@@ -120,7 +117,7 @@ def test_a_model_that_is_not_there_is_an_error_everywhere(desks: dict[str, Desk]
     assert [model["architecture"] for model in broken] == [None, None]
     for model in broken:
         assert {(entry["outcome"], entry["reason"]) for entry in model["requirements"]} == {("error", BROKEN)}
-        assert {entry["group"] for entry in model["requirements"]} >= {"architecture", "positions", "hot-path"}
+        assert {entry["group"] for entry in model["requirements"]} >= {"architecture", "positions"}
 
 
 def test_the_report_is_the_same_under_xdist(desks: dict[str, Desk]) -> None:
@@ -149,6 +146,12 @@ def test_junit_carries_the_properties(desks: dict[str, Desk], workers: str) -> N
     assert json.loads(str(first["steering_architecture"]))["num_layers"] == 4
     described = [name for name, properties in found.items() if "steering_architecture" in properties]
     assert sorted(described) == ["test_layers_found[my_models:a]", "test_layers_found[my_models:b]"]
+
+
+def test_what_steering_costs_is_in_the_report(desk: Desk) -> None:
+    desk.run(MODEL, RIGHT, TIMID, "-k", "forward_overhead", "--steering-report=report.json")
+    for model in desk.report()["models"]:
+        assert model["overhead"]["forward"]["ratio"] > 0
 
 
 def test_tests_of_the_user_are_in_no_report(desk: Desk) -> None:
@@ -182,11 +185,12 @@ def pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)
     assert sorted(path.name for path in desk.path.glob("*report*") if path.is_file()) == ["report.json"]
 
 
-def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unwritable", [object(), "half a character: \udce9"], ids=["object", "surrogate"])
+def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path, unwritable: object) -> None:
     report = tmp_path / "report.json"
     report.write_text("before")
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        write(report, {"whole": object()})
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        write(report, {"whole": unwritable})
     assert report.read_text() == "before"
     assert list(tmp_path.iterdir()) == [report]
 

@@ -254,7 +254,7 @@ def test_prompt_that_does_not_fit_is_refused(model: Any, tokenizer: Any) -> None
         "(1 of 2 prompts are too long); leave them out, because a cut prompt asks something else"
     )
     with steered(model) as call:
-        assert refusal(call, tokenizer, ["Answer:", long]) == sentence
+        assert refusal(call, tokenizer, ["Answer:", long], model=model) == sentence
     assert "the model's context has 4 (5 of 5" in refusal(model, tokenizer, PROMPTS, max_tokens=4)
     with pytest.raises(SteeringError, match="prompt 0 takes"):
         generate_answers(model, tokenizer, ["Answer:"], max_new_tokens=limit)

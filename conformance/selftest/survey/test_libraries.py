@@ -97,6 +97,7 @@ def test_a_script_of_a_library_needs_that_library_alone(path: Path) -> None:
 def test_each_library_has_an_extra_and_a_tox_environment_of_the_judged_version() -> None:
     tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
     judged = {library["adapter"]: library["version"] for library in FINDINGS["libraries"]}
+    assert len(LIBRARIES) == 5
     for name in LIBRARIES:
         assert name in PROJECT["optional-dependencies"]
         assert f"[testenv:library-{name}]" in tox

@@ -9,7 +9,8 @@ import torch
 import transformers
 
 from pytest_steering.errors import SpecError
-from pytest_steering.targets.spec import SpecKind, check_device, check_dtype, check_spec, parse_spec, tiny_types
+from pytest_steering.targets.devices import parse_device, parse_dtype
+from pytest_steering.targets.spec import SpecKind, check_spec, parse_spec, tiny_types
 
 VERSION = transformers.__version__
 FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
@@ -175,13 +176,13 @@ def test_callable_that_cannot_be_had(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["float32", "bfloat16", "float16", "float64", "fp32", "bf16", "fp16", "fp64"])
 def test_dtypes(text: str) -> None:
-    check_dtype(text)
+    parse_dtype(text)
 
 
 @pytest.mark.parametrize("text", ["int8", "float", "torch.float32", ""])
 def test_no_dtype(text: str) -> None:
     with pytest.raises(SpecError) as caught:
-        check_dtype(text)
+        parse_dtype(text)
     assert str(caught.value) == (
         f"{text!r} is no dtype to run a model in; "
         "give one of float64, float32, bfloat16, float16, fp64, fp32, bf16, fp16"
@@ -189,20 +190,20 @@ def test_no_dtype(text: str) -> None:
 
 
 def test_devices() -> None:
-    check_device("cpu")
+    parse_device("cpu")
     for text, sentence in {
         "toaster": "'toaster' is no device; give for example cpu, cuda or cuda:1",
         "meta": "the device meta holds no weights; for shapes alone, give the model config:DIRECTORY",
     }.items():
         with pytest.raises(SpecError) as caught:
-            check_device(text)
+            parse_device(text)
         assert str(caught.value) == sentence
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_device_that_this_machine_lacks() -> None:
     with pytest.raises(SpecError) as caught:
-        check_device("cuda")
+        parse_device("cuda")
     assert str(caught.value) == f"there is no cuda device here (torch {torch.__version__}); give cpu"
 
 

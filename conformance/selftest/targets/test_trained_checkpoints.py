@@ -76,6 +76,7 @@ def test_tokens_are_those_of_the_file(model_type: str, embedded: tuple[Pair, ...
     """transformers replaces the pre-tokenizer of some model types by its own, and the model would read other tokens."""
     loaded = load_target(str(TRAINED / model_type), device="cpu").tokenizer
     kept = Tokenizer.from_file(str(TRAINED / model_type / "tokenizer.json"))
+    assert len(embedded) == 80
     for pair in embedded:
         prompt = question(pair.vulnerable.code, pair.cwe)
         assert loaded.encode(prompt) == kept.encode(prompt).ids
@@ -137,7 +138,9 @@ def test_training_never_sees_what_is_held_out(cwe: str) -> None:
     held_out = [*asked, example, *scenarios(1, cwe, 80)]
     keys = {scenario.key for scenario in held_out}
     texts = {_digest(text) for scenario in held_out for text in (scenario.vulnerable, scenario.patched)}
-    for scenario in islice(training_scenarios(Recipe.seed, cwe), _drawn_per_cwe()):
+    drawn = list(islice(training_scenarios(Recipe.seed, cwe), _drawn_per_cwe()))
+    assert len(drawn) == _drawn_per_cwe() > 100
+    for scenario in drawn:
         assert scenario.key not in keys
         assert not {_digest(scenario.vulnerable), _digest(scenario.patched)} & texts
 
@@ -163,7 +166,9 @@ def test_a_pair_differs_in_the_lines_that_decide() -> None:
 
 
 def test_python_code_parses() -> None:
-    for scenario in (s for cwe in CWES for s in scenarios(8, cwe, 20) if s.language == "python"):
+    python = [s for cwe in CWES for s in scenarios(8, cwe, 20) if s.language == "python"]
+    assert len(python) >= 20
+    for scenario in python:
         ast.parse(scenario.vulnerable)
         ast.parse(scenario.patched)
 
@@ -201,5 +206,5 @@ def _digest(text: str) -> str:
 def test_held_out_is_decided_by_the_key_alone() -> None:
     """One scenario in eight, and whatever its slots and noise are."""
     drawn: list[Scenario] = list(islice(training_scenarios(1, "CWE-787"), 200))
-    assert not any(scenario.held_out for scenario in drawn)
-    assert all(scenario.held_out for scenario in scenarios(1, "CWE-787", 20))
+    assert [scenario.held_out for scenario in drawn] == [False] * 200
+    assert [scenario.held_out for scenario in scenarios(1, "CWE-787", 20)] == [True] * 20

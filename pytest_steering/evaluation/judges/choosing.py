@@ -17,6 +17,7 @@ from pytest_steering.evaluation.judges.legacy import Legacy
 from pytest_steering.evaluation.judges.rules import Rules
 from pytest_steering.evaluation.judges.server import ServerJudge
 
+BUILT_IN: dict[str, Judge] = {"rules": Rules(), "legacy": Legacy()}
 _SERVER = re.compile(r"openai:(?P<model>\S+)@(?P<url>https?://[^\s@?#]+)")
 _ATTRIBUTE = re.compile(r"(?P<module>[\w.]+):(?P<attribute>[\w.]+)")
 
@@ -42,8 +43,8 @@ class GivenJudge:
 
 def judge_named(spec: str) -> Judge:
     """The judge ``rules``, ``legacy``, ``module:attribute`` or ``openai:MODEL@URL``; else ``SpecError``."""
-    if spec in ("rules", "legacy"):
-        return Rules() if spec == "rules" else Legacy()
+    if spec in BUILT_IN:
+        return BUILT_IN[spec]
     if spec.startswith("openai:"):
         server = _SERVER.fullmatch(spec)
         if server is None:

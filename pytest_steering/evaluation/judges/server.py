@@ -12,8 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pytest_steering.evaluation.judges.judgement import JudgeError, Judgement, Label, Question, Tier
@@ -90,8 +88,6 @@ class ServerJudge:
                 if error.code != 429 and error.code < 500:
                     raise self._error(f"the server answers {failed}; check the model's name and the URL") from None
                 pause = min(max(2.0**attempt, _wished(error.headers.get("Retry-After"))), self.longest_pause)
-            except TimeoutError:
-                raise self._error(f"no answer within {self.timeout:g} s; start a faster server") from None
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 if isinstance(reason, TimeoutError):
@@ -105,25 +101,16 @@ class ServerJudge:
 
     def _reply(self, content: bytes) -> str:
         try:
-            found = json.loads(content)
-        except ValueError:
+            return str(json.loads(content)["choices"][0]["message"]["content"] or "")
+        except (ValueError, LookupError, TypeError):
             raise self._error(
-                "the server does not answer in JSON; give a URL such as http://localhost:8000/v1"
+                "the server's answer is no chat completion; give a URL such as http://localhost:8000/v1"
             ) from None
-        try:
-            return str(found["choices"][0]["message"]["content"] or "")
-        except (KeyError, IndexError, TypeError):
-            raise self._error("the answer holds no choices; give the URL of a server for chat completions") from None
 
     def _error(self, text: str) -> JudgeError:
         return JudgeError(f"judge {self.name}: {text}")
 
 
 def _wished(retry_after: str | None) -> float:
-    """The seconds that a ``Retry-After`` asks for, as a number or as a date; 0 for none that can be read."""
-    try:
-        if retry_after is None or retry_after.strip().isdecimal():
-            return float(retry_after or 0)
-        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
-        return 0.0
+    """The seconds that a ``Retry-After`` asks for; 0 for none that can be read."""
+    return float(retry_after) if retry_after is not None and retry_after.strip().isdecimal() else 0.0

@@ -162,6 +162,15 @@ FINDINGS: Final = (
         "torch; the adapter forbids it",
     ),
     Finding(
+        "pyvene_removes_hooks",
+        ("pyvene",),
+        "every call removes all hooks of the model, whoever registered them, so nothing can be watched",
+        (
+            Sign(causes=frozenset({Cause.HOOKS_REMOVED, Cause.NEVER, Cause.UNSEEN})),
+            Sign(words="IndexError: list index"),
+        ),
+    ),
+    Finding(
         "pyvene_freezes_model",
         _PYVENE,
         "wrapping a model ends its training mode and the gradients of its parameters for good, which changes the "
@@ -176,15 +185,6 @@ FINDINGS: Final = (
         _PYVENE,
         "a scaled vector that overflows is sent on as infinity",
         (Sign(causes=frozenset({Cause.OVERFLOW})),),
-    ),
-    Finding(
-        "pyvene_removes_hooks",
-        ("pyvene",),
-        "every call removes all hooks of the model, whoever registered them, so nothing can be watched",
-        (
-            Sign(causes=frozenset({Cause.HOOKS_REMOVED, Cause.NEVER, Cause.UNSEEN})),
-            Sign(words="IndexError: list index"),
-        ),
     ),
 )
 

@@ -107,6 +107,7 @@ def test_layers_mix(model_type: str) -> None:
     logits = target.model(input_ids=ids).logits
     for hook in hooks:
         hook.remove()
+    assert len(received) == len(hooks) == 4
     for before, after in pairwise(received):
         assert (after - before).norm() > 0.2 * before.norm()
     ids[0, 0] = 200
