@@ -93,6 +93,7 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
         "id": "exact-delta",
         "group": "divergence",
         "outcome": "failed",
+        "cause": "row-zero-only",
         "params": {"place": "first", "scale": "0.5"},
         "nodeid": nodeid,
     }
