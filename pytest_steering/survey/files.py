@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,16 @@ def read_json(path: Path) -> Any:
         raise SurveyError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise SurveyError(f"{path} is not valid JSON: {' '.join(str(error).split())}") from None
+
+
+def read_document(
+    path: Path, schema: int, is_whole: Callable[[dict[str, Any]], bool], otherwise: str
+) -> dict[str, Any]:
+    """The JSON object in a file, of this schema and whole; ``SurveyError`` says of the file what is ``otherwise``."""
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("schema") != schema or not is_whole(document):
+        raise SurveyError(f"{path} {otherwise}")
+    return document
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
-from xdist.remote import Producer
 
 from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, TIMID, Desk
-from pytest_steering.plugin.options import SETTINGS, parsed
-from pytest_steering.plugin.xdist import ModelScheduling
 from pytest_steering.targets.spec import spec_in
 
 NAMES = ["a", "b", "c", "d"]
@@ -50,49 +43,6 @@ def test_mine(x):
     )
     assert desk.run("-n", "2").parseoutcomes() == {"passed": 6}
     assert sorted(path.name for path in desk.path.glob("gw*")) == ["gw0", "gw1"]
-
-
-class Worker:
-    """A worker that runs what it is sent."""
-
-    def __init__(self) -> None:
-        self.gateway = SimpleNamespace(id=str(id(self)))
-        self.sent: list[int] = []
-        self.shutting_down = False
-
-    def send_runtest_some(self, places: list[int]) -> None:
-        self.sent += places
-
-    def shutdown(self) -> None:
-        self.shutting_down = True
-
-
-def test_a_sweep_is_spread_without_searching() -> None:
-    specs = tuple(f"tiny:{number}" for number in range(300))
-    nodeids = [f"test_mine.py::test_{test}[{spec}-hooks]" for spec in specs for test in range(200)]
-    option = SimpleNamespace(tx=["popen", "popen"], maxworkerrestart=None, loadscopereorder=True)
-    config: Any = SimpleNamespace(
-        stash={SETTINGS: SimpleNamespace(specs=parsed(specs))},
-        option=option,
-        getvalue=lambda name: getattr(option, name),
-        getoption=lambda name, default=None: getattr(option, name, default),
-    )
-    scheduling = ModelScheduling(config, Producer("test", enabled=False))
-    workers: list[Any] = [Worker(), Worker()]
-    for worker in workers:
-        scheduling.add_node(worker)
-        scheduling.add_node_collection(worker, nodeids)
-    started = time.process_time()
-    scheduling.schedule()
-    for number in range(len(nodeids)):
-        for worker in workers:
-            if number < len(worker.sent):
-                scheduling.mark_test_complete(worker, worker.sent[number])
-    assert time.process_time() - started < 8, "a third of a second as a rule; 30 where each test is searched for"
-    assert scheduling.tests_finished
-    assert sorted(workers[0].sent + workers[1].sent) == list(range(len(nodeids)))
-    models = [{nodeids[place].partition("[")[2] for place in worker.sent} for worker in workers]
-    assert models[0].isdisjoint(models[1])
 
 
 @pytest.mark.parametrize(

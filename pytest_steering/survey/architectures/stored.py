@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
+from pytest_steering.survey.files import DATA, read_document, write_json
 
 SCHEMA: Final = 1
 STORED: Final = DATA / "architectures.json"
@@ -35,10 +35,7 @@ _ENTRY: Final = frozenset(
 
 def read_survey(path: Path = STORED) -> Survey:
     """What a sweep found, from the file that keeps it."""
-    document = read_json(path)
-    if not (isinstance(document, dict) and document.get("schema") == SCHEMA and _is_whole(document)):
-        raise SurveyError(f"{path} is no survey of architectures of schema {SCHEMA}")
-    return document
+    return read_document(path, SCHEMA, _is_whole, f"is no survey of architectures of schema {SCHEMA}")
 
 
 def write_survey(survey: Survey, path: Path = STORED) -> None:

@@ -12,7 +12,7 @@ from pytest_steering.errors import SpecError, one_line
 from pytest_steering.report.json_report import SCHEMA as REPORT_SCHEMA
 from pytest_steering.report.model import Outcome, Verdict
 from pytest_steering.survey.architectures.stored import SCHEMA, Entry, Survey
-from pytest_steering.survey.files import SurveyError, read_json
+from pytest_steering.survey.files import SurveyError, read_document
 from pytest_steering.targets.spec import TEXT, SpecKind, parse_spec, tiny_of
 
 PACKAGES = ("transformers", "torch", "nnsight")
@@ -48,10 +48,8 @@ def read_sweep(paths: Sequence[Path]) -> Survey:
 
 def read_report(path: Path) -> dict[str, Any]:
     """A report that pytest wrote; ``SurveyError`` when it is none."""
-    report = read_json(path)
-    if not isinstance(report, dict) or report.get("schema") != REPORT_SCHEMA or not _is_report(report):
-        raise SurveyError(f"{path} is no report of schema {REPORT_SCHEMA}, as pytest --steering-report writes it")
-    return report
+    otherwise = f"is no report of schema {REPORT_SCHEMA}, as pytest --steering-report writes it"
+    return read_document(path, REPORT_SCHEMA, _is_report, otherwise)
 
 
 def _is_report(report: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pytest_steering.report.model import Outcome
 from pytest_steering.suite.catalogue import first_sentence, suite_directory
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
-from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
+from pytest_steering.survey.files import DATA, SurveyError, read_document, write_json
 
 SCHEMA: Final = 1
 STORED: Final = DATA / "kill_matrix.json"
@@ -52,10 +52,7 @@ def read_kills(paths: Sequence[Path]) -> Matrix:
 
 def read_stored(path: Path = STORED) -> Matrix:
     """The matrix that is stored."""
-    matrix = read_json(path)
-    if not isinstance(matrix, dict) or matrix.get("schema") != SCHEMA or "adapters" not in matrix:
-        raise SurveyError(f"{path} is no kill matrix of schema {SCHEMA}")
-    return matrix
+    return read_document(path, SCHEMA, lambda matrix: "adapters" in matrix, f"is no kill matrix of schema {SCHEMA}")
 
 
 def write_stored(matrix: Matrix, path: Path = STORED) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
-from pytest_steering.survey.files import DATA, SurveyError, read_json, write_json
+from pytest_steering.survey.files import DATA, SurveyError, read_document, write_json
 from pytest_steering.survey.libraries.findings import FINDINGS, Failure, finding_of
 
 SCHEMA: Final = 1
@@ -52,10 +52,8 @@ def read_findings(paths: Sequence[Path]) -> Findings:
 
 def read_stored(path: Path = STORED) -> Findings:
     """What is stored."""
-    findings = read_json(path)
-    if not isinstance(findings, dict) or findings.get("schema") != SCHEMA or "libraries" not in findings:
-        raise SurveyError(f"{path} holds no findings about libraries of schema {SCHEMA}")
-    return findings
+    otherwise = f"holds no findings about libraries of schema {SCHEMA}"
+    return read_document(path, SCHEMA, lambda findings: "libraries" in findings, otherwise)
 
 
 def write_stored(findings: Findings, path: Path = STORED) -> None:

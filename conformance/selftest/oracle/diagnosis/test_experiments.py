@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -17,16 +16,15 @@ from pytest_steering.fixtures.known_bad.state import RemembersTheFirst
 from pytest_steering.fixtures.known_bad.tokens import RowZero
 from torch import Tensor, nn
 
+from conformance.selftest.oracle.diagnosis.test_place import AtAReceiver
 from pytest_steering.adapters.folded import FoldedAdapter
 from pytest_steering.architecture.model import Architecture
-from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.diagnosis.tokens import likely_beams
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.steering.token_positions import PassPositions
 from pytest_steering.targets.target import Target, load_target
 
 
@@ -46,22 +44,8 @@ def likely(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tensor] | Non
     return raised.value.likely
 
 
-class AtTheReceiver(RowZero):
+class AtTheReceiver(AtAReceiver, RowZero):
     """Row 0 alone, added to what the next module receives: the place is right."""
-
-    def installed(
-        self, layer: int, vector: Tensor, plan: SteeringPlan, passes: PassPositions
-    ) -> AbstractContextManager[None]:
-        decoder_layer = self.architecture.decoder_layers[layer]
-        assert decoder_layer.receiver is not None
-
-        def add(_module: nn.Module, args: Any, kwargs: Any) -> Any:
-            residual = decoder_layer.receiver_layout.read((args, kwargs))
-            return decoder_layer.receiver_layout.write(
-                (args, kwargs), self.add(residual, self.delta(layer, plan), plan)
-            )
-
-        return hooked(decoder_layer.receiver.register_forward_pre_hook(add, with_kwargs=True))
 
 
 class FoldedTwice(FoldedAdapter):
