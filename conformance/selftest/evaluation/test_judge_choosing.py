@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import re
 import shutil
 import sys
@@ -88,6 +89,28 @@ def test_the_version_of_a_judge_without_one_follows_its_source(tmp_path: Path, m
 def test_a_judge_that_cannot_be_meant_is_refused_in_one_sentence(spec: str, sentence: str) -> None:
     with pytest.raises(SpecError, match="^" + re.escape(sentence)):
         judge_named(spec)
+
+
+@pytest.mark.parametrize("module", ["builtins", "zlib", "no_source"])
+def test_a_judge_whose_changes_cannot_be_seen_must_have_a_version(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "no_source.py").write_text("print = len\nclass Judge:\n    version = 3\n    __call__ = len\n")
+    py_compile.compile(str(tmp_path / "no_source.py"), str(tmp_path / "no_source.pyc"))
+    (tmp_path / "no_source.py").unlink()
+    called = "crc32" if module == "zlib" else "print"
+    sentence = f"judge {module}:{called}: no source tells when it is changed; give it a version"
+    with pytest.raises(SpecError, match=f"^{re.escape(sentence)}$"):
+        judge_named(f"{module}:{called}")
+    assert judge_named("no_source:Judge").version == "3"
+
+
+def test_a_judge_whose_module_ends_the_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ends_judge.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(SpecError, match=r"^judge ends_judge:a: it cannot be imported \(SystemExit: 0\)"):
+        judge_named("ends_judge:a")
 
 
 @pytest.mark.parametrize(

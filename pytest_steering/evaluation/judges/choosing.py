@@ -8,7 +8,6 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pytest_steering.errors import SpecError
@@ -62,16 +61,18 @@ def _given(spec: str, module: str, attribute: str) -> GivenJudge:
         for name in attribute.split("."):
             found = getattr(found, name)
         found = found() if inspect.isclass(found) else found
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpecError(f"judge {spec}: it cannot be imported ({type(error).__name__}: {error}); check it") from error
     if not callable(found):
         raise SpecError(f"judge {spec}: it is a {type(found).__name__}; give a function of an answer and its question")
-    return GivenJudge(
-        str(getattr(found, "name", spec)), str(getattr(found, "version", None) or _source_hash(module)), found
-    )
+    version = getattr(found, "version", None) or _source_hash(spec, module)
+    return GivenJudge(str(getattr(found, "name", spec)), str(version), found)
 
 
-def _source_hash(module: str) -> str:
+def _source_hash(spec: str, module: str) -> str:
     """A hash of the module's source, so that a judge that is changed is asked again."""
-    source = inspect.getsourcefile(importlib.import_module(module))
-    return hashlib.sha256(Path(source).read_bytes() if source else b"").hexdigest()[:12]
+    try:
+        source = inspect.getsource(importlib.import_module(module))
+    except (OSError, TypeError):
+        raise SpecError(f"judge {spec}: no source tells when it is changed; give it a version") from None
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
