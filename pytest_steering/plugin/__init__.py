@@ -105,17 +105,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
     if fixturedef.scope == "function" and fixtures.asks_for_model(request.node):
-        from pytest_steering.plugin.fixtures import check_needs
-
-        check_needs(request.node)
+        fixtures.check_needs(request.node)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     if fixtures.asks_for_model(item):
-        from pytest_steering.plugin.fixtures import check_needs
-
-        check_needs(item)
+        fixtures.check_needs(item)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -33,6 +33,11 @@ def suite_directory() -> Path:
     return inside if inside.is_dir() else package.parent / "conformance"
 
 
+def fixtures_directory() -> Path:
+    """The fixtures, which lie beside the suite."""
+    return suite_directory().with_name("fixtures")
+
+
 @cache
 def catalogue() -> dict[str, Requirement]:
     """Every requirement by id, in the order of the suite; nothing is imported to know them."""

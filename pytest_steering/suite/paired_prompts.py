@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_steering.suite.catalogue import fixtures_directory
 from pytest_steering.suite.cwes import WEAKNESSES
 
 ANSWER = "Answer:"
@@ -30,10 +31,8 @@ class PairedPrompt:
 
 
 def embedded_root() -> Path:
-    """The embedded pairs: ``fixtures/mini_cwe``, below the package in a wheel and beside it in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "fixtures" / "mini_cwe"
-    return inside if inside.is_dir() else package.parent / "fixtures" / "mini_cwe"
+    """The embedded pairs: ``fixtures/mini_cwe``."""
+    return fixtures_directory() / "mini_cwe"
 
 
 def question_about(code: str, cwe: str) -> str:

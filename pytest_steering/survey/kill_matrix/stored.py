@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
-from pytest_steering.suite.catalogue import first_sentence, suite_directory
+from pytest_steering.suite.catalogue import first_sentence, fixtures_directory
 from pytest_steering.survey.architectures.sweep import read_report, versions_of
 from pytest_steering.survey.files import DATA, SurveyError, read_document, write_json
 
@@ -63,7 +63,7 @@ def write_stored(matrix: Matrix, path: Path = STORED) -> None:
 def bugs() -> dict[str, str]:
     """Every known-bad adapter of the fixtures, with the sentence that says what is wrong with it."""
     found = {}
-    for path in sorted(suite_directory().with_name("fixtures").joinpath("known_bad").glob("*.py")):
+    for path in sorted(fixtures_directory().joinpath("known_bad").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             named = isinstance(node, ast.ClassDef) and any(
                 isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) in ("breaks", "target")
