@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, Self
 
 import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.model_state import (
+    THE_CALLERS,
+    Kind,
+    Piece,
+    Snapshot,
+    changed,
+    model_state,
+    process_settings,
+    put_back,
+)
+from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.fresh_process import FreshRun
-from pytest_steering.suite.model_state import Snapshot, process_settings, put_back
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
 from pytest_steering.targets.target import Target
@@ -27,22 +39,63 @@ def adapter_name(request: pytest.FixtureRequest, steering_adapter: SteeringAdapt
     return request.config.stash[ADAPTER_NAME]
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model as it is before any adapter is made for it."""
+
+    target: Target
+    unsteered: Unsteered
+    snapshot: Snapshot
+    state: dict[Piece, Any]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """The model now."""
+        return cls(target, Unsteered.of(target), Snapshot(target.model), model_state(target.model), process_settings())
+
+    def changes(self) -> tuple[Piece | str, ...]:
+        """What is the caller's and is another now: pieces of the model, and settings of the process."""
+        settings = process_settings()
+        pieces = changed(self.state, model_state(self.target.model))
+        return (
+            *(
+                piece
+                for piece in pieces
+                if piece in self.state and piece.kind in THE_CALLERS | {Kind.VALUES, Kind.BUFFER}
+            ),
+            *(name for name, value in self.settings.items() if settings[name] != value),
+        )
+
+    def restore(self) -> None:
+        """The model and the settings are what they were."""
+        self.snapshot.restore()
+        put_back(self.settings)
+
+
+@pytest.fixture(scope="session")
+def loaded(steering_model: Target) -> Loaded:
+    """The model before any adapter is made, with its unsteered runs, which all adapters share."""
+    return Loaded.of(steering_model)
+
+
 @pytest.fixture(scope="session")
 def harness(
-    request: pytest.FixtureRequest, steering_model: Target, steering_adapter: SteeringAdapter, adapter_name: str
-) -> Harness:
+    request: pytest.FixtureRequest,
+    steering_model: Target,
+    loaded: Loaded,
+    steering_adapter: SteeringAdapter,
+    adapter_name: str,
+) -> Iterator[Harness]:
     """The model under the adapter, with the batches, vectors and runs that requirements are judged on."""
     build = partial(make_adapter, adapter_name, provided=settings_of(request.config).provided)
-    harness = Harness(steering_model, steering_adapter, build)
+    found_anew = steering_model.architecture is not loaded.unsteered.architecture
+    harness = Harness(steering_model, steering_adapter, build, unsteered=None if found_anew else loaded.unsteered)
+    harness.made = loaded.changes()
     if harness.workload.note:
         steering_model.notes.append(harness.workload.note)
-    return harness
-
-
-@pytest.fixture(scope="session")
-def pristine(harness: Harness) -> Snapshot:
-    """The model as it is before any requirement is tried."""
-    return Snapshot(harness.model)
+    yield harness
+    loaded.restore()
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +108,6 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
     if marker is None or "harness" not in request.fixturenames:
         yield
     else:
-        pristine = request.getfixturevalue("pristine")
         weights = () if marker.kwargs.get("without_weights") else ("weights",)
         harness = request.getfixturevalue("harness")
         if harness.target.has_weights and _pairing(request.node) in request.config.stash[_FRESH]:
@@ -65,7 +117,7 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
         before = process_settings()
         yield
         put_back(before)
-        pristine.restore()
+        harness.pristine.restore()
 
 
 def _pairing(item: pytest.Item) -> tuple[object, object]:

@@ -57,8 +57,7 @@ def test_single_token_prompt(harness: Harness, positions: Positions) -> None:
 
     A pass of one token is not always a decode pass.
     """
-    if positions is not Positions.ALL:
-        harness.need("POSITIONS")
+    harness.need_positions(positions)
     inputs = harness.prompts.batch(tokens=1)
     _need_fresh_start(harness, inputs)
     checks.passes(harness, _middle(harness, positions), inputs)
@@ -68,8 +67,7 @@ def test_single_token_prompt(harness: Harness, positions: Positions) -> None:
 @pytest.mark.steering_requirement(id="chunked-prefill", needs=("GENERATE", "CACHE"))
 def test_chunked_prefill(harness: Harness, positions: Positions) -> None:
     """a prompt that is fed in chunks is steered at the same tokens as one that is fed at once."""
-    if positions is not Positions.ALL:
-        harness.need("POSITIONS")
+    harness.need_positions(positions)
     inputs = harness.prompts.batch()
     columns = harness.prompts.ids(inputs).shape[1]
     options = {"prefill_chunk_size": columns - 1}
@@ -145,8 +143,7 @@ def test_assisted(harness: Harness, positions: Positions) -> None:
 
     Prompt lookup puts candidates behind the prompt in the first pass: a pass may hold prompt and generated tokens.
     """
-    if positions is not Positions.ALL:
-        harness.need("POSITIONS")
+    harness.need_positions(positions)
     inputs = harness.prompts.repetitive()
     options = {"prompt_lookup_num_tokens": 3, **_some_end(harness)}
     _possible(harness, inputs, **options)

@@ -15,9 +15,9 @@ from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.suite.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
 
 
@@ -331,6 +331,7 @@ def test_gradients_flow(harness: Harness) -> None:
         "the gradient of the loss with respect to the vector",
         where=f"layer {layer}",
         likely=Diagnosis(Cause.DETACHED) if not bool(found.any()) else None,
+        dtype=harness.architecture.decoder_layers[layer].dtype,
     )
 
 

@@ -27,21 +27,32 @@ def test_any_scale(harness: Harness, request: pytest.FixtureRequest) -> None:
     """any scale, from zero over the tiniest to near overflow and of either sign, arrives exactly."""
     inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
     vector = harness.plans.vector(layer)
-    most = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 8 / float(vector.abs().max())
 
-    def plan(scale: float) -> SteeringPlan:
-        return SteeringPlan({layer: vector}, scale)
-
-    ordinary = st.floats(-1000, 1000)
-    edges = st.sampled_from([0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most])
-    wide = st.builds(lambda sign, power: sign * most**power, st.sampled_from([-1.0, 1.0]), st.floats(-1, 1))
     with checks.looking_closer(harness) as judged:
         fuzz(
             request.config,
-            lambda scale: judged(plan(scale), inputs),
-            seconds_per_example=harness.unsteered.seconds_per_pass,
-            scale=ordinary | edges | wide,
+            lambda scale: judged(SteeringPlan({layer: vector}, scale), inputs),
+            model=harness.model,
+            scale=_scales(harness.plans.most(layer) / float(vector.abs().max())),
         )
+
+
+def _scales(most: float) -> st.SearchStrategy[float]:
+    """Scales up to ``most``, the largest that overflows nothing, and of every order of magnitude below it.
+
+    A scale is a number of float32, of which the smallest are left out.
+    """
+    info = torch.finfo(torch.float32)
+    most = min(most, info.max / 8)
+    least = max(most / max(most, 1e4) ** 2, info.smallest_normal)
+    ordinary = st.floats(-min(1000.0, most), min(1000.0, most))
+    edges = st.sampled_from(
+        [edge for edge in (0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most) if abs(edge) <= most]
+    )
+    wide = st.builds(
+        lambda sign, power: sign * most ** (1 - power) * least**power, st.sampled_from([-1.0, 1.0]), st.floats(0, 1)
+    )
+    return ordinary | edges | wide
 
 
 @pytest.mark.steering_requirement(id="any-vector")
@@ -50,11 +61,14 @@ def test_any_vector(harness: Harness, request: pytest.FixtureRequest) -> None:
     inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
     width, size = harness.architecture.hidden_size, harness.unsteered.residual_size(layer)
 
+    def plan(kind: str, seed: int, scale: float) -> SteeringPlan:
+        return SteeringPlan({layer: harness.plans.within(layer, _vector(kind, width, seed) * size, scale)}, scale)
+
     with checks.looking_closer(harness) as judged:
         fuzz(
             request.config,
-            lambda kind, seed, scale: judged(SteeringPlan({layer: _vector(kind, width, seed) * size}, scale), inputs),
-            seconds_per_example=harness.unsteered.seconds_per_pass,
+            lambda kind, seed, scale: judged(plan(kind, seed, scale), inputs),
+            model=harness.model,
             kind=st.sampled_from(["dense", "sparse", "one-hot", "constant", "wide"]),
             seed=st.integers(0, 2**31 - 1),
             scale=st.sampled_from([1.0, -1.0, 7.5, 0.25]),
@@ -98,7 +112,7 @@ def test_any_layer_and_length(harness: Harness, request: pytest.FixtureRequest) 
         fuzz(
             request.config,
             check,
-            seconds_per_example=2 * harness.unsteered.seconds_per_pass,
+            model=harness.model,
             layer=st.integers(0, harness.architecture.num_layers - 1),
             rows=st.integers(1, harness.workload.rows if harness.can("BATCH") else 1),
             tokens=st.integers(1, harness.workload.tokens),
@@ -181,10 +195,11 @@ def test_finite_or_refused(harness: Harness, times: float) -> None:
     float16 ends at 65504: an infinity in the residual stream becomes NaN logits without an error anywhere.
     """
     layer = harness.plans.layers("middle")[0]
-    # Vector and scale are ordinary numbers each, or the plan itself would be refused.
-    vector = harness.plans.vector(layer)
-    vector = vector / vector.abs().max() * 100 * times
-    scale = torch.finfo(harness.architecture.decoder_layers[layer].dtype).max / 100
+    # Vector and scale are numbers that can be meant each, or the plan itself would be refused.
+    vector, dtype = harness.plans.vector(layer), harness.architecture.decoder_layers[layer].dtype
+    most = torch.finfo(dtype).max
+    scale = min(most, torch.finfo(torch.float32).max) / 100
+    vector = (vector / vector.abs().max()).to(torch.promote_types(vector.dtype, dtype)) * (times * (most / scale))
     plan = SteeringPlan({layer: vector}, scale)
     inputs = harness.prompts.batch()
     try:

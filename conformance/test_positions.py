@@ -18,12 +18,13 @@ SIDES = ("left", "right")
 
 @pytest.mark.parametrize("run", ["forward", "generate"])
 @pytest.mark.parametrize("positions", list(Positions))
-@pytest.mark.steering_requirement(id="only-these-positions", needs=("POSITIONS",))
+@pytest.mark.steering_requirement(id="only-these-positions")
 def test_only_these_positions(harness: Harness, positions: Positions, run: str) -> None:
     """exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
 
     Positions are absolute: the same tokens in a forward pass, in the prefill and in every decode pass.
     """
+    harness.need_positions(positions)
     plan = harness.plans.plan(harness.plans.layers("middle")[:1], positions=positions)
     if run == "forward":
         checks.forward(harness, plan, harness.prompts.batch())

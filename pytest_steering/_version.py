@@ -1,3 +1,3 @@
 """The version of the suite: what a verdict says that a model conforms to."""
 
-SUITE_VERSION = "1.0"
+SUITE_VERSION = "1.1"

@@ -2,5 +2,6 @@
 
 from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.targets.tiny.models import random_model, tiny_config, tiny_model
+from pytest_steering.targets.tiny.sizes import Sizes
 
-__all__ = ["random_model", "tiny_config", "tiny_model", "tiny_tokenizer"]
+__all__ = ["Sizes", "random_model", "tiny_config", "tiny_model", "tiny_tokenizer"]

@@ -46,7 +46,7 @@ class Private:
 
 MODULE = "torch.nn:Module()"
 SCHEDULING = "xdist.scheduler:LoadScopeScheduling()"
-STATE = "pytest_steering/suite/model_state.py"
+STATE = "pytest_steering/oracle/model_state.py"
 
 PRIVATE = (
     Private(
@@ -76,6 +76,7 @@ PRIVATE = (
             "conformance/selftest/architecture/test_observation.py",
             "conformance/selftest/oracle/diagnosis/test_causes.py",
             "fixtures/findings/pyvene_removes_hooks.py",
+            "fixtures/known_bad/further/blocks.py",
             "fixtures/known_bad/habits.py",
             "pytest_steering/adapters/libraries/pyvene.py",
             STATE,
@@ -102,8 +103,22 @@ PRIVATE = (
         "torch",
         MODULE,
         "_compiled_call_impl",
-        ("conformance/test_lifecycle.py",),
-        "a model that was compiled in place is put back",
+        ("conformance/test_lifecycle.py", "pytest_steering/adapters/hooks.py"),
+        "a model that was compiled in place is put back, and steered in eager mode",
+    ),
+    Private(
+        "torch",
+        "torch._dynamo.eval_frame:",
+        "_stance",
+        (STATE,),
+        "the stance of torch.compile, which can be set and not asked for",
+    ),
+    Private(
+        "torch",
+        "torch.utils._python_dispatch:",
+        "TorchDispatchMode",
+        ("fixtures/known_good/modes.py",),
+        "a right adapter that steers below all modules",
     ),
     Private(
         "transformers",

@@ -29,7 +29,9 @@ class Step:
 
     def __init__(self, plan: SteeringPlan, layer: int, decoder_layer: DecoderLayer) -> None:
         self._layout = decoder_layer.layout
-        self._delta = scaled(plan, layer, decoder_layer.dtype)
+        self._plan, self._layer, self._dtype = plan, layer, decoder_layer.dtype
+        self._delta = scaled(plan, layer, decoder_layer.dtype).detach()
+        self._learnt = plan.vectors[layer].requires_grad
         self._idle = plan.scale == 0
         self._placed: dict[torch.device, Tensor] = {}
 
@@ -45,8 +47,9 @@ class Step:
         return self._layout.write(output, steered)
 
     def _on(self, device: torch.device) -> Tensor:
-        if self._delta.requires_grad:
-            return self._delta.to(device)
+        if self._learnt:
+            # Each pass has a graph of its own: that of the last one is gone with its gradients.
+            return scaled(self._plan, self._layer, self._dtype).to(device)
         if device not in self._placed:
             self._placed[device] = self._delta.to(device)
         return self._placed[device]

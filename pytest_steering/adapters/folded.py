@@ -55,7 +55,7 @@ class FoldedAdapter(SteeringAdapter):
                 "of its own before the tokens; use --steering-adapter=hooks"
             )
         run = partial(_run, model, architecture)
-        self._linear = [_foldable(run, decoder_layer) for decoder_layer in architecture.decoder_layers]
+        self._biases = [_Bias(_foldable(run, decoder_layer)) for decoder_layer in architecture.decoder_layers]
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
@@ -67,21 +67,42 @@ class FoldedAdapter(SteeringAdapter):
         with ExitStack() as stack:
             for layer, delta in deltas.items():
                 if plan.scale != 0:
-                    stack.enter_context(_shifted_bias(self._linear[layer], delta))
+                    stack.enter_context(self._biases[layer].shifted(delta))
             yield self.model
 
 
-@contextmanager
-def _shifted_bias(linear: nn.Module, delta: Tensor) -> Iterator[None]:
-    before = linear.bias
-    weight: Any = linear.weight
-    shift = delta.detach().to(weight.device, weight.dtype)
-    shifted = shift.clone() if before is None else before.detach() + shift  # type: ignore[operator]
-    linear.bias = nn.Parameter(shifted, requires_grad=False)
-    try:
-        yield
-    finally:
-        linear.bias = before
+class _Bias:
+    """The bias of one linear module with the shifts of every open block, in whatever order blocks are left."""
+
+    def __init__(self, linear: nn.Module) -> None:
+        self._linear = linear
+        self._before: Tensor | None = None
+        self._shifts: list[Tensor] = []
+
+    @contextmanager
+    def shifted(self, delta: Tensor) -> Iterator[None]:
+        """The bias is larger by ``delta`` inside the block, and the module's own parameter when no block is open."""
+        weight: Any = self._linear.weight
+        shift = delta.detach().to(weight.device, weight.dtype)
+        if not self._shifts:
+            self._before = self._linear.bias  # type: ignore[assignment]
+        self._shifts.append(shift)
+        self._put()
+        try:
+            yield
+        finally:
+            self._shifts = [other for other in self._shifts if other is not shift]
+            self._put()
+
+    def _put(self) -> None:
+        if not self._shifts:
+            self._linear.bias = self._before  # type: ignore[assignment]
+            return
+        total = None if self._before is None else self._before.detach()
+        for shift in self._shifts:
+            total = shift.clone() if total is None else total + shift
+        assert total is not None
+        self._linear.bias = nn.Parameter(total, requires_grad=False)
 
 
 def _run(model: nn.Module, architecture: Architecture) -> None:

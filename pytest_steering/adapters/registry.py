@@ -6,7 +6,8 @@ import difflib
 import importlib
 import sys
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +32,7 @@ def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Fa
         return provided[name]
     if ":" in name:
         return _imported(name)
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = _installed(tuple(sys.path))
     if name not in found:
         known = sorted({*found, *provided})
         close = difflib.get_close_matches(name, known, n=1)
@@ -45,6 +46,12 @@ def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Fa
             f"as in pip install 'pytest-steering[{name}]'"
         ) from error
     return _callable(name, factory)
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The adapters that packages on this path have installed, by name."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def make_adapter(

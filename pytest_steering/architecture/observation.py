@@ -39,6 +39,10 @@ class Pass:
     streams stand before the last axis."""
     fed: Tensor | None = None
     """The tokens of the pass, as ids or embedded."""
+    rows: int = 0
+    """How many rows the pass has."""
+    training: bool = False
+    """The model is in training mode."""
     again: dict[int, list[Tensor]] = field(default_factory=dict)
     """Decoder layer index → the same for every further run of the layer in this pass."""
     added: dict[int, Tensor] = field(default_factory=dict)
@@ -102,7 +106,7 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
             values = [*args, *kwargs.values()]
             cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
             start = _cached_columns(cache, passes, columns)
-        passes.append(Pass(start, columns, fed=tokens.detach()))
+        passes.append(Pass(start, columns, fed=tokens.detach(), rows=tokens.shape[0], training=_module.training))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
         yield

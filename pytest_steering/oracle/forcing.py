@@ -14,12 +14,12 @@ class Forced(LogitsProcessor):  # type: ignore[misc]
     """The token of ``sequences`` is by far the likeliest at each step."""
 
     def __init__(self, sequences: Tensor) -> None:
-        self._sequences = sequences
+        self.sequences = sequences
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores that are all alike but for the token that comes next."""
-        column = min(input_ids.shape[1], self._sequences.shape[1] - 1)
-        chosen = self._sequences[:, column].to(scores.device)
+        column = min(input_ids.shape[1], self.sequences.shape[1] - 1)
+        chosen = self.sequences[:, column].to(scores.device)
         only = torch.full_like(scores, _UNLIKELY)
         return only.scatter(1, chosen.unsqueeze(1), 0.0)
 

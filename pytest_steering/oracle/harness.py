@@ -14,41 +14,56 @@ from pytest_steering.architecture.observation import Trace
 from pytest_steering.errors import AdapterError
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.oracle.inputs import Prompts
+from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
 from pytest_steering.oracle.plans import Plans
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
-from pytest_steering.targets.memory import plan_workload
 from pytest_steering.targets.target import Target
 
 
 class Harness:
     """The runs that requirements are judged on: the same inputs unsteered, steered by the adapter, and as expected."""
 
-    def __init__(self, target: Target, adapter: SteeringAdapter, build: Factory) -> None:
-        """``build`` makes an adapter like ``adapter`` for another model."""
+    def __init__(
+        self, target: Target, adapter: SteeringAdapter, build: Factory, *, unsteered: Unsteered | None = None
+    ) -> None:
+        """``build`` makes an adapter like ``adapter`` for another model; the ``unsteered`` one's runs may be shared."""
         self.target = target
         self.adapter = adapter
         self._build = build
         self.model = target.model
         self.architecture = target.architecture
-        self.workload = plan_workload(
-            self.model,
-            hidden_size=self.architecture.hidden_size,
-            num_layers=self.architecture.num_layers,
-            vocab_size=target.vocab_size,
-            device=target.device,
-        )
-        self.prompts = Prompts(target, self.workload)
-        self.unsteered = Unsteered(target, self.prompts, self.workload)
+        self.unsteered = unsteered or Unsteered.of(target)
+        self.workload = self.unsteered.workload
+        self.prompts = self.unsteered.prompts
         self.plans = Plans(self.architecture, self.unsteered)
+        self.pristine = Snapshot(self.model)
+        """The model as it is before any requirement is tried."""
+        self._settings = process_settings()
+        self.neighbour: Any = None
+        """Another model that is steered beside this one, where one was asked for."""
+        self.made: tuple[object, ...] = ()
+        """What making the adapter changed of what is the caller's."""
+
+    def restore(self) -> None:
+        """The model and the settings of the process are what they were, whatever an adapter left behind."""
+        self.pristine.restore()
+        put_back(self._settings)
 
     def twin(self, model: nn.Module) -> Harness:
         """The same for another model: an architecture and an adapter of its own."""
-        target = replace(self.target, model=model)
-        return Harness(target, self._build(model, target.architecture), self._build)
+        return self.of(replace(self.target, model=model))
+
+    def of(self, target: Target) -> Harness:
+        """The same for another target, under an adapter that is made for it."""
+        return Harness(target, self._build(target.model, target.architecture), self._build)
+
+    def anew(self) -> Harness:
+        """The same under an adapter that is made anew."""
+        adapter = self._build(self.model, self.architecture)
+        return Harness(self.target, adapter, self._build, unsteered=self.unsteered)
 
     # What applies
 
@@ -61,6 +76,11 @@ class Harness:
         reason = next(filter(None, map(self._lacks, needs)), "")
         if reason:
             not_applicable(reason)
+
+    def need_positions(self, positions: Positions) -> None:
+        """The adapter honours these positions, or the requirement is not applicable."""
+        if positions is not Positions.ALL:
+            self.need(positions.name)
 
     def can(self, need: str) -> bool:
         """The model and the adapter have what ``need`` names."""

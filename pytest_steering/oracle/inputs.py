@@ -79,7 +79,7 @@ class Prompts:
     def batch(self, rows: int | None = None, tokens: int | None = None, *, seed: int = 0) -> dict[str, Tensor]:
         """Rows of equal length and different tokens, without padding."""
         shape = rows or self._workload.rows, tokens or self._workload.tokens
-        return self._inputs(self._ids(shape, seed), torch.ones(shape, dtype=torch.long))
+        return self._inputs(self.seeded_ids(shape, seed), torch.ones(shape, dtype=torch.long))
 
     def padded(self, side: str, *, seed: int = 0, numbered: bool = True) -> dict[str, Tensor]:
         """Rows of unequal length, padded on the ``left`` or the ``right``.
@@ -88,7 +88,7 @@ class Prompts:
         a forward pass does not count them from the mask as ``generate`` does.
         """
         shape = self._workload.rows, self._workload.tokens
-        ids, mask = self._ids(shape, seed), torch.ones(shape, dtype=torch.long)
+        ids, mask = self.seeded_ids(shape, seed), torch.ones(shape, dtype=torch.long)
         for row in range(1, shape[0]):
             pads = min(row, shape[1] - 2)
             gap = slice(0, pads) if side == "left" else slice(shape[1] - pads, None)
@@ -101,7 +101,7 @@ class Prompts:
 
     def repetitive(self) -> dict[str, Tensor]:
         """One row that says the same three tokens again and again, so that prompt lookup finds candidates."""
-        once = self._ids((1, 3), seed=3)
+        once = self.seeded_ids((1, 3), seed=3)
         ids = once.repeat(1, 3)
         return self._inputs(ids, torch.ones_like(ids))
 
@@ -156,7 +156,8 @@ class Prompts:
         }
         return torch.cat(parts[positions], dim=1)
 
-    def _ids(self, shape: tuple[int, int], seed: int) -> Tensor:
+    def seeded_ids(self, shape: tuple[int, int], seed: int) -> Tensor:
+        """Seeded token ids ``(rows, columns)`` on the CPU; a text begins as the model wants it to."""
         generator = torch.Generator().manual_seed(seed)
         low = 8 if self._target.vocab_size > 64 else 0
         ids = torch.randint(low, self._target.vocab_size, shape, generator=generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from pytest_steering.architecture.model import Architecture
@@ -55,5 +56,22 @@ class Plans:
         *,
         seed: int = 0,
     ) -> SteeringPlan:
-        """A plan with a vector of its own for each layer."""
-        return SteeringPlan({layer: self.vector(layer, seed) for layer in layers}, scale, positions)
+        """A plan with a vector of its own for each layer, smaller where the scale would take it near overflow."""
+        vectors = {layer: self.vector(layer, seed) for layer in layers}
+        return SteeringPlan({layer: self.within(layer, vectors[layer], scale) for layer in layers}, scale, positions)
+
+    def most(self, layer: int) -> float:
+        """How large an element may be that is added after ``layer``: three more doublings do not overflow.
+
+        A vector in single precision may be scaled in it whatever the dtype of the residual stream.
+        """
+        dtypes = (self._architecture.decoder_layers[layer].dtype, torch.float32)
+        return min(torch.finfo(dtype).max for dtype in dtypes) / 8
+
+    def within(self, layer: int, vector: Tensor, scale: float) -> Tensor:
+        """The vector itself, or as much of it as ``scale`` times it is no larger than :meth:`most`.
+
+        In float16, a hundred times a residual stream of ordinary size is infinite.
+        """
+        largest = float(vector.abs().amax()) * abs(scale)
+        return vector if largest <= self.most(layer) else vector * (self.most(layer) / largest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -20,11 +20,16 @@ def deltas_of(plan: SteeringPlan) -> dict[int, Tensor]:
 
 
 @contextmanager
-def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: Tensor | None = None) -> Iterator[None]:
+def reference(
+    architecture: Architecture,
+    deltas: Mapping[int, Tensor],
+    where: Tensor | Callable[[Pass], Tensor] | None = None,
+) -> Iterator[None]:
     """The model is steered inside the block by editing what the module after each layer receives.
 
     ``deltas`` maps a decoder layer to ``scale * vector`` in double precision; ``where`` of shape
-    ``(rows, absolute columns)`` says which tokens are steered (all of them when it is ``None``).
+    ``(rows, absolute columns)`` says which tokens are steered (all of them when it is ``None``), or is asked in every
+    pass for those of the pass.
     """
     passes: list[Pass] = []
     with ExitStack() as stack:
@@ -34,7 +39,9 @@ def reference(architecture: Architecture, deltas: Mapping[int, Tensor], where: T
             def push(tensor: Tensor, delta: Tensor = delta) -> Tensor:
                 step = delta.to(tensor.device, tensor.dtype)
                 now = passes[-1]
-                if where is not None:
+                if callable(where):
+                    mask = where(now).to(tensor.device)
+                elif where is not None:
                     mask = where[:, now.start : now.start + now.columns].to(tensor.device)
                 elif architecture.extra_positions:
                     mask = torch.ones(tensor.shape[0], now.columns, dtype=torch.bool, device=tensor.device)

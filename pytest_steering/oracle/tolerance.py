@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -46,11 +47,16 @@ def addition(magnitude: Tensor, dtype: torch.dtype, *, ulps: int = ULPS, floor: 
     return ulps * ulp(magnitude, dtype) + floor
 
 
-def rounding(reference: Tensor, *, floor: float = 0.0) -> float:
+def rounding(reference: Tensor, *, floor: float = 0.0, dtype: torch.dtype | None = None) -> float:
     """Allowed difference after a change of kernel, batch geometry or cache: some machine epsilons of the largest
-    value, and four times what the same change does to an unsteered run."""
-    largest = float(reference.double().abs().amax()) if reference.numel() else 0.0
-    return _KERNEL_EPS[reference.dtype] * torch.finfo(reference.dtype).eps * largest + 4 * floor
+    value, and four times what the same change does to an unsteered run.
+
+    ``dtype`` is what was computed in, where the result is of another: the gradient of a single that was added to
+    halves.
+    """
+    dtype = dtype or reference.dtype
+    largest = float(reference.detach().double().abs().amax()) if reference.numel() else 0.0
+    return _KERNEL_EPS[dtype] * torch.finfo(dtype).eps * largest + 4 * floor
 
 
 def scale(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
@@ -71,8 +77,8 @@ def scale(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     carrying = squares**2 / float(_alike(direction).square().sum())
     # Each element's rounding error counts as much as the element does in the projection.
     absorbed = float((ulp(magnitude, dtype) * direction.abs()).sum(-1).amax()) / squares / largest
-    # The projection itself is computed in double precision.
-    averaged = max(_SCALE_EPS * eps / math.sqrt(carrying), 1e-12)
+    # The scale itself is a single wherever it meets a tensor that is no double, and that averages out over nothing.
+    averaged = _SCALE_EPS * eps / math.sqrt(carrying) + torch.finfo(torch.float32).eps / 2
     return averaged if absorbed <= 4 * eps else max(absorbed, averaged)
 
 
@@ -84,8 +90,27 @@ def _alike(delta: Tensor) -> Tensor:
     return torch.zeros_like(sizes).index_add(0, number.flatten(), delta.double().square().flatten())
 
 
+def right_sums(plain: Tensor, vector: Tensor, scale: float) -> Iterator[Tensor]:
+    """``plain + scale * vector`` in the dtype of ``plain``, by each order that is right, on the same device.
+
+    The vector is as it was given or rounded to the dtype first. The scale is a double, or a single as ``torch`` takes
+    it for a tensor that is no double; rounding it further is another scale. The product is a double or a single, and
+    is added as it is or rounded to the dtype. Each comes off as far as numbers this large, this small or absorbed
+    do: no formula knows that of subnormal numbers.
+    """
+    single = float(torch.tensor(scale, dtype=torch.float32))
+    vector = vector.to(plain.device)
+    for taken in (vector, vector.to(plain.dtype)):
+        for factor, dtype in ((scale, torch.float64), (single, torch.float64), (single, torch.float32)):
+            product = taken.to(dtype) * factor
+            yield plain + product.to(plain.dtype)
+            if torch.promote_types(plain.dtype, dtype) == dtype:
+                yield (plain.to(dtype) + product).to(plain.dtype)
+
+
 def furthest(left: Tensor, right: Tensor) -> float:
     """The largest absolute difference of two tensors; infinite when one holds a NaN where the other does not."""
+    left, right = left.detach(), right.detach()
     difference = (left.double() - right.double()).abs()
     difference[(left == right) | (left.isnan() & right.isnan())] = 0.0
     return float(difference.nan_to_num(math.inf, math.inf).amax()) if difference.numel() else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,10 +16,25 @@ from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.forcing import forced
 from pytest_steering.oracle.inputs import Prompts
-from pytest_steering.oracle.timing import seconds_of
 from pytest_steering.oracle.tolerance import furthest
-from pytest_steering.targets.memory import Workload
+from pytest_steering.targets.memory import Workload, plan_workload
 from pytest_steering.targets.target import Target
+
+
+class Store(dict[Any, Any]):
+    """Runs that are kept as long as there is room."""
+
+    most = 128 * 2**20
+    """Bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def room(self, size: int) -> bool:
+        """There is room for one of ``size`` bytes, which is taken."""
+        self._bytes += size
+        return self._bytes <= self.most
 
 
 class Unsteered:
@@ -27,9 +42,25 @@ class Unsteered:
 
     def __init__(self, target: Target, prompts: Prompts, workload: Workload) -> None:
         self.target = target
+        self.architecture = target.architecture
         self.prompts = prompts
         self.workload = workload
+        self.sessions: Store = Store()
+        """What the reference implementation did in whole sessions."""
         self._runs: dict[str, Trace] = {}
+
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """The unsteered model of a target, with prompts of its own."""
+        architecture = target.architecture
+        workload = plan_workload(
+            target.model,
+            hidden_size=architecture.hidden_size,
+            num_layers=architecture.num_layers,
+            vocab_size=target.vocab_size,
+            device=target.device,
+        )
+        return cls(target, Prompts(target, workload), workload)
 
     # Runs
 
@@ -90,13 +121,6 @@ class Unsteered:
         """Two runs are bit-equal, or bit-equality cannot be asked of steered ones."""
         if any(self._floors.values()):
             not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
-
-    @cached_property
-    def seconds_per_pass(self) -> float:
-        """Wall seconds of one watched pass, the second of two."""
-        batch = self.prompts.batch()
-        self.run(batch)
-        return seconds_of(lambda: self.run_again(batch), self.target.device)
 
     @cached_property
     def spoils_inputs(self) -> bool:

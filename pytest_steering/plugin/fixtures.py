@@ -18,7 +18,8 @@ from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, S
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.plugin.options import parsed, settings_of
 from pytest_steering.steering.capability import Capability
-from pytest_steering.targets.spec import Spec, expanded
+from pytest_steering.targets.patterns import expanded
+from pytest_steering.targets.spec import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -38,6 +38,8 @@ class Settings:
     device: str | None
     dtype: str | None
     trust_remote_code: bool
+    fuzz: float
+    """Minutes."""
     reports: tuple[str, ...]
     known_failures: tuple[str, ...]
     provided: Mapping[str, Factory]
@@ -82,6 +84,13 @@ def add_options(parser: pytest.Parser) -> None:
         **repeatable,
     )
     group.addoption(
+        "--steering-fuzz",
+        metavar="MINUTES",
+        type=float,
+        default=0.0,
+        help="Go on trying new sessions for so many minutes; what fails is kept and tried first the next time",
+    )
+    group.addoption(
         "--steering-trust-remote-code",
         action="store_true",
         help="Let a checkpoint run the Python code that comes with it",
@@ -110,6 +119,7 @@ def read_settings(config: pytest.Config) -> Settings:
         device=option.steering_device,
         dtype=option.steering_dtype,
         trust_remote_code=option.steering_trust_remote_code,
+        fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),
         provided={

@@ -17,7 +17,8 @@ from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import Settings
 from pytest_steering.suite.catalogue import catalogue
 from pytest_steering.targets.devices import parse_device, parse_dtype
-from pytest_steering.targets.spec import check_spec, expanded
+from pytest_steering.targets.patterns import expanded
+from pytest_steering.targets.spec import check_spec
 
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")

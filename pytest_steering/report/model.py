@@ -70,6 +70,8 @@ class Model:
     notes: list[str] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
     overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
+    space: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By adapter: how much of the space of uses was judged."""
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By adapter and weakness, of trained models: see ``pytest_steering.suite.trained``."""
 
@@ -210,6 +212,8 @@ class Record:
                     model.notes.append(text)
                 case "steering_overhead" if report.when == "call":
                     model.overhead.setdefault(result.adapter, {}).update(json.loads(text))
+                case "steering_space" if report.when == "call":
+                    model.space[result.adapter] = json.loads(text)
                 case "steering_effects" if report.when == "call":
                     model.effects[result.adapter] = json.loads(text)
 

@@ -46,8 +46,8 @@ class SteeringPlan:
             raise ValueError("a steering plan needs at least one steering vector; got none")
         for layer, vector in self.vectors.items():
             _check_vector(layer, vector)
-        if not torch.isfinite(torch.tensor(float(self.scale))):
-            raise ValueError(f"the scale must be a finite number; got {self.scale}")
+        if not abs(float(self.scale)) <= torch.finfo(torch.float32).max:
+            raise ValueError(f"the scale must be a finite number that float32 can hold; got {self.scale}")
         object.__setattr__(self, "vectors", MappingProxyType(dict(self.vectors)))
         object.__setattr__(self, "positions", Positions(self.positions))
 

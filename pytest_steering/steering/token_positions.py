@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,24 @@ class Prompt:
     attention_mask: Tensor | None
 
 
+class Generation:
+    """What is generated from while one model generates: known to every block that steers it."""
+
+    def __init__(self) -> None:
+        self.prompt: Prompt | None = None
+
+    @contextmanager
+    def of(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
+        """Passes inside belong to one ``generate`` call for a prompt of shape ``(rows, prompt columns)``."""
+        before = self.prompt
+        rows, columns = (0, 0) if prompt is None else prompt.shape[:2]
+        self.prompt = Prompt(rows, columns, attention_mask)
+        try:
+            yield
+        finally:
+            self.prompt = before
+
+
 class PassPositions:
     """Follows the forward passes of one model and tells for each which ``(row, column)`` are steered.
 
@@ -32,28 +50,29 @@ class PassPositions:
     steered. A pass outside of :meth:`generating` is all prompt.
     """
 
-    def __init__(self, positions: Positions, extra: int = 0) -> None:
-        """``extra`` positions of the model's own stand before the tokens, so the mask is never simply ``True``."""
+    def __init__(self, positions: Positions, extra: int = 0, generation: Generation | None = None) -> None:
+        """``extra`` positions of the model's own stand before the tokens, so the mask is never simply ``True``.
+
+        Blocks that may be nested share a ``generation``: whichever of them generates, all know it.
+        """
         self.positions = positions
         self.extra = extra
+        self.generation = generation or Generation()
         self.mask: Tensor | bool = True
-        self.prompt: Prompt | None = None
-        """Inside :meth:`generating`, what is generated from."""
         self.start = 0
         """The first absolute column of the current pass."""
         self.columns = 0
         self.rows = 0
+        self._followed: Prompt | None = None
 
-    @contextmanager
-    def generating(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
+    @property
+    def prompt(self) -> Prompt | None:
+        """Inside ``generate``, what is generated from."""
+        return self.generation.prompt
+
+    def generating(self, prompt: Tensor | None, attention_mask: Tensor | None) -> AbstractContextManager[None]:
         """Passes inside belong to one ``generate`` call for a prompt of shape ``(rows, prompt columns)``."""
-        before = self.prompt, self.start, self.columns
-        rows, columns = (0, 0) if prompt is None else prompt.shape[:2]
-        self.prompt, self.start, self.columns = Prompt(rows, columns, attention_mask), 0, 0
-        try:
-            yield
-        finally:
-            self.prompt, self.start, self.columns = before
+        return self.generation.of(prompt, attention_mask)
 
     def begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
@@ -61,6 +80,8 @@ class PassPositions:
             kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
         tokens, mask = input_tokens(kwargs), input_mask(kwargs)
         rows, columns = tokens.shape[:2]
+        if self.prompt is not self._followed:
+            self._followed, self.start, self.columns = self.prompt, 0, 0
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns
         if mask is not None:
@@ -102,10 +123,9 @@ class PassPositions:
         start, rows, columns = self.start, self.rows, self.columns
         if start >= prompt.columns > 0:
             return self.positions is not Positions.PROMPT
-        if mask is None and prompt.attention_mask is not None and prompt.attention_mask.ndim == 2:
-            # Beams and several returned sequences repeat each row of the prompt in place.
-            mask = prompt.attention_mask.repeat_interleave(rows // prompt.rows, dim=0)
-            mask = torch.nn.functional.pad(mask, (0, max(0, start + columns - mask.shape[1])), value=1)
+        known = _each_row(prompt, rows)
+        if mask is None and known is not None:
+            mask = torch.nn.functional.pad(known, (0, max(0, start + columns - known.shape[1])), value=1)
         real = _real(mask, start, columns)
         if real is None:
             if self.positions is Positions.ALL:
@@ -119,7 +139,8 @@ class PassPositions:
             return real & ~generated
         if self.positions is Positions.GENERATED:
             return generated
-        return generated | self._prompt_end(real, absolute, mask, prompt.columns)
+        # In chunks the mask of a pass ends with the chunk: that of the prompt knows where the prompt ends.
+        return generated | self._prompt_end(real, absolute, mask if known is None else known, prompt.columns)
 
     @staticmethod
     def _prompt_end(real: Tensor, absolute: Tensor, mask: Tensor | None, prompt_columns: int) -> Tensor:
@@ -128,7 +149,15 @@ class PassPositions:
             return (absolute == prompt_columns - 1).expand_as(real)
         columns = torch.arange(prompt_columns, device=real.device)
         last = (columns * mask[:, :prompt_columns].to(torch.bool)).amax(dim=1, keepdim=True)
-        return absolute == last
+        return (absolute == last) & real
+
+
+def _each_row(prompt: Prompt, rows: int) -> Tensor | None:
+    """The prompt's mask for every row of a pass: beams and several returned sequences repeat each row in place."""
+    mask = prompt.attention_mask
+    if mask is None or mask.ndim != 2:
+        return None
+    return mask.repeat_interleave(rows // prompt.rows, dim=0)
 
 
 def _real(mask: Tensor | None, start: int, columns: int) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Hypothesis within a budget: as many examples as some seconds of this model allow."""
+"""Hypothesis with a number of examples that the model's size decides, and no clock: every machine judges the same."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
+from torch import nn
 
-MOST, FEWEST = 30, 6
+EXAMPLES = ((30_000_000, 30), (300_000_000, 15))
+"""Up to how many parameters there are how many examples; what takes longer has the fewest."""
+FEWEST = 6
+
+
+def examples_for(model: nn.Module) -> int:
+    """How many examples a model is worth: a pass costs about as many multiplications for each token as it has
+    parameters."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return next((examples for most, examples in EXAMPLES if parameters <= most), FEWEST)
 
 
 def fuzz(
     config: pytest.Config,
     check: Callable[..., None],
     *,
-    seconds_per_example: float,
-    seconds: float = 1.5,
+    model: nn.Module,
     **strategies: SearchStrategy[Any],
 ) -> None:
     """``check`` holds for every example that Hypothesis draws from ``strategies``; the smallest failure is raised.
 
-    The number of examples follows from the time one takes, unless the user names a profile
+    The number of examples follows from the size of ``model``, unless the user names a profile
     (``--hypothesis-profile``), whose ``max_examples`` then counts. Examples are derandomised, unless the user gives
     ``--hypothesis-seed``; nothing is stored.
     """
     profile = config.getoption("--hypothesis-profile", None)
-    if profile:
-        examples = settings.get_profile(profile).max_examples
-    else:
-        examples = max(FEWEST, min(MOST, int(seconds / max(seconds_per_example, 1e-6))))
     limits = settings(
-        max_examples=examples,
+        max_examples=settings.get_profile(profile).max_examples if profile else examples_for(model),
         derandomize=config.getoption("--hypothesis-seed", None) is None,
         deadline=None,
         database=None,

@@ -11,14 +11,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
+from pytest_steering.targets.tiny.sizes import SMALL, Sizes, parted, sizes_in
 
 Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
@@ -40,7 +40,8 @@ class SpecKind(StrEnum):
     DIRECTORY = "directory"
     """A directory that holds a checkpoint."""
     TINY = "tiny"
-    """``tiny:TYPE`` or ``tiny:TYPE@TASK``: a small random instance of a transformers model type."""
+    """``tiny:TYPE``, ``tiny:TYPE@TASK`` or either with ``?layers=N&hidden=N``: a small random instance of a
+    transformers model type."""
     CONFIG = "config"
     """``config:PATH``: full-size shapes from a config.json, without weights."""
     CALLABLE = "callable"
@@ -61,7 +62,7 @@ class Spec:
     @property
     def is_pattern(self) -> bool:
         """Whether it stands for every ``tiny:`` type that fits it."""
-        return self.kind is SpecKind.TINY and not _WILDCARDS.isdisjoint(self.text)
+        return self.kind is SpecKind.TINY and not _WILDCARDS.isdisjoint(parted(self.value)[0])
 
     def __str__(self) -> str:
         return self.text
@@ -151,11 +152,16 @@ def tiny_of(spec: Spec) -> tuple[str, Task]:
 
     Without a task it is text generation where the type has a text decoder of its own.
     """
-    model_type, at, said = spec.value.partition("@")
+    model_type, at, said = parted(spec.value)[0].partition("@")
     task = check_task(spec.text, said) if at else tiny_task(model_type)
     if model_type not in tiny_types(task):
         raise SpecError(unknown_type(model_type, tiny_types(task), task))
     return model_type, task
+
+
+def sizes_of(spec: Spec) -> Sizes:
+    """The sizes that a ``tiny:`` spec gives, or those of one that gives none."""
+    return sizes_in(spec.text, parted(spec.value)[1])
 
 
 def tiny_task(model_type: str) -> Task:
@@ -237,47 +243,15 @@ def _check_hub(spec: Spec) -> None:
 
 
 def _check_tiny(spec: Spec) -> None:
-    if not spec.value:
+    if not parted(spec.value)[0]:
         raise SpecError("tiny: names no model type; give for example tiny:llama")
     if spec.is_pattern:
         raise SpecError(f"{spec.text} is a pattern; give one type per spec, for example tiny:llama")
-    tiny_of(spec)
+    sizes, (model_type, task) = sizes_of(spec), tiny_of(spec)
+    if sizes != SMALL:
+        from pytest_steering.targets.tiny.models import check_sizes
 
-
-def expanded(specs: Iterable[Spec]) -> tuple[Spec, ...]:
-    """The specs with every pattern replaced by what it stands for, each spec once.
-
-    ``SpecError`` for a pattern that no model type fits, and for a task that does not exist.
-    """
-    found: dict[Spec, None] = {}
-    for spec in specs:
-        found |= dict.fromkeys(map(parse_spec, _fitting(spec.text)) if spec.is_pattern else (spec,))
-    return tuple(found)
-
-
-def every_type() -> dict[str, tuple[str, str]]:
-    """The model type and the task of every ``tiny:`` spec: first those that write text, then those that see.
-
-    A type that does both is two models. Its name alone means the one that writes text.
-    """
-    texts, images = tiny_types(TEXT), tiny_types(IMAGE_TEXT)
-    named = {f"tiny:{name}": (name, TEXT) for name in texts}
-    return named | {
-        f"tiny:{name}@{IMAGE_TEXT}" if name in texts else f"tiny:{name}": (name, IMAGE_TEXT) for name in images
-    }
-
-
-def _fitting(spec: str) -> list[str]:
-    pattern, at, task = spec.removeprefix("tiny:").partition("@")
-    if at:
-        check_task(spec, task)
-    known = {name: model_type for name, (model_type, its) in every_type().items() if its == task or not at}
-    found = [name for name, model_type in known.items() if fnmatchcase(model_type, pattern)]
-    if not found:
-        close = difflib.get_close_matches(pattern.strip("*?"), dict.fromkeys(known.values()), n=3)
-        hint = f"; did you mean {' or '.join(f'tiny:{name}{at}{task}' for name in close)}?" if close else ""
-        raise SpecError(f"{spec}: no language model type of the installed transformers fits{hint}")
-    return found
+        check_sizes(spec.text, model_type, task, sizes)
 
 
 def spec_in(nodeid: str, specs: Container[str]) -> str:

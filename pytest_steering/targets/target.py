@@ -16,7 +16,7 @@ from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
-from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, tiny_of
+from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.targets.weightless import fake_model
 
@@ -162,7 +162,7 @@ class _Request:
 def _tiny(request: _Request) -> Target:
     spec = request.spec
     try:
-        model = tiny_model(*tiny_of(spec))
+        model = tiny_model(*tiny_of(spec), sizes=sizes_of(spec))
     except TargetError:
         raise
     except Exception as error:

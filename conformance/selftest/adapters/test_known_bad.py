@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_steering.fixtures.known_bad import ALL
+from pytest_steering.fixtures.known_bad import ALL, USES
 
 from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
 from pytest_steering.suite.catalogue import catalogue
@@ -59,4 +59,5 @@ def test_one_requirement_alone_names_the_cause(caught: dict[str, dict[str, Any]]
 
 def test_every_requirement_is_broken_by_one() -> None:
     broken = {name for adapter in ALL for name in (adapter.chiefly, *adapter.breaks)}
+    broken |= {adapter.chiefly for adapter in USES if hasattr(adapter, "chiefly")}
     assert catalogue().keys() - broken == OF_MODELS.keys()

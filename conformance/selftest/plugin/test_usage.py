@@ -32,8 +32,8 @@ from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, Desk, refused
             "-m: there is no requirement 'exact-dleta'; did you mean 'exact-delta'?",
         ),
         (
-            [MODEL, "-m", 'slow or steering_requirement(since="1.0", id="same") and not fast'],
-            "-m: there is no requirement 'same'; did you mean 'same-twice'?",
+            [MODEL, "-m", 'slow or steering_requirement(since="1.0", id="same-twic") and not fast'],
+            "-m: there is no requirement 'same-twic'; did you mean 'same-twice'?",
         ),
         ([MODEL, "--steering-report=x.html"], "--steering-report=x.html: reports are .json files"),
         ([MODEL, "--steering-report=x"], "--steering-report=x: reports are .json files"),

@@ -20,6 +20,20 @@ class Right(Honest):
         return self.model
 
 
+class InSingles(Right):
+    """Multiplies as the README does: the product of single precision is rounded."""
+
+    def delta(self, layer: int, plan: SteeringPlan) -> Tensor:
+        return (plan.scale * plan.vectors[layer]).to(self.architecture.decoder_layers[layer].dtype)
+
+
+class RoundedFirst(Right):
+    """Keeps the vector in the dtype of the model."""
+
+    def delta(self, layer: int, plan: SteeringPlan) -> Tensor:
+        return plan.scale * plan.vectors[layer].to(self.architecture.decoder_layers[layer].dtype)
+
+
 class FirstRowOnly(Right):
     """Steers the first row of a batch."""
 

@@ -69,7 +69,7 @@ def test_the_schema_is_valid() -> None:
 def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
     document = desks[workers].report()
     jsonschema.validate(document, SCHEMA)
-    assert (document["schema"], document["suite"]) == (1, "1.0")
+    assert (document["schema"], document["suite"]) == (1, "1.1")
     assert document["environment"]["versions"].keys() >= {"python", "pytest", "torch", "transformers"}
     assert document["environment"]["device"] == "cpu float32"
     models = {(model["spec"], model["adapter"]): model for model in timeless(document)["models"]}

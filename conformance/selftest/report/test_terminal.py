@@ -43,8 +43,8 @@ def test_a_block_for_each_model_and_adapter_and_then_the_verdicts(desk: Desk) ->
         "my_models:broken with my_steering:Timid",
         *nothing,
         "steering",
-        f"my_models:a with OldAdapter 0.3: fails 1.0 {PART} (2 passed, 2 failed: exact-delta, every-row)",
-        f"my_models:a with Timid: conforms to 1.0 {PART} (8 passed, 1 n.a.: every-row)",
+        f"my_models:a with OldAdapter 0.3: fails 1.1 {PART} (2 passed, 2 failed: exact-delta, every-row)",
+        f"my_models:a with Timid: conforms to 1.1 {PART} (8 passed, 1 n.a.: every-row)",
         f"my_models:broken with my_steering:Old: {error}",
         f"my_models:broken with my_steering:Timid: {error}",
     ]
@@ -72,13 +72,13 @@ def test_a_sweep_shows_the_blocks_of_those_that_do_not_conform_and_the_counts(de
     assert blocks == [*bad, "steering"]
     verdicts = lines[next(n for n, line in enumerate(lines) if line.strip("- ") == "steering") + 1 : -1]
     assert len(verdicts) == 2 * len(specs) + 1
-    assert verdicts[0].startswith("row:m0 with Right: conforms to 1.0 ")
-    assert verdicts[1].startswith("row:m0 with FirstRowOnly: fails 1.0 ")
+    assert verdicts[0].startswith("row:m0 with Right: conforms to 1.1 ")
+    assert verdicts[1].startswith("row:m0 with FirstRowOnly: fails 1.1 ")
     assert verdicts[-1] == "22 subjects: 10 conform, 10 fail, 2 error"
 
 
 def test_a_part_of_the_suite_says_that_it_is_one(desk: Desk) -> None:
-    desk.run(MODEL, RIGHT, *FEW).stdout.fnmatch_lines([f"my_models:a with Right: conforms to 1.0 {PART} (11 passed)"])
+    desk.run(MODEL, RIGHT, *FEW).stdout.fnmatch_lines([f"my_models:a with Right: conforms to 1.1 {PART} (11 passed)"])
 
 
 def whole(**outcomes: Outcome) -> Row:

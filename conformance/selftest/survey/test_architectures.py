@@ -16,7 +16,8 @@ from pytest_steering.errors import ArchitectureError, SpecError, TargetError
 from pytest_steering.survey.architectures.representatives import representatives
 from pytest_steering.survey.architectures.stored import STORED, Entry, read_survey, write_survey
 from pytest_steering.survey.architectures.table import counts
-from pytest_steering.targets.spec import expanded, parse_spec
+from pytest_steering.targets.patterns import expanded
+from pytest_steering.targets.spec import parse_spec
 
 SURVEY = read_survey()
 TYPES = SURVEY["types"]

@@ -7,16 +7,8 @@ import transformers
 
 from conformance.selftest.desk import BAD, FEW, OF_FEW, RIGHT, Desk, ids, refused
 from pytest_steering import SpecError, load_target
-from pytest_steering.targets.spec import (
-    IMAGE_TEXT,
-    TEXT,
-    check_spec,
-    every_type,
-    expanded,
-    parse_spec,
-    tiny_of,
-    tiny_types,
-)
+from pytest_steering.targets.patterns import every_type, expanded
+from pytest_steering.targets.spec import IMAGE_TEXT, TEXT, check_spec, parse_spec, tiny_of, tiny_types
 
 BOTH = "llama4"
 """A type that is two models."""

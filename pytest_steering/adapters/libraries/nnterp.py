@@ -33,7 +33,9 @@ class NnterpAdapter(SteeringAdapter):
         {
             Capability.MULTI_LAYER,
             Capability.PER_LAYER_VECTORS,
-            Capability.POSITIONS,
+            Capability.LAST,
+            Capability.PROMPT,
+            Capability.GENERATED,
             Capability.BATCH,
             Capability.GENERATE,
         }

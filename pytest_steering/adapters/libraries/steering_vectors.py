@@ -32,7 +32,9 @@ class SteeringVectorsAdapter(SteeringAdapter):
         {
             Capability.MULTI_LAYER,
             Capability.PER_LAYER_VECTORS,
-            Capability.POSITIONS,
+            Capability.LAST,
+            Capability.PROMPT,
+            Capability.GENERATED,
             Capability.BATCH,
             Capability.GENERATE,
         }

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     LEFT = "left-behind", "something is left behind after the block"
     INPUTS = "inputs-changed", "the caller's inputs are changed"
     MASK_DROPPED = "mask-dropped", "the attention mask does not reach the model"
+    MADE = "made-changes", "making the adapter changes what is the caller's"
     HOOKS_REMOVED = "hooks-removed", "the hooks of others are removed"
 
     # Where in the model
@@ -129,6 +130,8 @@ class Cause(StrEnum):
     DETACHED = "vector-detached", "the vector is detached"
     OUTSIDE = "outside-state", "something outside the plan is used: a cache, the clock, the random state"
     SLOW_PASS = "slow-pass", "each pass takes longer"
+
+    USE = "use", "one kind of use goes wrong"
 
     # Patterns: several bugs look so.
     UNSEEN = "unseen", "modules of the model are replaced, another copy is run, or the hooks of others are removed"

@@ -41,7 +41,10 @@ class Evidence:
 
     def arriving_scales(self) -> Tensor:
         """The scale that arrives at each token to steer: by how many vectors it moved."""
-        return self.observed[self.where] @ self.vector / (self.vector @ self.vector)
+        largest = self.vector.abs().amax()
+        # Squares of the tiniest vectors are zero even in double precision; those of a direction are not.
+        direction = self.vector / largest
+        return self.observed[self.where] @ direction / (direction @ direction) / largest
 
 
 def likely_cause(evidence: Evidence) -> Diagnosis | None:

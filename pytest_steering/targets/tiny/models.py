@@ -11,25 +11,53 @@ import transformers
 from torch import nn
 
 from pytest_steering.byte_tokenizer import BOS, PAD
-from pytest_steering.errors import SpecError, TargetError
+from pytest_steering.errors import SpecError, TargetError, one_line
 from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.targets.spec import TEXT, Task, tiny_types, unknown_type
 from pytest_steering.targets.tiny.shrink import shrunk
+from pytest_steering.targets.tiny.sizes import SMALL, Sizes
 
 _MOST_PARAMETERS = 20_000_000
 
 
-def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0) -> nn.Module:
+def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0, *, sizes: Sizes = SMALL) -> nn.Module:
     """A random instance of ``model_type`` with four decoder layers, 32 wide, in float32 and eval mode.
 
     The same seed gives the same weights, and the global random state is untouched. Greedy generation never
     stops early: ``generation_config`` has a padding id and no end-of-sequence id. A ``model_type`` that
     transformers does not know for ``task`` raises ``SpecError``; one that would not be small, ``TargetError``.
     """
-    config = tiny_config(model_type, task)
+    config = tiny_config(model_type, task, sizes)
     build = _builder(model_type, config, task)
-    _check_tiny(model_type, config, build)
+    count = _count(config, build)
+    if count is not None and count > _MOST_PARAMETERS:
+        raise TargetError(
+            f"tiny:{model_type}: it would have {count / 1e6:.0f} M parameters, because no rule shrinks all its sizes; "
+            "use config:DIRECTORY to check shapes"
+        )
     return _random_model(build, config, seed)
+
+
+def check_sizes(text: str, model_type: str, task: Task, sizes: Sizes) -> None:
+    """The model that the spec ``text`` names can be built in these sizes and is small; otherwise ``SpecError``."""
+    try:
+        config = tiny_config(model_type, task, sizes)
+        count = _count(config, _builder(model_type, config, task), strict=_is_countable(model_type, task))
+    except Exception as error:
+        raise SpecError(
+            f"{text}: {model_type} cannot be built in these sizes: {one_line(error)[:200]}; give others, or none"
+        ) from error
+    if count is not None and count > _MOST_PARAMETERS:
+        raise SpecError(
+            f"{text}: it would have {count / 1e6:.0f} M parameters, and a small model has at most "
+            f"{_MOST_PARAMETERS / 1e6:.0f} M; give fewer layers or a smaller hidden, or the directory of a checkpoint"
+        )
+
+
+def _is_countable(model_type: str, task: Task) -> bool:
+    """Whether the model that is built without asking for sizes can be built without values."""
+    config = tiny_config(model_type, task)
+    return _count(config, _builder(model_type, config, task)) is not None
 
 
 def random_model(config: Any, task: Task = TEXT, seed: int = 0) -> nn.Module:
@@ -47,11 +75,11 @@ def _random_model(build: Callable[..., Any], config: Any, seed: int) -> nn.Modul
     return built
 
 
-def tiny_config(model_type: str, task: Task = TEXT) -> Any:
+def tiny_config(model_type: str, task: Task = TEXT, sizes: Sizes = SMALL) -> Any:
     """The configuration of :func:`tiny_model`: the architecture's own class with every size shrunk."""
     config_class = _config_class(model_type, task)
     with quiet_transformers():
-        config = config_class(**shrunk(config_class))
+        config = config_class(**shrunk(config_class, sizes=sizes))
     if task == TEXT:
         # A decoder alone, and causal: an encoder family's model looks ahead unless told that it is one.
         if hasattr(config, "is_decoder") or getattr(config, "is_encoder_decoder", False):
@@ -91,19 +119,21 @@ def _model_class(model_type: str, task: Task) -> Any:
     return found[0] if isinstance(found, tuple) else found
 
 
-def _check_tiny(model_type: str, config: Any, build: Callable[..., Any]) -> None:
-    """The rules of :mod:`shrink` reached every size; otherwise ``TargetError``, before memory is gone."""
+def _count(config: Any, build: Callable[..., Any], *, strict: bool = False) -> int | None:
+    """How many parameters the model has, before memory is gone.
+
+    A model that cannot be built without values, or not at all, is not counted: building it will tell. With
+    ``strict``, what it raises is raised.
+    """
     with quiet_transformers(), _seeded(0), torch.device("meta"):
         try:
             model: Any = build(config)
-        except Exception:  # it cannot be built without values, or not at all: building it will tell
-            return
-    count = sum(parameter.numel() for parameter in model.parameters())
-    if count > _MOST_PARAMETERS:
-        raise TargetError(
-            f"tiny:{model_type}: it would have {count / 1e6:.0f} M parameters, because no rule shrinks all its sizes; "
-            "use config:DIRECTORY to check shapes"
-        )
+        except Exception:
+            if strict:
+                raise
+            return None
+    count: int = sum(parameter.numel() for parameter in model.parameters())
+    return count
 
 
 def _auto(task: Task) -> Any:

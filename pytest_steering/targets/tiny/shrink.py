@@ -6,34 +6,35 @@ import copy
 import inspect
 from typing import Any
 
-from pytest_steering.targets.tiny.overrides import OVERRIDES, kinds_of_layers, shrunk_rope
-from pytest_steering.targets.tiny.rules import RULES
+from pytest_steering.targets.tiny.overrides import kinds_of_layers, overrides, shrunk_rope
+from pytest_steering.targets.tiny.rules import rules
+from pytest_steering.targets.tiny.sizes import SMALL, Sizes
 
 
-def shrunk(config_class: type, full: Any = None) -> dict[str, Any]:
+def shrunk(config_class: type, full: Any = None, sizes: Sizes = SMALL) -> dict[str, Any]:
     """The keyword arguments that make a tiny instance of ``config_class``.
 
     A field that no rule speaks about keeps its default. Where the full-size default mixes several kinds of
     layers, each kind that fits occurs among the tiny one's four. ``full`` is the instance that another
     configuration holds by default: what it sets otherwise than the class does counts as the default.
     """
-    own = _overrides(config_class)
+    own = _overrides(config_class, sizes)
     bare = _bare(config_class) or _bare(config_class, **own)
     full = bare if full is None else full
-    fields = _by_rules(config_class, bare, full)
+    fields = _by_rules(config_class, bare, full, sizes)
     if "kv_lora_rank" in fields and "num_key_value_heads" in fields:
         # Latent attention expands its keys to every head, so there are no groups.
         fields["num_key_value_heads"] = fields["num_attention_heads"]
     if full is None:  # a class that cannot be built bare has no defaults to learn from
         return fields | own
-    parts = {name: part | own.get(name, {}) for name, part in _parts(full).items()}
-    return kinds_of_layers(full) | fields | shrunk_rope(full) | own | parts
+    parts = {name: part | own.get(name, {}) for name, part in _parts(full, sizes).items()}
+    return kinds_of_layers(full, sizes.layers) | fields | shrunk_rope(full) | own | parts
 
 
-def _overrides(config_class: type) -> dict[str, Any]:
+def _overrides(config_class: type, sizes: Sizes) -> dict[str, Any]:
     """The fields that a table sets; ``None`` leaves one to the class, and is nothing where the class has no such."""
     known = inspect.signature(config_class).parameters
-    own = OVERRIDES.get(getattr(config_class, "model_type", ""), {})
+    own = overrides(sizes).get(getattr(config_class, "model_type", ""), {})
     return {name: copy.deepcopy(value) for name, value in own.items() if value is not None or name in known}
 
 
@@ -44,7 +45,7 @@ def _bare(config_class: Any, **fields: Any) -> Any:
         return None
 
 
-def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
+def _by_rules(config_class: type, bare: Any, full: Any, sizes: Sizes) -> dict[str, Any]:
     """Every field of which a rule speaks, by its own or its canonical name, and what ``full`` sets of its own."""
     attributes: dict[str, str] = getattr(config_class, "attribute_map", {})
     canonical = {own: name for name, own in attributes.items()}
@@ -61,14 +62,14 @@ def _by_rules(config_class: type, bare: Any, full: Any) -> dict[str, Any]:
                 fields[name] = given
         elif default is None and isinstance(derived, list | tuple):
             default = derived
-        for rule in RULES:
+        for rule in rules(sizes):
             if any(rule.fits(known, default, frozenset(declared)) for known in (canonical.get(name, name), name)):
                 fields[name] = rule.new(default)
                 break
     return fields
 
 
-def _parts(full: Any) -> dict[str, Any]:
+def _parts(full: Any, sizes: Sizes) -> dict[str, Any]:
     """The configurations inside a configuration (text, vision, patcher …), shrunk by the same rules.
 
     A tower that the class leaves out by default is built all the same, where its class is known.
@@ -77,5 +78,5 @@ def _parts(full: Any) -> dict[str, Any]:
     for name, declared in getattr(type(full), "sub_configs", {}).items():
         part = getattr(full, name, None) or _bare(declared)
         if part is not None and hasattr(part, "to_dict"):
-            parts[name] = {"model_type": part.model_type} | shrunk(type(part), part)
+            parts[name] = {"model_type": part.model_type} | shrunk(type(part), part, sizes)
     return parts

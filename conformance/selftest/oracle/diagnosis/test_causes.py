@@ -14,8 +14,8 @@ from pytest_steering.oracle.diagnosis.passes import SeenPass, likely_passes
 from pytest_steering.oracle.diagnosis.strength import SCALES, likely_curve
 from pytest_steering.oracle.diagnosis.summary import Explanation, Failed, explanation_of
 from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause, likely_rows
+from pytest_steering.oracle.model_state import Kind, Piece, likely_leftover
 from pytest_steering.steering.plan import Positions
-from pytest_steering.suite.model_state import Kind, Piece, likely_leftover
 
 ROWS, COLUMNS, WIDTH = 3, 5, 8
 SCALE = 2.5
@@ -236,9 +236,9 @@ HOOKS = {"_forward_hooks": [1]}
         ),
         (
             Piece(Kind.ATTRIBUTES, "h.0"),
-            ["a"],
-            ["a", "b"],
-            Diagnosis(Cause.ATTRIBUTE, "b among the attributes of h.0"),
+            {"a": None},
+            {"a": None, "b": 1},
+            Diagnosis(Cause.ATTRIBUTE, "b of the attributes of h.0"),
         ),
         (Piece(Kind.MODE, "h.0"), True, False, Diagnosis(Cause.MODE, "the training mode of h.0")),
         (Piece(Kind.FLAG, "w"), (True, True), (False, True), Diagnosis(Cause.FLAGS, "the gradient flag of w")),

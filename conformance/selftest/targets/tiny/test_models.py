@@ -13,7 +13,7 @@ from pytest_steering import SpecError, load_target
 from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.targets.spec import IMAGE_TEXT, TEXT, Task
 from pytest_steering.targets.tiny.models import tiny_config, tiny_model
-from pytest_steering.targets.tiny.overrides import OVERRIDES
+from pytest_steering.targets.tiny.overrides import overrides
 from pytest_steering.targets.tiny.shrink import shrunk
 
 TYPES = [
@@ -151,14 +151,14 @@ def test_every_override_is_for_a_type_that_exists() -> None:
         if config_class is not None and getattr(config_class, "model_type", "") not in known:
             known.add(config_class.model_type)
             classes += getattr(config_class, "sub_configs", {}).values()
-    assert set(OVERRIDES) - known == OF_OLD_VERSIONS
+    assert set(overrides()) - known == OF_OLD_VERSIONS
 
 
 def test_tables_do_not_leak() -> None:
-    before = copy.deepcopy(OVERRIDES)
+    before = copy.deepcopy(overrides())
     for model_type in ("cohere2_vision", "glm4v", "qwen2_vl"):
         tiny_config(model_type, IMAGE_TEXT)
-    assert before == OVERRIDES
+    assert before == overrides()
 
 
 def test_seed_decides_and_global_state_stays() -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
+import random
+import signal
+import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
@@ -22,6 +29,9 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
+
+
+_cuda: Any = torch.backends.cuda
 
 
 class Kind(StrEnum):
@@ -50,6 +60,9 @@ class Piece:
         return f"{self.kind} {self.name}"
 
 
+THE_CALLERS = frozenset({Kind.MODE, Kind.FLAG, Kind.PARAMETER, Kind.CONFIG})
+"""What making an adapter leaves as it is: it may register hooks and put modules in, which are its own."""
+
 _CAUSES = {
     Kind.MODE: Cause.MODE,
     Kind.FLAG: Cause.FLAGS,
@@ -62,30 +75,61 @@ _CAUSES = {
 }
 
 
-def model_state(model: nn.Module) -> dict[Piece, Any]:
+def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     """A snapshot: each module's class, mode, hooks and own attributes, each parameter's identity, values and gradient
-    flag, each buffer's values, and the configs."""
+    flag, each buffer's values, and the configs.
+
+    Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
+    """
     found: dict[Piece, Any] = {}
     for name, module in model.named_modules():
         place = name or "the root"
         found[Piece(Kind.CLASS, place)] = type(module)
         found[Piece(Kind.MODE, place)] = module.training
-        found[Piece(Kind.ATTRIBUTES, place)] = sorted(vars(module))
-        found[Piece(Kind.HOOKS, place)] = {hooks: list(getattr(module, hooks)) for hooks in _HOOKS}
+        own = vars(module)
+        found[Piece(Kind.ATTRIBUTES, place)] = {
+            name: value if value.__class__ in _PLAIN else None for name, value in own.items()
+        }
+        found[Piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS}
         if "forward" in vars(module):
             found[Piece(Kind.FORWARD, place)] = vars(module)["forward"]
     for name, parameter in model.named_parameters():
         found[Piece(Kind.PARAMETER, name)] = id(parameter)
         found[Piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
-        found[Piece(Kind.VALUES, name)] = _fingerprint(parameter)
-    for name, buffer in model.named_buffers():
+        if values:
+            found[Piece(Kind.VALUES, name)] = _fingerprint(parameter)
+    for name, buffer in model.named_buffers() if values else ():
         found[Piece(Kind.BUFFER, name)] = _fingerprint(buffer)
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
-        to_dict = getattr(config, "to_dict", None)
-        if callable(to_dict):
-            found[Piece(Kind.CONFIG, name)] = to_dict()
+        if hasattr(config, "to_dict"):
+            found[Piece(Kind.CONFIG, name)] = _contents(config)
     return found
+
+
+def _contents(config: Any) -> dict[str, Any]:
+    """What is written in a config and in the configs inside it, by dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        if hasattr(value, "to_dict"):
+            found |= {f"{name}.{inner}": inner_value for inner, inner_value in _contents(value).items()}
+        else:
+            found[name] = value if value.__class__ in _PLAIN else repr(value)
+    return found
+
+
+_PLAIN = frozenset({bool, int, float, str})
+"""Of an attribute of any other type it only counts that it is there."""
+
+
+def changed(before: Mapping[Piece, Any], after: Mapping[Piece, Any]) -> list[Piece]:
+    """The pieces that are another, gone or new."""
+    gone = [piece for piece, value in before.items() if piece not in after or not _same(after[piece], value)]
+    return [*gone, *sorted(after.keys() - before.keys())]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or bool(one == other)
 
 
 def likely_leftover(piece: Piece, before: Any, after: Any) -> Diagnosis | None:
@@ -102,8 +146,6 @@ def _which(piece: Piece, before: Any, after: Any) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         changed = [str(key) for key in {**before, **after} if before.get(key) != after.get(key)]
         return f"{', '.join(changed[:3])} of {piece}"
-    if isinstance(before, list) and isinstance(after, list):
-        return f"{', '.join(map(str, [each for each in after if each not in before][:3]))} among {piece}"
     return str(piece)
 
 
@@ -166,6 +208,23 @@ def put_back(settings: Mapping[str, Any]) -> None:
     torch.set_default_dtype(settings["torch's default dtype"])
     if torch.get_num_threads() != settings["torch's number of threads"]:
         torch.set_num_threads(settings["torch's number of threads"])
+    _cuda.enable_flash_sdp(settings["flash attention"])
+    _cuda.enable_mem_efficient_sdp(settings["memory-efficient attention"])
+    _cuda.enable_math_sdp(settings["attention by formula"])
+    torch.set_flush_denormal(not settings["the handling of denormal numbers"])
+    if _compile_stance() != settings["the stance of torch.compile"]:
+        torch.compiler.set_stance(settings["the stance of torch.compile"])
+    warnings.filters[:] = settings["the warnings filters"]  # type: ignore[index]
+    (gc.enable if settings["garbage collection"] else gc.disable)()
+    level, logging.root.manager.disable, logging.root.handlers[:] = settings["the level of logging"]
+    logging.root.setLevel(level)
+    transformers.logging.set_verbosity(settings["transformers' verbosity"])
+
+
+def _compile_stance() -> str:
+    """What ``torch.compiler.set_stance`` was last given, for which torch has no public question."""
+    loaded = sys.modules.get("torch._dynamo.eval_frame")
+    return str(loaded._stance.stance) if loaded is not None else "default"
 
 
 def process_settings() -> dict[str, Any]:
@@ -182,7 +241,21 @@ def process_settings() -> dict[str, Any]:
         "torch's determinism": torch.are_deterministic_algorithms_enabled(),
         "torch's matmul precision": torch.get_float32_matmul_precision(),
         "cuDNN's benchmark mode": torch.backends.cudnn.benchmark,
+        "flash attention": _cuda.flash_sdp_enabled(),
+        "memory-efficient attention": _cuda.mem_efficient_sdp_enabled(),
+        "attention by formula": _cuda.math_sdp_enabled(),
+        "TF32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+        "the handling of denormal numbers": bool(torch.tensor([1e-40]).mul(1.0).any()),
+        "the stance of torch.compile": _compile_stance(),
+        "the warnings filters": list(warnings.filters),
+        "garbage collection": gc.isenabled(),
+        "the recursion limit": sys.getrecursionlimit(),
+        "the handling of Ctrl-C": signal.getsignal(signal.SIGINT),
+        "the level of logging": (logging.root.level, logging.root.manager.disable, list(logging.root.handlers)),
+        "numpy's error handling": np.geterr(),
+        "numpy's random state": np.random.get_state()[1].tobytes(),  # type: ignore[index]
+        "Python's random state": random.getstate(),
         "transformers' verbosity": transformers.logging.get_verbosity(),
-        "the environment": dict(os.environ),
+        "the environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
         "the working directory": os.getcwd(),
     }

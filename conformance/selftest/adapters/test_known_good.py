@@ -1,0 +1,28 @@
+"""Right adapters that steer by other means than the built-in ones are failed by nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_steering.fixtures.known_good import ALL
+
+from conformance.selftest.verdicts_of import verdicts
+
+WATCHED_ELSEWHERE = {"SteeredCopy": "the suite watches the model that it was given, and this one runs a copy"}
+
+JUDGED = [adapter for adapter in ALL if adapter.__name__ not in WATCHED_ELSEWHERE]
+
+
+@pytest.mark.slow
+def test_they_conform_by_whatever_means(tmp_path: Path) -> None:
+    names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in JUDGED]
+    chosen = ("-k", "exact_delta or arguments or masks or caller_cache or states or every_ending")
+    found = verdicts(tmp_path / "report.json", "--steering-model=tiny:llama", *names, *chosen)
+    assert len(found) == len(JUDGED) > 40
+    assert {name: row["failed"] for name, row in found.items() if row["failed"]} == {}
+
+
+def test_there_are_many_means_and_each_says_which() -> None:
+    assert len({adapter.__name__ for adapter in ALL}) == len(ALL) >= 20
+    assert all(adapter.__doc__ for adapter in ALL)

@@ -1,0 +1,1 @@
+"""Tests of the space of uses and of its judge."""

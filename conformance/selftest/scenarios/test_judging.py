@@ -1,0 +1,74 @@
+"""The judge passes what is right, fails what is wrong, and says what cannot be asked of a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.selftest.scenarios.harnesses import BAD, harness_of
+from pytest_steering.errors import Violation
+from pytest_steering.oracle.diagnosis.causes import Cause
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.scenarios.blocks import session_of
+from pytest_steering.scenarios.judging import expected, judge
+from pytest_steering.scenarios.nearest import check
+from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.space import Scenario
+from pytest_steering.scenarios.table import DIMENSIONS
+
+
+@pytest.fixture(scope="module")
+def hooks() -> Harness:
+    return harness_of()
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+def test_hooks_is_right_in_every_value(hooks: Harness, name: str) -> None:
+    values = [value.name for value in DIMENSIONS[name].values.values() if value.name not in ("blocks", "beside")]
+    run = {} if name == "run" else {"run": "greedy"}
+    assert check(hooks, [Scenario.of({name: value}, **run) for value in values]) == len(values)
+
+
+def test_a_session_is_played_once_by_the_reference_implementation(hooks: Harness) -> None:
+    session = session_of(Scenario.of(scale="half"))
+    assert expected(hooks, session) is expected(hooks.anew(), session)
+
+
+def test_what_the_model_itself_cannot_do_is_not_asked() -> None:
+    with pytest.raises(Unfit, match="takes no position_ids"):
+        judge(harness_of(spec="tiny:bloom"), session_of(Scenario.of(arguments="positions")))
+    with pytest.raises(Unfit, match="returns no past_key_values"):
+        judge(harness_of(spec="tiny:mamba"), session_of(Scenario.of(memory="callers")))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "values", "said"),
+    [
+        ("uses.padding:FirstQueryIsThePadding", {"mask": "additive"}, "an additive mask of four axes"),
+        ("uses.calls:OnlyIdsMaskAndPositions", {"arguments": "labels"}, "labels"),
+        ("uses.passes:LastColumnWithoutCache", {"run": "uncached", "positions": "last"}, "positions LAST"),
+    ],
+)
+def test_the_smallest_failure_names_the_use(adapter: str, values: dict[str, str], said: str) -> None:
+    wide = Scenario.of({**values, "scale": "half", "tokens": "square", "vectors": "float64"})
+    with pytest.raises(Violation) as caught:
+        check(harness_of(f"{BAD}.{adapter}"), [wide])
+    assert said in caught.value.where
+    assert "float64" not in caught.value.where
+    if len(values) == 1:
+        assert caught.value.likely is not None
+        assert caught.value.likely.cause is Cause.USE
+        assert str(caught.value.likely).startswith("one kind of use goes wrong: fails with ")
+
+
+def test_what_is_left_behind_is_seen() -> None:
+    with pytest.raises(Violation, match="the warnings filters is another afterwards"):
+        check(harness_of(f"{BAD}.uses.leftovers:WarningsOff"), [Scenario.of()])
+    with pytest.raises(Violation, match="where nothing is steered"):
+        check(harness_of(f"{BAD}.uses.blocks:StaysAfterCtrlC"), [Scenario.of(ends="interrupt")])
+
+
+def test_two_models_in_two_threads_are_told_apart() -> None:
+    scenario = [Scenario.of(thread="beside")]
+    with pytest.raises(Violation):
+        check(harness_of(f"{BAD}.uses.modes:SharedByThreads"), scenario)
+    assert check(harness_of(), scenario) == 1

@@ -1,0 +1,1 @@
+"""Every use of a steered model: the space of uses, and one judge for any point of it."""

@@ -1,0 +1,41 @@
+"""One judge for any session: played by the reference implementation and by the adapter, and compared."""
+
+from __future__ import annotations
+
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.scenarios.comparing import Comparison
+from pytest_steering.scenarios.playing import Played, play
+from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.steerers import ByAdapter, ByReference
+from pytest_steering.scenarios.steps import Session
+
+
+def judge(harness: Harness, session: Session) -> None:
+    """The session is steered exactly as its plans say, or ``Violation``; ``Unfit`` where the model cannot do it."""
+    wanted = expected(harness, session)
+    if wanted.unfit:
+        raise Unfit(wanted.unfit)
+    failed = next((seen.error for seen in wanted.seen if seen.error), "") or next(iter(wanted.odd), "")
+    if failed:
+        raise Unfit(f"the unsteered model itself fails: {failed}")
+    found = play(harness, session, ByAdapter(harness))
+    if found.unfit:
+        raise Unfit(found.unfit)
+    Comparison(harness, session, wanted).check(found)
+
+
+def expected(harness: Harness, session: Session) -> Played:
+    """The session as the reference implementation plays it: once for each model, whatever adapters are judged."""
+    kept = harness.unsteered.sessions
+    if session not in kept:
+        played = play(harness, session, ByReference(harness))
+        if kept.room(_bytes(played)):
+            kept[session] = played
+        return played
+    found: Played = kept[session]
+    return found
+
+
+def _bytes(played: Played) -> int:
+    tensors = (t for seen in played.seen for step in seen.trace.passes for t in step.received.values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

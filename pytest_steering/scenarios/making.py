@@ -1,0 +1,124 @@
+"""When the adapter is made, and what becomes of the model since: done before a session, and undone after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.model_state import THE_CALLERS, Piece, changed, model_state, process_settings
+
+
+class Changes:
+    """What a session does to the model, taken back when it is over."""
+
+    def __init__(self, harness: Harness, make: Callable[[bool], None], odd: list[str]) -> None:
+        self._harness = harness
+        self._make = make
+        self._odd = odd
+        self._undo: list[Callable[[], None]] = []
+        self._state = model_state(harness.model, values=False)
+        self._settings = process_settings()
+        self.changed: list[Piece] = []
+        """What of the model is another when all is over."""
+        self.settings: list[str] = []
+        """Which settings of the process are."""
+        self.after: dict[Piece, object] = {}
+
+    def __enter__(self) -> Self:
+        self._make(False)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for undo in reversed(self._undo):
+            undo()
+        self.after = model_state(self._harness.model, values=False)
+        self.changed = changed(self._state, self.after)
+        settings = process_settings()
+        self.settings = [name for name, value in self._settings.items() if settings[name] != value]
+
+    @property
+    def before(self) -> dict[Piece, object]:
+        """The model as it was."""
+        return self._state
+
+    def make(self, how: str) -> None:
+        """The adapter is made in this way."""
+        match how:
+            case "in-training":
+                modes = {module: module.training for module in self._harness.model.modules()}
+                self._harness.model.train()
+                self._made()
+                _put(modes)
+            case "trains":
+                # The caller trains: the mode is theirs, from before any block until after it.
+                modes = {module: module.training for module in self._harness.model.modules()}
+                self._harness.model.train()
+                self._undo.append(lambda: _put(modes))
+                self._made()
+            case "weights":
+                self._made()
+                self._change_weights()
+            case "patched":
+                self._made()
+                self._patch()
+            case _:
+                self._made()
+
+    def _made(self) -> None:
+        """An adapter is made anew, and of what is the caller's nothing changes by that."""
+        before, settings = model_state(self._harness.model, values=False), process_settings()
+        self._make(True)
+        after = model_state(self._harness.model, values=False)
+        self._odd += [
+            f"making the adapter changes {piece}" for piece in changed(before, after) if piece.kind in THE_CALLERS
+        ]
+        now = process_settings()
+        self._odd += [f"making the adapter changes {name}" for name in settings if settings[name] != now[name]]
+        # What is the adapter's own may stay; the modes are put back by whoever changed them.
+        self._state |= {piece: value for piece, value in after.items() if piece.kind not in THE_CALLERS}
+
+    def _change_weights(self) -> None:
+        layer = self._harness.architecture.layers[self._harness.plans.layers("middle")[0]]
+        parameters = [parameter for parameter in layer.parameters() if parameter.is_floating_point()]
+        kept = [parameter.detach().clone() for parameter in parameters]
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.mul_(1.25).add_(0.01)
+
+        def undo() -> None:
+            with torch.no_grad():
+                for parameter, values in zip(parameters, kept, strict=True):
+                    parameter.copy_(values)
+
+        self._undo.append(undo)
+
+    def _patch(self) -> None:
+        layer = self._harness.architecture.layers[self._harness.plans.layers("middle")[0]]
+        before, mine = vars(layer).get("forward"), layer.forward
+
+        def patched(*args: Any, **kwargs: Any) -> Any:
+            return mine(*args, **kwargs)
+
+        patched.__wrapped__ = mine  # type: ignore[attr-defined]
+        layer.forward = patched
+
+        def undo() -> None:
+            if vars(layer).get("forward") is not patched:
+                self._odd.append("a forward that someone else had patched is gone afterwards")
+            vars(layer).pop("forward", None)
+            if before is not None:
+                layer.forward = before
+
+        self._undo.append(undo)
+
+
+def _put(modes: dict[nn.Module, bool]) -> None:
+    for module, mode in modes.items():
+        module.training = mode

@@ -1,0 +1,239 @@
+"""A session is played, by whoever steers it, and everything is seen that can be compared."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.architecture.observation import Trace, observe
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.errors import one_line
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.scenarios.asking import asks
+from pytest_steering.scenarios.calls import Ask, tensors_of
+from pytest_steering.scenarios.making import Changes
+from pytest_steering.scenarios.neighbour import Neighbour
+from pytest_steering.scenarios.plans import PlanOf, made
+from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.states import STATE, THREAD, loss_of
+from pytest_steering.scenarios.steerers import Broken, ByAdapter, Steerer
+from pytest_steering.scenarios.steps import Call, Collect, Enter, Fail, Leave, Make, Prepare, Refuse, Session, Step
+from pytest_steering.steering.plan import SteeringPlan
+
+SEED = 1234
+
+
+@dataclass(eq=False)
+class Seen:
+    """What was seen of one ask."""
+
+    step: int
+    """The number of the step in its session."""
+    ask: Ask
+    plans: tuple[SteeringPlan, ...]
+    """The plans of the open blocks."""
+    trace: Trace = field(default_factory=lambda: Trace([]))
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """What was returned."""
+    gradients: list[Tensor | None] = field(default_factory=list)
+    random: Tensor | None = None
+    """The random state afterwards."""
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    """The tensors that were given, as they are afterwards."""
+    error: str = ""
+    """What was raised, in one line."""
+
+
+@dataclass(eq=False)
+class Played:
+    """What was seen of a session."""
+
+    seen: list[Seen]
+    unfit: str = ""
+    """Why the session has no meaning for the model."""
+    odd: list[str] = field(default_factory=list)
+    """What went wrong beside the calls."""
+    changes: Changes | None = None
+    """What the session left behind."""
+
+
+def play(harness: Harness, session: Session, steerer: Steerer) -> Played:
+    """Every step of the session, until one cannot be taken."""
+    if any(isinstance(step, Call) and step.thread == "beside" for step in session) and not harness.neighbour:
+        try:
+            # Before a block is open: what is open would be copied.
+            harness.neighbour = Neighbour(harness)
+        except Unfit as error:
+            return Played([], unfit=str(error))
+    return _Play(harness, steerer).all(session)
+
+
+class _Play:
+    """A session while it is played."""
+
+    def __init__(self, harness: Harness, steerer: Steerer) -> None:
+        self._harness = harness
+        self._steerer = steerer
+        self._played = Played([])
+        self._blocks: dict[int, SteeringPlan] = {}
+        self._plans: dict[PlanOf, SteeringPlan] = {}
+        self._changes = Changes(harness, steerer.make, self._played.odd)
+
+    def all(self, session: Session) -> Played:
+        """The steps, one after the other."""
+        self._played.changes = self._changes
+        with self._changes:
+            try:
+                for number, step in enumerate(session):
+                    if not self._take(number, step):
+                        break
+            except Unfit as error:
+                self._played.unfit = str(error)
+            finally:
+                self._steerer.close()
+        return self._played
+
+    def _take(self, number: int, step: Step) -> bool:
+        """One step; false when the session cannot go on after it."""
+        match step:
+            case Make(how):
+                self._changes.make(how)
+            case Prepare(block, plan):
+                self._steerer.prepare(block, self._plan(plan))
+            case Enter(block, plan):
+                self._blocks.pop(block, None)
+                self._blocks[block] = self._plan(plan)
+                try:
+                    self._steerer.enter(block, self._blocks[block])
+                except Exception as error:
+                    self._odd(number, f"entering the block raises {one_line(error)}")
+                    return False
+            case Leave(block, by):
+                del self._blocks[block]
+                if not self._blocks:
+                    self._plans.clear()
+                try:
+                    odd = self._steerer.leave(block, by)
+                except Exception as error:
+                    odd = f"leaving the block raises {one_line(error)}"
+                if odd:
+                    self._odd(number, odd)
+            case Call():
+                return self._call(number, step)
+            case Fail(call):
+                return self._fail(number, call)
+            case Refuse():
+                if odd := self._steerer.refused(_too_long(self._harness)):
+                    self._odd(number, odd)
+            case Collect():
+                gc.collect()
+        return True
+
+    def _plan(self, plan: PlanOf) -> SteeringPlan:
+        """The same plan is the same object, as long as a block is open."""
+        if plan not in self._plans:
+            self._plans[plan] = made(self._harness, plan)
+        return self._plans[plan]
+
+    def _odd(self, number: int, what: str) -> None:
+        self._played.odd.append(f"step {number + 1}: {what}")
+
+    def _fail(self, number: int, call: Call) -> bool:
+        with _breaking(self._harness, 1 if call.run == "forward" else 2):
+            self._call(number, call)
+        seen = self._played.seen[-1]
+        if not seen.error.startswith(Broken.__name__):
+            self._odd(number, f"an exception of the caller's becomes {seen.error or 'nothing: it is swallowed'}")
+            return False
+        seen.error = ""
+        seen.trace.passes.clear()
+        return True
+
+    def _call(self, number: int, step: Call) -> bool:
+        todo = asks(self._harness, step)
+        ask = next(todo)
+        while True:
+            now = Seen(number, ask, tuple(self._blocks.values()))
+            self._played.seen.append(now)
+            output = THREAD.make(step.thread)(
+                self._harness, lambda now=now: self._ask(step, now), steered=isinstance(self._steerer, ByAdapter)
+            )
+            if now.error:
+                return False
+            try:
+                ask = todo.send(output)
+            except StopIteration:
+                return True
+            except Unfit:
+                raise
+            except Exception as error:  # what was returned cannot be gone on from
+                now.error = one_line(error)
+                return False
+
+    def _ask(self, step: Call, now: Seen) -> Any:
+        ask = now.ask
+        torch.default_generator.manual_seed(SEED)
+        try:
+            with STATE.make(step.state)(self._harness), self._steerer.call(self._blocks, ask) as target:
+                run: Callable[..., Any] = target.generate if ask.generates else target
+                now.trace = observe(
+                    self._harness.architecture,
+                    self._harness.architecture.every_layer,
+                    lambda: run(*ask.args, **ask.kwargs),
+                    inside=self._steerer.watched_inside,
+                )
+                now.tensors = tensors_of(now.trace.result)
+                if step.state == "gradients" and not ask.generates:
+                    now.gradients = _gradients(self._harness, now)
+                now.tensors = {name: tensor.detach() for name, tensor in now.tensors.items()}
+        except Unfit:
+            raise
+        except Exception as error:
+            now.error = one_line(error)
+            return None
+        now.random = torch.get_rng_state()
+        given: dict[Any, Any] = {**dict(enumerate(ask.args)), **ask.kwargs}
+        now.inputs = {str(name): value.clone() for name, value in given.items() if isinstance(value, Tensor)}
+        output, now.trace.result = now.trace.result, None
+        return output
+
+
+def _too_long(harness: Harness) -> SteeringPlan:
+    """Every default layer is steered, the last of them by a vector with an element too many."""
+    *layers, last = harness.architecture.steering_layers
+    vectors = {layer: harness.plans.vector(layer) for layer in layers}
+    return SteeringPlan({**vectors, last: torch.ones(harness.architecture.hidden_size + 1)})
+
+
+def _gradients(harness: Harness, now: Seen) -> list[Tensor | None]:
+    """What a loss changes with: each vector that asks for gradients, and the model's first and last parameters."""
+    vectors = [vector for plan in now.plans for vector in plan.vectors.values()]
+    parameters = list(harness.model.parameters())
+    asked = [*vectors, *parameters[:2], *parameters[-1:]]
+    wanted = [tensor for tensor in asked if tensor.requires_grad]
+    loss = loss_of(now.tensors)
+    if loss is None or not (wanted and loss.requires_grad):
+        return [None] * len(asked)
+    found = iter(torch.autograd.grad(loss, wanted, allow_unused=True, retain_graph=now.ask.goes_on))
+    return [next(found) if tensor.requires_grad else None for tensor in asked]
+
+
+@contextmanager
+def _breaking(harness: Harness, at: int) -> Iterator[None]:
+    """The last decoder layer raises when it is run for this time."""
+    runs = 0
+
+    def broken(_module: nn.Module, _args: Any) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == at:
+            raise Broken("raised in the middle of a pass")
+
+    with hooked(harness.architecture.layers[-1].register_forward_pre_hook(broken)):
+        yield

@@ -1,0 +1,98 @@
+"""In which state: the model's mode, gradients, precision, the hooks of others, and the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.oracle.harness import Harness
+from pytest_steering.scenarios.neighbour import beside
+from pytest_steering.scenarios.space import dimension
+
+STATE = dimension("state")
+THREAD = dimension("thread")
+
+
+@STATE.value("evaluation mode")
+@contextmanager
+def _evaluation(_harness: Harness) -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@STATE.value("training mode", needs=("TRAINING",))
+@contextmanager
+def _training(harness: Harness) -> Iterator[None]:
+    modes = {module: module.training for module in harness.model.modules()}
+    harness.model.train()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@STATE.value("gradients", needs=("GRADIENTS",))
+@contextmanager
+def _gradients(_harness: Harness) -> Iterator[None]:
+    with torch.enable_grad():
+        yield
+
+
+@STATE.value("autocast")
+@contextmanager
+def _autocast(harness: Harness) -> Iterator[None]:
+    with torch.no_grad(), torch.autocast(harness.target.device.type, dtype=torch.bfloat16):
+        yield
+
+
+@STATE.value("inference mode")
+@contextmanager
+def _inference(_harness: Harness) -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@STATE.value("the hooks of someone else")
+@contextmanager
+def _hooked(harness: Harness) -> Iterator[None]:
+    def more(_module: nn.Module, _args: Any, output: Any) -> Any:
+        return output
+
+    layer = harness.architecture.layers[harness.plans.layers("middle")[0]]
+    with torch.no_grad(), hooked(layer.register_forward_hook(more)):
+        yield
+
+
+@THREAD.value("the main thread", name="main")
+def _main(_harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
+    return call()
+
+
+@THREAD.value("a thread of its own", needs=("THREADS",), name="worker")
+def _worker(_harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+@THREAD.value("another model steered in another thread", needs=("THREADS",), name="beside", alone=True)
+def _beside(harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
+    if not steered:
+        return call()
+    meet = harness.architecture.entry.register_forward_pre_hook(harness.neighbour.meet)
+    with hooked(meet), beside(harness.neighbour):
+        return call()
+
+
+def loss_of(tensors: dict[str, Tensor]) -> Tensor | None:
+    """A number to differentiate: the mean square of the logits of an output, if it has some."""
+    logits = (tensor for tensor in tensors.values() if tensor.is_floating_point() and tensor.ndim == 3)
+    found = next(logits, None)
+    return None if found is None else found.float().square().mean()
