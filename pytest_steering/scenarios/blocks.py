@@ -48,6 +48,15 @@ class Draft:
         if call.run != RUN.plainest:
             yield call
 
+    def inside(self, **changes: str | int) -> Iterator[Step]:
+        """The plan's block, with a block of the changed plan inside; both are called, and then the outer one alone."""
+        yield from self.enter()
+        yield from self.enter(1, **changes)
+        yield from self.calls()
+        yield self.leave(1)
+        yield from self.calls()
+        yield self.leave()
+
 
 def session_of(scenario: Scenario) -> Session:
     """The steps of a scenario; the last one asks the model itself, after everything."""
@@ -108,42 +117,22 @@ _NESTED = ("NESTING",)
 
 @BLOCK.value("a block inside a block", needs=_NESTED)
 def _nested(draft: Draft) -> Iterator[Step]:
-    yield from draft.enter()
-    yield from draft.enter(1, seed=1)
-    yield from draft.calls()
-    yield draft.leave(1)
-    yield from draft.calls()
-    yield draft.leave()
+    yield from draft.inside(seed=1)
 
 
 @BLOCK.value("the same plan inside itself", needs=_NESTED)
 def _itself(draft: Draft) -> Iterator[Step]:
-    yield from draft.enter()
-    yield from draft.enter(1)
-    yield from draft.calls()
-    yield draft.leave(1)
-    yield from draft.calls()
-    yield draft.leave()
+    yield from draft.inside()
 
 
 @BLOCK.value("a block of other layers inside a block", needs=_NESTED)
 def _other_layers(draft: Draft) -> Iterator[Step]:
-    yield from draft.enter()
-    yield from draft.enter(1, layers="last" if draft.plan.layers != "last" else "first", seed=1)
-    yield from draft.calls()
-    yield draft.leave(1)
-    yield from draft.calls()
-    yield draft.leave()
+    yield from draft.inside(layers="last" if draft.plan.layers != "last" else "first", seed=1)
 
 
 @BLOCK.value("a block of other positions inside a block", needs=(*_NESTED, "LAST"))
 def _other_positions(draft: Draft) -> Iterator[Step]:
-    yield from draft.enter()
-    yield from draft.enter(1, positions="last" if draft.plan.positions != "last" else "all", seed=1)
-    yield from draft.calls()
-    yield draft.leave(1)
-    yield from draft.calls()
-    yield draft.leave()
+    yield from draft.inside(positions="last" if draft.plan.positions != "last" else "all", seed=1)
 
 
 @BLOCK.value("three blocks inside each other", needs=_NESTED)

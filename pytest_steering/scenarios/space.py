@@ -99,10 +99,6 @@ class Scenario:
         """The value of a dimension."""
         return dict(self.values).get(name) or DIMENSIONS[name].plainest
 
-    def with_(self, name: str, value: str) -> Scenario:
-        """The same with another value of one dimension."""
-        return Scenario.of({**dict(self.values), name: value})
-
     def plain(self, name: str) -> Scenario:
         """The same with the plainest value of one dimension."""
         return Scenario(tuple((key, value) for key, value in self.values if key != name))
