@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import nn
 
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import THE_CALLERS, Piece, changed, model_state, process_settings
+from pytest_steering.scenarios.states import training
 
 
 class Changes:
@@ -20,7 +21,7 @@ class Changes:
         self._harness = harness
         self._make = make
         self._odd = odd
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
         self._state = model_state(harness.model, values=False)
         self._settings = process_settings()
         self.changed: list[Piece] = []
@@ -36,8 +37,7 @@ class Changes:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        for undo in reversed(self._undo):
-            undo()
+        self._undo.close()
         self.after = model_state(self._harness.model, values=False)
         self.changed = changed(self._state, self.after)
         settings = process_settings()
@@ -52,15 +52,11 @@ class Changes:
         """The adapter is made in this way."""
         match how:
             case "in-training":
-                modes = {module: module.training for module in self._harness.model.modules()}
-                self._harness.model.train()
-                self._made()
-                _put(modes)
+                with training(self._harness.model):
+                    self._made()
             case "trains":
                 # The caller trains: the mode is theirs, from before any block until after it.
-                modes = {module: module.training for module in self._harness.model.modules()}
-                self._harness.model.train()
-                self._undo.append(lambda: _put(modes))
+                self._undo.enter_context(training(self._harness.model))
                 self._made()
             case "weights":
                 self._made()
@@ -97,7 +93,7 @@ class Changes:
                 for parameter, values in zip(parameters, kept, strict=True):
                     parameter.copy_(values)
 
-        self._undo.append(undo)
+        self._undo.callback(undo)
 
     def _patch(self) -> None:
         layer = self._harness.architecture.layers[self._harness.plans.layers("middle")[0]]
@@ -116,9 +112,4 @@ class Changes:
             if before is not None:
                 layer.forward = before
 
-        self._undo.append(undo)
-
-
-def _put(modes: dict[nn.Module, bool]) -> None:
-    for module, mode in modes.items():
-        module.training = mode
+        self._undo.callback(undo)

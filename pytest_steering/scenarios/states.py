@@ -29,14 +29,8 @@ def _evaluation(_harness: Harness) -> Iterator[None]:
 @STATE.value("training mode", needs=("TRAINING",))
 @contextmanager
 def _training(harness: Harness) -> Iterator[None]:
-    modes = {module: module.training for module in harness.model.modules()}
-    harness.model.train()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with training(harness.model), torch.no_grad():
+        yield
 
 
 @STATE.value("gradients", needs=("GRADIENTS",))
@@ -89,6 +83,18 @@ def _beside(harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
     meet = harness.architecture.entry.register_forward_pre_hook(harness.neighbour.meet)
     with hooked(meet), beside(harness.neighbour):
         return call()
+
+
+@contextmanager
+def training(model: nn.Module) -> Iterator[None]:
+    """The model is in training mode inside the block, and each of its modules in its own mode afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.train()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def loss_of(tensors: dict[str, Tensor]) -> Tensor | None:
