@@ -50,8 +50,12 @@ class Eager(Steered):
     """A steered model that runs in eager mode where it is compiled: a compiled call does not see hooks that are added
     after it."""
 
+    def __init__(self, model: nn.Module, passes: PassPositions) -> None:
+        super().__init__(model, passes)
+        self._modules = tuple(model.modules())
+
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not any(map(_compiled, self._model.modules())):
+        if not any(map(_compiled, self._modules)):
             return function(*args, **kwargs)
         with uncompiled():
             return function(*args, **kwargs)

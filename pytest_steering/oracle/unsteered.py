@@ -45,8 +45,8 @@ class Unsteered:
         self.architecture = target.architecture
         self.prompts = prompts
         self.workload = workload
-        self.sessions: Store = Store()
-        """What the reference implementation did in whole sessions."""
+        self.calls: Store = Store()
+        """What each call under the reference implementation did."""
         self._runs: dict[str, Trace] = {}
 
     @classmethod

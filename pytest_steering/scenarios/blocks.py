@@ -26,6 +26,8 @@ class Draft:
     call: Call
     ends: str
     history: str
+    forward: bool
+    """The scenario has a value that shows in a forward pass alone."""
 
     def enter(self, block: int = 0, **changes: str | int) -> Iterator[Step]:
         """A block is entered; in the first one, that which was before happens."""
@@ -38,15 +40,22 @@ class Draft:
         return Leave(block, self.ends)
 
     def calls(self, *, other: bool = False) -> Iterator[Call]:
-        """A forward pass, and the generation if the scenario has one; with ``other`` on prompts of another shape."""
-        call = self.call
-        if other:
-            prompt = call.prompt
-            rows = "three" if prompt.rows == "two" else prompt.rows
-            call = replace(call, prompt=replace(prompt, rows=rows, seed=prompt.seed + 1))
-        yield replace(call, run=RUN.plainest)
-        if call.run != RUN.plainest:
-            yield call
+        """What the scenario runs, after a forward pass where that shows more."""
+        if self.forward and self.call.run != RUN.plainest:
+            yield self.forward_pass(other=other)
+        yield self._call(other)
+
+    def forward_pass(self, *, other: bool = False) -> Call:
+        """A forward pass, where a generation would show no more."""
+        return replace(self._call(other), run=RUN.plainest)
+
+    def _call(self, other: bool) -> Call:
+        """With ``other`` on prompts of another shape."""
+        call, prompt = self.call, self.call.prompt
+        if not other:
+            return call
+        rows = "three" if prompt.rows == "two" else prompt.rows
+        return replace(call, prompt=replace(prompt, rows=rows, seed=prompt.seed + 1))
 
     def inside(self, **changes: str | int) -> Iterator[Step]:
         """The plan's block, with a block of the changed plan inside; both are called, and then the outer one alone."""
@@ -67,7 +76,8 @@ def session_of(scenario: Scenario) -> Session:
     prompt = Prompt(**values("rows", "tokens", "padding", "mask", "ids"))
     plan = PlanOf(**values("positions", "layers", "vectors", "scale"))
     call = Call(prompt, **values("run", "options", "arguments", "memory", "state", "thread"))
-    draft = Draft(plan, call, scenario["ends"], scenario["history"])
+    forward = any(value.forward for value in scenario.chosen())
+    draft = Draft(plan, call, scenario["ends"], scenario["history"], forward)
     before = () if scenario["made"] == MADE.plainest else (Make(scenario["made"]),)
     return (*before, *BLOCK.make(scenario["block"])(draft), Call())
 
@@ -99,14 +109,14 @@ def _again(draft: Draft) -> Iterator[Step]:
     for number, changes in ((1, {}), (2, {"seed": 1}), (3, {"vectors": vectors})):
         # The same plan once more, then another one on the same prompt, then vectors of another kind.
         yield from draft.enter(number, **changes)
-        yield from draft.calls()
+        yield draft.forward_pass()
         yield draft.leave(number)
 
 
 @BLOCK.value("a block that is entered late")
 def _late(draft: Draft) -> Iterator[Step]:
     yield Prepare(0, draft.plan)
-    yield from draft.calls()
+    yield draft.forward_pass()
     yield from draft.enter()
     yield from draft.calls()
     yield draft.leave()
@@ -142,7 +152,7 @@ def _three(draft: Draft) -> Iterator[Step]:
     yield from draft.calls()
     for number in (2, 1):
         yield draft.leave(number)
-        yield from draft.calls()
+        yield draft.forward_pass()
     yield draft.leave()
 
 
@@ -150,9 +160,12 @@ def _three(draft: Draft) -> Iterator[Step]:
 def _crossed(draft: Draft) -> Iterator[Step]:
     for number in range(3):
         yield from draft.enter(number, seed=number)
-    for number in range(3):
-        yield from draft.calls()
-        yield draft.leave(number)
+    yield draft.forward_pass()
+    yield draft.leave(0)
+    yield from draft.calls()
+    yield draft.leave(1)
+    yield draft.forward_pass()
+    yield draft.leave(2)
 
 
 # How a block ends
@@ -177,7 +190,7 @@ def _nothing(_draft: Draft) -> Iterator[Step]:
 
 @HISTORY.value("another prompt before it in the block")
 def _prompt(draft: Draft) -> Iterator[Step]:
-    yield next(draft.calls(other=True))
+    yield draft.forward_pass(other=True)
 
 
 @HISTORY.value("a generation before it in the block", needs=("GENERATE",))
@@ -187,7 +200,7 @@ def _generation(draft: Draft) -> Iterator[Step]:
 
 @HISTORY.value("a call in inference mode before it in the block")
 def _inference(draft: Draft) -> Iterator[Step]:
-    yield replace(next(draft.calls()), state="inference")
+    yield replace(draft.forward_pass(), state="inference")
 
 
 @HISTORY.value("a plan that was refused before it")

@@ -81,7 +81,7 @@ def _embeddings(harness: Harness, ask: Ask) -> None:
         ask.kwargs["inputs_embeds"] = harness.model.get_input_embeddings()(ids)  # type: ignore[operator]
 
 
-@ARGUMENTS.value("position ids given")
+@ARGUMENTS.value("position ids given", forward=True)
 def _positions(harness: Harness, ask: Ask) -> None:
     if ask.generates:
         return
@@ -91,7 +91,7 @@ def _positions(harness: Harness, ask: Ask) -> None:
     ask.kwargs["position_ids"] = count[:, ask.start : ask.start + ask.fed.columns] + 1
 
 
-@ARGUMENTS.value("labels")
+@ARGUMENTS.value("labels", forward=True)
 def _labels(_harness: Harness, ask: Ask) -> None:
     if not ask.generates:
         labels = ask.fed.ids.clone()
@@ -100,19 +100,19 @@ def _labels(_harness: Harness, ask: Ask) -> None:
         ask.kwargs["labels"] = labels
 
 
-@ARGUMENTS.value("return_dict=False", name="tuple")
+@ARGUMENTS.value("return_dict=False", name="tuple", forward=True)
 def _as_tuple(_harness: Harness, ask: Ask) -> None:
     if not ask.generates and not ask.goes_on:
         ask.kwargs["return_dict"] = False
 
 
-@ARGUMENTS.value("output_hidden_states=True")
+@ARGUMENTS.value("output_hidden_states=True", forward=True)
 def _hidden_states(_harness: Harness, ask: Ask) -> None:
     if not ask.generates:
         ask.kwargs["output_hidden_states"] = True
 
 
-@ARGUMENTS.value("the last token's logits alone")
+@ARGUMENTS.value("the last token's logits alone", forward=True)
 def _last_logits(harness: Harness, ask: Ask) -> None:
     if ask.generates:
         return

@@ -169,8 +169,12 @@ class Comparison:
 
     def _left(self, found: Played) -> None:
         """What is another after the session is another after the unsteered one too."""
-        changes, wanted = found.changes, self._wanted.changes
-        if changes is None or wanted is None:
+        changes = found.changes
+        if changes is None or not (changes.changed or changes.settings):
+            return
+        self._harness.restore()
+        wanted = play(self._harness, self._session, ByReference(self._harness)).changes
+        if wanted is None:
             return
         for piece in changes.changed:
             if piece not in wanted.changed:

@@ -25,17 +25,5 @@ def judge(harness: Harness, session: Session) -> None:
 
 
 def expected(harness: Harness, session: Session) -> Played:
-    """The session as the reference implementation plays it: once for each model, whatever adapters are judged."""
-    kept = harness.unsteered.sessions
-    if session not in kept:
-        played = play(harness, session, ByReference(harness))
-        if kept.room(_bytes(played)):
-            kept[session] = played
-        return played
-    found: Played = kept[session]
-    return found
-
-
-def _bytes(played: Played) -> int:
-    tensors = (t for seen in played.seen for step in seen.trace.passes for t in step.received.values())
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """The session as the reference implementation plays it: each call once for a model, whatever adapters it has."""
+    return play(harness, session, ByReference(harness), kept=harness.unsteered.calls)

@@ -17,13 +17,16 @@ from pytest_steering.scenarios.states import training
 class Changes:
     """What a session does to the model, taken back when it is over."""
 
-    def __init__(self, harness: Harness, make: Callable[[bool], None], odd: list[str]) -> None:
+    def __init__(self, harness: Harness, make: Callable[[bool], None], odd: list[str], *, watched: bool = True) -> None:
+        """What changes beside that is only looked for where it is ``watched``."""
         self._harness = harness
         self._make = make
         self._odd = odd
+        self._watched = watched
         self._undo = ExitStack()
-        self._state = model_state(harness.model, values=False)
-        self._settings = process_settings()
+        self._state, self._settings = self._now()
+        self.computes = ""
+        """Why the model computes otherwise than before the session."""
         self.changed: list[Piece] = []
         """What of the model is another when all is over."""
         self.settings: list[str] = []
@@ -38,10 +41,12 @@ class Changes:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._undo.close()
-        self.after = model_state(self._harness.model, values=False)
+        self.after, settings = self._now()
         self.changed = changed(self._state, self.after)
-        settings = process_settings()
         self.settings = [name for name, value in self._settings.items() if settings[name] != value]
+
+    def _now(self) -> tuple[dict[Piece, Any], dict[str, Any]]:
+        return (model_state(self._harness.model, values=False), process_settings()) if self._watched else ({}, {})
 
     @property
     def before(self) -> dict[Piece, object]:
@@ -56,9 +61,11 @@ class Changes:
                     self._made()
             case "trains":
                 # The caller trains: the mode is theirs, from before any block until after it.
+                self.computes = how
                 self._undo.enter_context(training(self._harness.model))
                 self._made()
             case "weights":
+                self.computes = how
                 self._made()
                 self._change_weights()
             case "patched":
@@ -69,13 +76,12 @@ class Changes:
 
     def _made(self) -> None:
         """An adapter is made anew, and of what is the caller's nothing changes by that."""
-        before, settings = model_state(self._harness.model, values=False), process_settings()
+        before, settings = self._now()
         self._make(True)
-        after = model_state(self._harness.model, values=False)
+        after, now = self._now()
         self._odd += [
             f"making the adapter changes {piece}" for piece in changed(before, after) if piece.kind in THE_CALLERS
         ]
-        now = process_settings()
         self._odd += [f"making the adapter changes {name}" for name in settings if settings[name] != now[name]]
         # What is the adapter's own may stay; the modes are put back by whoever changed them.
         self._state |= {piece: value for piece, value in after.items() if piece.kind not in THE_CALLERS}

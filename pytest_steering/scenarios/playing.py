@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import one_line
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.unsteered import Store
 from pytest_steering.scenarios.asking import asks
 from pytest_steering.scenarios.calls import Ask, tensors_of
 from pytest_steering.scenarios.making import Changes
@@ -33,11 +35,11 @@ SEED = 1234
 class Seen:
     """What was seen of one ask."""
 
-    step: int
-    """The number of the step in its session."""
     ask: Ask
     plans: tuple[SteeringPlan, ...]
     """The plans of the open blocks."""
+    step: int = 0
+    """The number of the step in its session."""
     trace: Trace = field(default_factory=lambda: Trace([]))
     tensors: dict[str, Tensor] = field(default_factory=dict)
     """What was returned."""
@@ -63,27 +65,49 @@ class Played:
     """What the session left behind."""
 
 
-def play(harness: Harness, session: Session, steerer: Steerer) -> Played:
-    """Every step of the session, until one cannot be taken."""
+@dataclass(eq=False)
+class Called:
+    """What was seen of one call, ask after ask."""
+
+    seen: list[Seen] = field(default_factory=list)
+    unfit: str = ""
+    """Why the call has no meaning for the model."""
+
+    @property
+    def bytes(self) -> int:
+        """The size of the tensors that it holds."""
+        arrived = (tensor for seen in self.seen for now in seen.trace.passes for tensor in now.received.values())
+        returned = (tensor for seen in self.seen for tensor in seen.tensors.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in chain(arrived, returned))
+
+
+def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | None = None) -> Played:
+    """Every step of the session, until one cannot be taken.
+
+    What a call does under the reference implementation depends on the call and the open plans alone: with ``kept``
+    each is run once. What the session leaves behind is then not looked at.
+    """
     if any(isinstance(step, Call) and step.thread == "beside" for step in session) and not harness.neighbour:
         try:
             # Before a block is open: what is open would be copied.
             harness.neighbour = Neighbour(harness)
         except Unfit as error:
             return Played([], unfit=str(error))
-    return _Play(harness, steerer).all(session)
+    return _Play(harness, steerer, kept).all(session)
 
 
 class _Play:
     """A session while it is played."""
 
-    def __init__(self, harness: Harness, steerer: Steerer) -> None:
+    def __init__(self, harness: Harness, steerer: Steerer, kept: Store | None) -> None:
         self._harness = harness
         self._steerer = steerer
+        self._kept = kept
         self._played = Played([])
         self._blocks: dict[int, SteeringPlan] = {}
+        self._open: dict[int, PlanOf] = {}
         self._plans: dict[PlanOf, SteeringPlan] = {}
-        self._changes = Changes(harness, steerer.make, self._played.odd)
+        self._changes = Changes(harness, steerer.make, self._played.odd, watched=kept is None)
 
     def all(self, session: Session) -> Played:
         """The steps, one after the other."""
@@ -108,14 +132,15 @@ class _Play:
                 self._steerer.prepare(block, self._plan(plan))
             case Enter(block, plan):
                 self._blocks.pop(block, None)
-                self._blocks[block] = self._plan(plan)
+                self._open.pop(block, None)
+                self._blocks[block], self._open[block] = self._plan(plan), plan
                 try:
                     self._steerer.enter(block, self._blocks[block])
                 except Exception as error:
                     self._odd(number, f"entering the block raises {one_line(error)}")
                     return False
             case Leave(block, by):
-                del self._blocks[block]
+                del self._blocks[block], self._open[block]
                 if not self._blocks:
                     self._plans.clear()
                 try:
@@ -126,8 +151,8 @@ class _Play:
                     self._odd(number, odd)
             case Call():
                 return self._call(number, step)
-            case Fail(call):
-                return self._fail(number, call)
+            case Fail():
+                return self._fail(number, step)
             case Refuse():
                 if odd := self._steerer.refused(_too_long(self._harness)):
                     self._odd(number, odd)
@@ -144,37 +169,60 @@ class _Play:
     def _odd(self, number: int, what: str) -> None:
         self._played.odd.append(f"step {number + 1}: {what}")
 
-    def _fail(self, number: int, call: Call) -> bool:
-        with _breaking(self._harness, 1 if call.run == "forward" else 2):
-            self._call(number, call)
+    def _fail(self, number: int, step: Fail) -> bool:
+        with _breaking(self._harness, 1 if step.call.run == "forward" else 2):
+            self._call(number, step)
         seen = self._played.seen[-1]
         if not seen.error.startswith(Broken.__name__):
             self._odd(number, f"an exception of the caller's becomes {seen.error or 'nothing: it is swallowed'}")
             return False
         seen.error = ""
-        seen.trace.passes.clear()
+        seen.trace = Trace([])
         return True
 
-    def _call(self, number: int, step: Call) -> bool:
+    def _call(self, number: int, step: Call | Fail) -> bool:
+        called = self._called(step)
+        for seen in called.seen:
+            self._played.seen.append(replace(seen, step=number, plans=tuple(self._blocks.values())))
+        if called.unfit:
+            raise Unfit(called.unfit)
+        return not called.seen[-1].error
+
+    def _called(self, step: Call | Fail) -> Called:
+        """The call's asks, or what is kept of them."""
+        key = step, tuple(self._open.values()), self._changes.computes
+        if self._kept is not None and key in self._kept:
+            kept: Called = self._kept[key]
+            return kept
+        called = Called()
+        try:
+            self._run(step.call if isinstance(step, Fail) else step, called.seen)
+        except Unfit as error:
+            called.unfit = str(error)
+        if self._kept is not None and self._kept.room(called.bytes):
+            self._kept[key] = called
+        return called
+
+    def _run(self, step: Call, seen: list[Seen]) -> None:
         todo = asks(self._harness, step)
         ask = next(todo)
         while True:
-            now = Seen(number, ask, tuple(self._blocks.values()))
-            self._played.seen.append(now)
+            now = Seen(ask, tuple(self._blocks.values()))
+            seen.append(now)
             output = THREAD.make(step.thread)(
                 self._harness, lambda now=now: self._ask(step, now), steered=isinstance(self._steerer, ByAdapter)
             )
             if now.error:
-                return False
+                return
             try:
                 ask = todo.send(output)
             except StopIteration:
-                return True
+                return
             except Unfit:
                 raise
             except Exception as error:  # what was returned cannot be gone on from
                 now.error = one_line(error)
-                return False
+                return
 
     def _ask(self, step: Call, now: Seen) -> Any:
         ask = now.ask

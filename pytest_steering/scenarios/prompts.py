@@ -245,7 +245,7 @@ def _numbered(real: Tensor) -> Tensor:
     return real.to(torch.long) * (1 + torch.arange(real.shape[1], device=real.device) // 3)
 
 
-@MASK.value("an additive mask of four axes")
+@MASK.value("an additive mask of four axes", forward=True)
 def _additive(real: Tensor) -> Tensor:
     return real.to(torch.long)
 

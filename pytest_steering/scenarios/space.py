@@ -25,6 +25,8 @@ class Value:
     """Names of capabilities, and of what a model must have."""
     alone: bool = False
     """It has a scene of its own, and no part in the covering arrays: it takes long, or interacts with nothing."""
+    forward: bool = False
+    """It shows in a forward pass alone, and not in a generation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Dimension:
         name: str = "",
         needs: tuple[str, ...] = (),
         alone: bool = False,
+        forward: bool = False,
     ) -> Callable[[Make], Make]:
         """The decorated function makes a value of this dimension; it is called as the function is, or ``name``.
 
@@ -55,7 +58,7 @@ class Dimension:
 
         def add(make: Make) -> Make:
             called = name or make.__name__.strip("_").replace("_", "-")
-            self.values[called] = Value(called, says, make, needs, alone)
+            self.values[called] = Value(called, says, make, needs, alone, forward)
             return make
 
         return add

@@ -33,7 +33,7 @@ def _training(harness: Harness) -> Iterator[None]:
         yield
 
 
-@STATE.value("gradients", needs=("GRADIENTS",))
+@STATE.value("gradients", needs=("GRADIENTS",), forward=True)
 @contextmanager
 def _gradients(_harness: Harness) -> Iterator[None]:
     with torch.enable_grad():
