@@ -88,7 +88,7 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
         found[Piece(Kind.MODE, place)] = module.training
         own = vars(module)
         found[Piece(Kind.ATTRIBUTES, place)] = {
-            name: value if value.__class__ in _PLAIN else None for name, value in own.items()
+            name: value if value.__class__ in _PLAIN else None for name, value in own.items() if name != "training"
         }
         found[Piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS}
         if "forward" in vars(module):
