@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
     from pytest_steering.steering.capability import Capability
     from pytest_steering.steering.plan import Positions, SteeringPlan
+    from pytest_steering.suite.replay import Replay
     from pytest_steering.targets.target import Target, load_target
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ _HOMES = {
     "ArchitectureError": "errors",
     "Capability": "steering.capability",
     "Positions": "steering.plan",
+    "Replay": "suite.replay",
     "SpecError": "errors",
     "SteeringAdapter": "adapters.protocol",
     "SteeringError": "errors",
@@ -49,6 +51,7 @@ __all__ = [
     "ArchitectureError",
     "Capability",
     "Positions",
+    "Replay",
     "SpecError",
     "SteeringAdapter",
     "SteeringError",

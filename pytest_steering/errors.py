@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_steering.oracle.diagnosis.causes import Diagnosis
 
 _LONGEST = 300
@@ -42,6 +44,8 @@ class Violation(AssertionError):
         self.detail = detail
         self.where = where
         self.likely = likely
+        self.program: Callable[..., str] | None = None
+        """Writes the shortest Python program that shows it, given the adapter's name and the options of the model."""
 
 
 class Unseen(Violation):

@@ -14,16 +14,39 @@ from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import Requirement
 
+LONGEST = 16
+"""Lines of a program that are shown on the terminal."""
+
 _LIBRARIES = re.compile(r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)")
 
 
 def violation_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, violation: Violation) -> str:
-    """The four lines of a requirement that is not met."""
+    """The lines of a requirement that is not met."""
     place = f"{pairing}, {violation.where}" if violation.where else str(pairing)
     lines = [f"{requirement.id}: {requirement.sentence}", f"  {place}: {one_line(violation.detail)}"]
     if violation.likely is not None:
         lines.append(f"  likely: {violation.likely}")
-    return "\n".join([*lines, f"  rerun: {rerun(item, pairing)}"])
+    lines.append(f"  rerun: {rerun(item, pairing)}")
+    if program := program_of(item, pairing, violation):
+        shown = program.splitlines()
+        lines += ["  as a program:", *(f"    {line}".rstrip() for line in shown[:LONGEST])]
+        if len(shown) > LONGEST:
+            lines.append(f"    … {len(shown) - LONGEST} more lines: --steering-report has them")
+    return "\n".join(lines)
+
+
+def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str:
+    """The shortest program that shows the violation; empty where there is none."""
+    if violation.program is None:
+        return ""
+    settings = settings_of(item.config)
+    given = {
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "trust_remote_code": settings.trust_remote_code,
+    }
+    options = {name: value for name, value in given.items() if value}
+    return violation.program(pairing.adapter or "hooks", **options)
 
 
 def error_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException) -> str:

@@ -184,7 +184,7 @@ def steering_batch(steering_model: Target) -> Batch:
 
 def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
     from pytest_steering.plugin.collection import is_suite_item
-    from pytest_steering.plugin.metering import ForwardTokens
+    from pytest_steering.plugin.metering import ForwardPasses
     from pytest_steering.targets.target import load_target
 
     settings = settings_of(request.config)
@@ -193,7 +193,7 @@ def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
         spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
     )
     if any(is_suite_item(item) for item in request.session.items):
-        ForwardTokens.of(request.config).watch(target.model)
+        ForwardPasses.of(request.config).watch(target.model)
     return target
 
 

@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class ForwardTokens:
-    """Counts the tokens of every forward pass of the models that it watches.
+class ForwardPasses:
+    """Counts every forward pass of the models that it watches, and its tokens.
 
     A compiled pass is not counted: the counter steps aside while a graph is traced.
     """
 
-    key: ClassVar[pytest.StashKey[ForwardTokens]] = pytest.StashKey()
+    key: ClassVar[pytest.StashKey[ForwardPasses]] = pytest.StashKey()
 
     def __init__(self) -> None:
-        self.total = 0
+        self.passes = 0
+        self.tokens = 0
 
     @classmethod
-    def of(cls, config: pytest.Config) -> ForwardTokens:
+    def of(cls, config: pytest.Config) -> ForwardPasses:
         """The counter of this run."""
         return config.stash.setdefault(cls.key, cls())
 
@@ -41,9 +42,10 @@ class ForwardTokens:
 
         if torch.compiler.is_compiling():
             return
+        self.passes += 1
         with contextlib.suppress(ValueError):
             tokens = input_tokens(kwargs, args)
-            self.total += int(tokens.shape[0]) * int(tokens.shape[1])
+            self.tokens += int(tokens.shape[0]) * int(tokens.shape[1])
 
 
 def peak_bytes() -> int:

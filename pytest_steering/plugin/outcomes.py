@@ -10,11 +10,11 @@ import pytest
 from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
-from pytest_steering.plugin.failures import cause, error_text, one_line, violation_text
+from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
-from pytest_steering.plugin.metering import ForwardTokens, peak_bytes
+from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
 from pytest_steering.suite.catalogue import Requirement
 
 if TYPE_CHECKING:
@@ -24,12 +24,18 @@ SEEN = pytest.StashKey[dict[tuple[str, ...], str]]()
 """The first test that met each cause."""
 NOTED = pytest.StashKey[dict[str, set[str]]]()
 """What has been said of each model."""
-TOKENS = pytest.StashKey[int]()
+BEFORE = pytest.StashKey[tuple[int, int]]()
 
 
 def begin(item: pytest.Item) -> None:
     """What the test costs is counted from here."""
-    item.stash[TOKENS] = ForwardTokens.of(item.config).total
+    item.stash[BEFORE] = _meter(item)
+
+
+def _meter(item: pytest.Item) -> tuple[int, int]:
+    """The forward passes and tokens of this run until now."""
+    meter = ForwardPasses.of(item.config)
+    return meter.passes, meter.tokens
 
 
 def note_properties(item: pytest.Item, when: str) -> None:
@@ -48,7 +54,8 @@ def note_properties(item: pytest.Item, when: str) -> None:
         add(("steering_params", json.dumps(shown, ensure_ascii=False)))
     if when == "call":
         add(("steering_adapter_title", pairing.title))
-        add(("steering_forward_tokens", str(ForwardTokens.of(item.config).total - item.stash[TOKENS])))
+        for name, now, before in zip(("passes", "tokens"), _meter(item), item.stash[BEFORE], strict=True):
+            add((f"steering_forward_{name}", str(now - before)))
         add(("steering_peak_bytes", str(peak_bytes())))
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
     if target is not None:
@@ -81,6 +88,8 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         if isinstance(error, Violation) and error.likely is not None:
             _add(item, report, "steering_cause", error.likely.cause.value)
             _add(item, report, "steering_likely", str(error.likely))
+        if isinstance(error, Violation) and (program := program_of(item, pairing, error)):
+            _add(item, report, "steering_program", program)
         known = known_failures(item.config).get(requirement_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
             report.outcome = "skipped"

@@ -51,6 +51,7 @@ def _model(row: Row) -> dict[str, Any]:
         "architecture": row.model.architecture,
         "requirements": [_requirement(result) for result in row.results],
         "cost": {
+            "forward_passes": sum(result.forward_passes for result in row.results),
             "forward_tokens": sum(result.forward_tokens for result in row.results),
             "seconds": round(sum(result.seconds for result in row.results), 3),
             "load_seconds": row.model.load_seconds,
@@ -69,9 +70,11 @@ def _requirement(result: Result) -> dict[str, Any]:
         "outcome": result.outcome.value,
         "reason": result.reason,
         "cause": result.cause,
+        "program": result.program,
         "params": result.params,
         "nodeid": result.nodeid,
         "seconds": round(result.seconds, 4),
+        "forward_passes": result.forward_passes,
     }
 
 

@@ -55,7 +55,10 @@ class Result:
     """The same as a sentence with details."""
     error: str = ""
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
+    program: str = ""
+    """The shortest Python program that shows a failure, where there is one."""
     seconds: float = 0.0
+    forward_passes: int = 0
     forward_tokens: int = 0
 
 
@@ -147,6 +150,7 @@ class Record:
         result.seconds += report.duration
         result.error = said.get("steering_error", result.error)
         if report.when != "teardown":
+            result.forward_passes = int(said.get("steering_forward_passes", 0))
             result.forward_tokens = int(said.get("steering_forward_tokens", 0))
             self._learn(result, report)
         outcome = _outcome(report, result)
@@ -155,6 +159,7 @@ class Record:
             result.reason = _reason(report, said)
             result.cause = said.get("steering_cause", "")
             result.likely = said.get("steering_likely", "")
+            result.program = said.get("steering_program", "")
 
     def rows(self) -> list[Row]:
         """One row per model and adapter, in the order in which they were named; a test on no adapter counts for each.

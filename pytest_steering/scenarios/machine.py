@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.covering import choices
 from pytest_steering.scenarios.judging import judge
 from pytest_steering.scenarios.plans import PlanOf
+from pytest_steering.scenarios.program import program
 from pytest_steering.scenarios.prompts import Prompt, Unfit
 from pytest_steering.scenarios.steps import Call, Enter, Fail, Leave, Make, Session, Step
 
@@ -96,7 +98,7 @@ def worker(harness: Harness) -> type[Worker]:
                 return
             except Violation as violation:
                 harness.restore()
-                violation.where = f"{violation.where}, in the session: {said(session)}"
+                violation.program = partial(program, session, harness.target.spec)
                 raise
 
     return OfHarness
@@ -106,34 +108,3 @@ def _each(can: dict[str, tuple[str, ...]], *names: str) -> dict[str, Any]:
     """A strategy for each of these dimensions: every other time the plainest value, to which Hypothesis shrinks."""
     return {name: st.sampled_from((can[name][0],) * (len(can[name]) - 1) + can[name]) for name in names}
 
-
-def said(session: Session) -> str:
-    """A session in one line."""
-    return "; ".join(map(_said, session))
-
-
-def _said(step: Step) -> str:
-    match step:
-        case Enter(block, plan):
-            return f"enter {block} ({_unusual(plan)})"
-        case Leave(block, by):
-            return f"leave {block}" + ("" if by == "end" else f" by {by}")
-        case Call():
-            return f"call ({_unusual(step, step.prompt)})"
-        case Fail():
-            return "a call fails"
-        case Make(made):
-            return f"make ({made})"
-        case _:
-            return type(step).__name__.lower()
-
-
-def _unusual(*parts: Any) -> str:
-    """The values that are not the plainest."""
-    found = [
-        f"{name}={value}"
-        for part in parts
-        for name, value in vars(part).items()
-        if name not in ("prompt", "block") and value != type(part).__dataclass_fields__[name].default
-    ]
-    return ", ".join(found) or "plain"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import partial
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle.applicability import not_applicable
@@ -10,9 +12,14 @@ from pytest_steering.oracle.diagnosis.causes import PATTERNS, Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import judge
+from pytest_steering.scenarios.program import program
 from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.space import Scenario
+from pytest_steering.scenarios.steps import Enter, Leave, Prepare, Session
 from pytest_steering.scenarios.table import DIMENSIONS
+
+LONGEST = 20
+"""Steps of a session that is made shorter step by step."""
 
 
 def check(harness: Harness, scenarios: Iterable[Scenario]) -> int:
@@ -45,11 +52,13 @@ def smallest(harness: Harness, scenario: Scenario, violation: Violation) -> Viol
     while shrunk:
         shrunk = False
         for name, _ in reversed(scenario.values):
-            found = _fails(harness, scenario.plain(name))
+            found = _fails(harness, session_of(scenario.plain(name)))
             if found is not None:
                 scenario, violation, shrunk = scenario.plain(name), found, True
                 break
     said = difference(scenario)
+    session, violation = _shortest(harness, session_of(scenario), violation)
+    violation.program = partial(program, session, harness.target.spec)
     violation.where = ", ".join(filter(None, (violation.where, f"with {scenario}" if scenario.values else "")))
     if said and (violation.likely is None or violation.likely.cause in PATTERNS):
         violation.likely = Diagnosis(Cause.USE, said)
@@ -67,9 +76,39 @@ def difference(scenario: Scenario) -> str:
     return f"fails with {with_} together, passes when any of these is not so"
 
 
-def _fails(harness: Harness, scenario: Scenario) -> Violation | None:
+def _shortest(harness: Harness, session: Session, violation: Violation) -> tuple[Session, Violation]:
+    """The session without the steps that it fails without too, in the same way; a long one is left as it is."""
+    number = len(session) if len(session) <= LONGEST else 0
+    while number:
+        number -= 1
+        shorter = _without(session, number)
+        found = _fails(harness, shorter) if shorter else None
+        if found is not None and _words(found) == _words(violation):
+            session, violation, number = shorter, found, min(number, len(shorter))
+    return session, violation
+
+
+def _words(violation: Violation) -> str:
+    """What went wrong, without how far."""
+    return re.sub(r"[\d.+e-]*\d", "", violation.detail)
+
+
+def _without(session: Session, number: int) -> Session:
+    """The session without one step, if it still is one; a block that is not entered is not left either."""
+    step, rest = session[number], list(session[number + 1 :])
+    if isinstance(step, Prepare):
+        return ()
+    if isinstance(step, Leave) and any(isinstance(later, Enter) and later.block == step.block for later in rest):
+        return ()  # a block is not entered twice
+    if isinstance(step, Enter):
+        left = next((later for later in rest if isinstance(later, Leave) and later.block == step.block), None)
+        rest = [later for later in rest if later is not left]
+    return (*session[:number], *rest)
+
+
+def _fails(harness: Harness, session: Session) -> Violation | None:
     try:
-        judge(harness, session_of(scenario))
+        judge(harness, session)
     except Unfit:
         return None
     except Violation as violation:

@@ -70,6 +70,6 @@ def test_scenes_are_a_slice() -> None:
 
 def test_a_session_ends_with_the_model_itself() -> None:
     session = session_of(Scenario.of(run="greedy", ends="exception"))
-    assert [type(step) for step in session] == [Enter, Call, Call, Leave, Call]
+    assert [type(step) for step in session] == [Enter, Call, Leave, Call]
     assert session[-2] == Leave(0, "exception")
     assert session[-1] == Call()
