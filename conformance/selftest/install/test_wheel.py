@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_steering._version import SUITE_VERSION
+
 from .environment import CHECKOUT, Environment, Wheel
 
 MOST_BYTES = 1_000_000
@@ -60,6 +62,7 @@ NEEDS = {
     "pytest_steering.fixtures.findings.repeng": {"repeng"},
     "pytest_steering.fixtures.findings.steering_vectors": {"steering_vectors"},
     "pytest_steering.fixtures.findings.transformer_lens": {"transformer_lens"},
+    "pytest_steering.fixtures.known_good": {"nnsight"},
     "pytest_steering.plugin.xdist": {"xdist"},
 }
 """What a module may lack in an environment without extras, by how its name begins."""
@@ -115,7 +118,7 @@ def test_the_whole_suite_without_extras(bare: Environment, tmp_path: Path) -> No
     """Compilation is left out: it takes as long as all the rest, and no line of it lies elsewhere in a wheel."""
     result = bare.run('pytest --steering-model=tiny:gpt2 -k "not compile" -q', tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 0, result.stdout
-    assert "tiny:gpt2 with hooks: conforms to 1.0" in result.stdout
+    assert f"tiny:gpt2 with hooks: conforms to {SUITE_VERSION}" in result.stdout
 
 
 @pytest.mark.slow
