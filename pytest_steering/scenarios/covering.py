@@ -25,16 +25,17 @@ def choices(can: Callable[[str], bool]) -> Choices:
     }
 
 
-def array(values: Choices) -> tuple[Scenario, ...]:
+def array(values: Choices, most: int | None = None) -> tuple[Scenario, ...]:
     """Scenarios that hold every possible pair of these values, and every triple of the interacting dimensions.
 
-    The same values give the same scenarios on every machine; those of fewer values come first.
+    The same values give the same scenarios on every machine; those of fewer values come first. With ``most``, so many
+    of them: those that hold the most pairs.
     """
     factors = {name: list(of) for name, of in values.items() if len(of) > 1}
     interacting = [name for name in INTERACTING if name in factors]
     strong: dict[str, Any] = {"sub_models": [{"fields": interacting, "strength": 3}]} if len(interacting) > 2 else {}
     rows = make(factors, strength=2, criterion=criteria.simple, **strong)
-    return tuple(sorted(dict.fromkeys(map(Scenario.of, rows)), key=lambda scenario: len(scenario.values)))
+    return tuple(sorted(dict.fromkeys(map(Scenario.of, rows[:most])), key=lambda scenario: len(scenario.values)))
 
 
 def pairs(values: Choices) -> int:

@@ -22,13 +22,14 @@ LONGEST = 20
 """Steps of a session that is made shorter step by step."""
 
 
-def check(harness: Harness, scenarios: Iterable[Scenario]) -> int:
-    """Every scenario is steered exactly as it says; returns how many were judged.
+def check(harness: Harness, scenarios: Iterable[Scenario]) -> list[Scenario]:
+    """Every scenario is steered exactly as it says; returns those that were judged.
 
     A failure is that of the smallest scenario which still fails, and says what it differs in from those that pass.
     Where the model can do none of them, not applicable.
     """
-    judged, why = 0, ""
+    judged: list[Scenario] = []
+    why = ""
     for scenario in scenarios:
         if not all(map(harness.can, scenario.needs)):
             continue
@@ -40,7 +41,7 @@ def check(harness: Harness, scenarios: Iterable[Scenario]) -> int:
         except Violation as violation:
             harness.restore()
             raise smallest(harness, scenario, violation) from None
-        judged += 1
+        judged.append(scenario)
     if not judged:
         not_applicable(why or f"{harness.adapter.name} declares none of what this needs")
     return judged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,12 +14,25 @@ EXAMPLES = ((30_000_000, 30), (300_000_000, 15))
 """Up to how many parameters there are how many examples; what takes longer has the fewest."""
 FEWEST = 6
 
+SCENARIOS = ((30_000_000, 1000), (300_000_000, 60))
+"""The same for scenarios of the covering array."""
+FEWEST_SCENARIOS = 30
+
 
 def examples_for(model: nn.Module) -> int:
     """How many examples a model is worth: a pass costs about as many multiplications for each token as it has
     parameters."""
+    return _worth(model, EXAMPLES, FEWEST)
+
+
+def scenarios_for(model: nn.Module) -> int:
+    """How many scenarios of the covering array at most."""
+    return _worth(model, SCENARIOS, FEWEST_SCENARIOS)
+
+
+def _worth(model: nn.Module, table: Sequence[tuple[int, int]], fewest: int) -> int:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return next((examples for most, examples in EXAMPLES if parameters <= most), FEWEST)
+    return next((number for most, number in table if parameters <= most), fewest)
 
 
 def fuzz(

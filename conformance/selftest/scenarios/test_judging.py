@@ -25,7 +25,7 @@ def hooks() -> Harness:
 def test_hooks_is_right_in_every_value(hooks: Harness, name: str) -> None:
     values = [value.name for value in DIMENSIONS[name].values.values() if value.name not in ("blocks", "beside")]
     run = {} if name == "run" else {"run": "greedy"}
-    assert check(hooks, [Scenario.of({name: value}, **run) for value in values]) == len(values)
+    assert len(check(hooks, [Scenario.of({name: value}, **run) for value in values])) == len(values)
 
 
 def test_a_call_is_run_once_by_the_reference_implementation(hooks: Harness) -> None:

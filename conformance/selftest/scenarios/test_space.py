@@ -73,3 +73,12 @@ def test_a_session_ends_with_the_model_itself() -> None:
     assert [type(step) for step in session] == [Enter, Call, Leave, Call]
     assert session[-2] == Leave(0, "exception")
     assert session[-1] == Call()
+
+
+def test_few_scenarios_hold_the_most_pairs() -> None:
+    values = choices(lambda _need: True)
+    whole, few = array(values), array(values, 60)
+    assert len(few) == 60
+    assert set(few) < set(whole)
+    assert pairs_in(few, values) > pairs_in(whole[:60], values)
+    assert pairs_in(few, values) > 0.6 * pairs(values)

@@ -14,7 +14,7 @@ from torch import nn
 
 from conformance.selftest.places import ROOT
 from pytest_steering import load_target
-from pytest_steering.suite.fuzzing import FEWEST, examples_for, fuzz
+from pytest_steering.suite.fuzzing import FEWEST, FEWEST_SCENARIOS, examples_for, fuzz, scenarios_for
 
 JUDGES = [
     path
@@ -62,7 +62,14 @@ def test_the_number_of_parameters_decides(parameters: int, examples: int) -> Non
 
 
 def test_a_small_model_is_tried_in_full() -> None:
-    assert examples_for(load_target("tiny:llama").model) == 30
+    model = load_target("tiny:llama").model
+    assert examples_for(model) == 30
+    assert scenarios_for(model) > 300, "more than a covering array has"
+
+
+@pytest.mark.parametrize(("parameters", "scenarios"), [(135_000_000, 60), (300_000_001, FEWEST_SCENARIOS)])
+def test_of_a_large_one_fewer_scenarios_are_judged(parameters: int, scenarios: int) -> None:
+    assert scenarios_for(of_size(parameters)) == scenarios
 
 
 def test_a_slow_machine_tries_the_same_examples(monkeypatch: pytest.MonkeyPatch) -> None:
