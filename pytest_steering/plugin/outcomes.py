@@ -54,8 +54,9 @@ def note_properties(item: pytest.Item, when: str) -> None:
         add(("steering_params", json.dumps(shown, ensure_ascii=False)))
     if when == "call":
         add(("steering_adapter_title", pairing.title))
-        for name, now, before in zip(("passes", "tokens"), _meter(item), item.stash[BEFORE], strict=True):
-            add((f"steering_forward_{name}", str(now - before)))
+        (passes, tokens), before = _meter(item), item.stash[BEFORE]
+        add(("steering_forward_passes", str(passes - before[0])))
+        add(("steering_forward_tokens", str(tokens - before[1])))
         add(("steering_peak_bytes", str(peak_bytes())))
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
     if target is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tempfile
@@ -30,6 +31,8 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         parse_known_failures(settings.known_failures)
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
+        if not 0 <= settings.fuzz < math.inf:
+            raise SpecError(f"--steering-fuzz={settings.fuzz:g} is no number of minutes: give one that is 0 or more")
         if settings.device is not None:
             parse_device(settings.device)
         if settings.dtype is not None:

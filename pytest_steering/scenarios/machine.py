@@ -107,4 +107,3 @@ def worker(harness: Harness) -> type[Worker]:
 def _each(can: dict[str, tuple[str, ...]], *names: str) -> dict[str, Any]:
     """A strategy for each of these dimensions: every other time the plainest value, to which Hypothesis shrinks."""
     return {name: st.sampled_from((can[name][0],) * (len(can[name]) - 1) + can[name]) for name in names}
-

@@ -170,7 +170,13 @@ def test_the_report_adds_up_and_says_nothing_of_a_model_that_is_not_there() -> N
     record.models.clear()
     (model,) = as_json(record)["models"]
     assert model["architecture"] is None
-    assert model["cost"] == {"forward_passes": 0, "forward_tokens": 0, "seconds": 0.625, "load_seconds": 0.0, "peak_bytes": 0}
+    assert model["cost"] == {
+        "forward_passes": 0,
+        "forward_tokens": 0,
+        "seconds": 0.625,
+        "load_seconds": 0.0,
+        "peak_bytes": 0,
+    }
     assert [entry["seconds"] for entry in model["requirements"]] == [0.625]
     document = as_json(full())
     assert (document["schema"], document["suite"]) == (1, SUITE_VERSION)

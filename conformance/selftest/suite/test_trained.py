@@ -62,7 +62,9 @@ def test_an_effect_is_reported_for_each_weakness(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_trained_model_shows(bug: str, failed: set[str], tmp_path: Path) -> None:
-    row = judged(tmp_path, f"pytest_steering.fixtures.known_bad.{bug}", "not hot_path and not compile and not test_uses")
+    row = judged(
+        tmp_path, f"pytest_steering.fixtures.known_bad.{bug}", "not hot_path and not compile and not test_uses"
+    )
     assert row["failed"] == failed
 
 
