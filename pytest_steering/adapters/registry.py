@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_steering.adapters.protocol import Factory, SteeringAdapter
 from pytest_steering.errors import AdapterError, SpecError
+from pytest_steering.steering.capability import Capability
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +72,23 @@ def make_adapter(
     for attribute in ("name", "capabilities"):
         if not hasattr(adapter, attribute):
             raise AdapterError(f"adapter {name} has no attribute {attribute!r}: the contract asks for it")
+    _check_capabilities(name, adapter.capabilities)
     return adapter
+
+
+def _check_capabilities(name: str, declared: object) -> None:
+    """A capability that is written wrong would be one that is not declared, and no requirement would be judged."""
+    if isinstance(declared, str) or not isinstance(declared, Iterable):
+        raise AdapterError(
+            f"adapter {name}: capabilities is the {type(declared).__name__} {declared!r}: give a set, as in "
+            "frozenset({Capability.BATCH})"
+        )
+    known = [str(capability) for capability in Capability]
+    for each in declared:
+        if each not in known:
+            close = difflib.get_close_matches(str(each).lower().rpartition(".")[2], known, n=1)
+            hint = f"did you mean Capability.{close[0].upper()}?" if close else f"known are {', '.join(known)}"
+            raise AdapterError(f"adapter {name} declares {each!r}, which is no capability: {hint}")
 
 
 def _imported(name: str) -> Factory:

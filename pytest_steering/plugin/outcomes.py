@@ -15,6 +15,7 @@ from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
+from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import Requirement
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def note_properties(item: pytest.Item, when: str) -> None:
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
     if target is not None:
         _note_model(item, target)
+    adapter = (getattr(item, "funcargs", None) or {}).get(ADAPTER)
+    noted = item.config.stash.setdefault(NOTED, {}).setdefault(f"{pairing.spec} {pairing.adapter}", set())
+    if adapter is not None and not noted:
+        noted.add("declared")
+        add(("steering_declared", json.dumps([str(each) for each in Capability if each in adapter.capabilities])))
 
 
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

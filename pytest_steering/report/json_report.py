@@ -48,6 +48,7 @@ def _model(row: Row) -> dict[str, Any]:
         "adapter": row.title,
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,
+        "declared": row.model.declared.get(row.adapter, []),
         "architecture": row.model.architecture,
         "requirements": [_requirement(result) for result in row.results],
         "cost": {

@@ -72,6 +72,8 @@ class Model:
     device: str = ""
     notes: list[str] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
+    declared: dict[str, list[str]] = field(default_factory=dict)
+    """What each adapter promises beyond the core."""
     overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
     space: dict[str, dict[str, int]] = field(default_factory=dict)
     """By adapter: how much of the space of uses was judged."""
@@ -205,6 +207,8 @@ class Record:
             match name:
                 case "steering_adapter_title" if text:
                     model.titles[result.adapter] = text
+                case "steering_declared":
+                    model.declared[result.adapter] = json.loads(text)
                 case "steering_architecture":
                     model.architecture = json.loads(text)
                 case "steering_load_seconds":

@@ -14,6 +14,7 @@ import pytest
 from pytest_steering._version import SUITE_VERSION
 from pytest_steering.architecture.facts import found
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
+from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import catalogue
 
 FAILING = (Outcome.FAILED, Outcome.ERROR)
@@ -54,6 +55,9 @@ def block(row: Row) -> Iterator[str]:
         yield found(row.model.architecture)
         yield from (f"note: {note}" for note in row.model.architecture.get("notes", ()))
     yield from (f"note: {note}" for note in row.model.notes)
+    declared = row.model.declared.get(row.adapter)
+    if declared is not None and len(declared) < len(Capability):
+        yield f"declares {len(declared)} of {len(Capability)} capabilities: {', '.join(declared) or 'none'}"
     groups = dict.fromkeys(result.group for result in row.results)
     width = max(map(len, groups))
     for group in groups:

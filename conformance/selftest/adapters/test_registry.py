@@ -13,6 +13,7 @@ from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import GROUP, find_factory, make_adapter
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import AdapterError, SpecError
+from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.targets.tiny.models import tiny_model
 
@@ -25,6 +26,29 @@ class Nameless:
     capabilities = frozenset()
     def __init__(self, model, architecture): pass
     def steer(self, plan): pass
+
+class Declares:
+    name = "declares"
+    def __init__(self, model, architecture): pass
+    def steer(self, plan): pass
+
+class OneWord(Declares):
+    capabilities = "batch"
+
+class Nothing(Declares):
+    capabilities = None
+
+class UpperCase(Declares):
+    capabilities = {"BATCH", "generate"}
+
+class Misspelt(Declares):
+    capabilities = ["generat"]
+
+class Unknown(Declares):
+    capabilities = {7}
+
+class Plain(Declares):
+    capabilities = ["batch", "generate"]
 
 class Raises:
     def __init__(self, model, architecture):
@@ -89,6 +113,29 @@ def test_a_name_that_cannot_be_meant(name: str, sentence: str) -> None:
             "my_adapters:Nameless",
             "adapter my_adapters:Nameless has no attribute 'name': the contract asks for it",
         ),
+        (
+            "my_adapters:OneWord",
+            "adapter my_adapters:OneWord: capabilities is the str 'batch': give a set, as in "
+            "frozenset({Capability.BATCH})",
+        ),
+        (
+            "my_adapters:Nothing",
+            "adapter my_adapters:Nothing: capabilities is the NoneType None: give a set, as in "
+            "frozenset({Capability.BATCH})",
+        ),
+        (
+            "my_adapters:UpperCase",
+            "adapter my_adapters:UpperCase declares 'BATCH', which is no capability: did you mean Capability.BATCH?",
+        ),
+        (
+            "my_adapters:Misspelt",
+            "adapter my_adapters:Misspelt declares 'generat', which is no capability: did you mean "
+            "Capability.GENERATE?",
+        ),
+        (
+            "my_adapters:Unknown",
+            f"adapter my_adapters:Unknown declares 7, which is no capability: known are {', '.join(Capability)}",
+        ),
     ],
 )
 def test_an_adapter_that_breaks_the_protocol(name: str, sentence: str) -> None:
@@ -96,6 +143,12 @@ def test_an_adapter_that_breaks_the_protocol(name: str, sentence: str) -> None:
     with pytest.raises(AdapterError) as refusal:
         make_adapter(name, model, detect_architecture(model))
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.usefixtures("my_adapters")
+def test_capabilities_are_words_too() -> None:
+    model = tiny_model("llama")
+    assert make_adapter("my_adapters:Plain", model, detect_architecture(model)).name == "declares"
 
 
 @pytest.mark.usefixtures("my_adapters")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_steering.report.model import Model, Outcome, Result, Row
 from pytest_steering.report.terminal import block, counts
+from pytest_steering.steering.capability import Capability
 
 
 def row(model: Model, *outcomes: Outcome) -> Row:
@@ -47,3 +48,13 @@ def test_up_to_eight_requirements_are_listed_by_name_whatever_their_reasons() ->
     for result in nine.results:
         result.reason = "one for all"
     assert counts(nine) == "0 passed, 9 known: one for all"
+
+
+def test_what_an_adapter_declares_is_said_unless_it_is_everything() -> None:
+    def said(*declared: str) -> list[str]:
+        return list(block(row(Model(declared={"hooks": list(declared)}), Outcome.PASSED)))
+
+    of = len(Capability)
+    assert said("batch", "generate")[0] == f"declares 2 of {of} capabilities: batch, generate"
+    assert said()[0] == f"declares 0 of {of} capabilities: none"
+    assert said(*Capability) == ["group  1 passed"]

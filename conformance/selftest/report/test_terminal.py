@@ -6,11 +6,13 @@ from conformance.selftest.desk import BAD, FEW, MODEL, RIGHT, TIMID, Desk
 from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.model import Model, Outcome, Result, Row
 from pytest_steering.report.terminal import verdict
+from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import catalogue
 
 FOUND = "Found trunk with 4 layers, hidden size 16; steering layers [1, 2, 3]"
 ROW_ZERO = "likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)"
 PART = f"as far as it ran, {len(catalogue()) - 4} of {len(catalogue())} requirements left out"
+NOTHING_DECLARED = f"declares 0 of {len(Capability)} capabilities: none"
 
 
 def test_a_block_for_each_model_and_adapter_and_then_the_verdicts(desk: Desk) -> None:
@@ -34,6 +36,7 @@ def test_a_block_for_each_model_and_adapter_and_then_the_verdicts(desk: Desk) ->
         ROW_ZERO,
         "my_models:a with Timid",
         FOUND,
+        NOTHING_DECLARED,
         "architecture     1 passed",
         "divergence       6 passed",
         "positions        0 passed, 1 n.a.: every-row",
