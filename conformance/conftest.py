@@ -25,7 +25,7 @@ from pytest_steering.oracle.model_state import (
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
-from pytest_steering.suite.fresh_process import FreshRun
+from pytest_steering.suite.fresh_process import FreshRun, importable
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
 from pytest_steering.targets.target import Target
@@ -152,9 +152,13 @@ def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -
         yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
         return
     settings = settings_of(config)
+    adapter = importable(adapter_name, settings.provided.get(adapter_name))
+    if not adapter:
+        yield f"the adapter {adapter_name} comes from a hook, and no other process can import it"
+        return
     run = FreshRun(
         spec=harness.target.spec,
-        adapter=adapter_name,
+        adapter=adapter,
         device=settings.device,
         dtype=settings.dtype,
         trust_remote_code=settings.trust_remote_code,

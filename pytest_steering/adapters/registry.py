@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_steering.adapters.protocol import Factory, SteeringAdapter
 from pytest_steering.errors import AdapterError, SpecError
+from pytest_steering.importing import ImportFailed, imported
 from pytest_steering.steering.capability import Capability
 
 if TYPE_CHECKING:
@@ -62,7 +61,9 @@ def make_adapter(
     factory = find_factory(name, provided)
     try:
         adapter = factory(model, architecture)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also pytest.skip and pytest.exit: judged code decides nothing
         raise AdapterError(f"adapter {name} cannot be built: {type(error).__name__}: {_line(error)}") from error
     if not callable(getattr(adapter, "steer", None)):
         raise AdapterError(
@@ -93,11 +94,10 @@ def _check_capabilities(name: str, declared: object) -> None:
 
 def _imported(name: str) -> Factory:
     module_name, _, attribute = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
+        found: Any = imported(module_name)
+    except (ModuleNotFoundError, ImportFailed) as failed:
+        error = failed.__cause__ or failed
         raise SpecError(
             f"steering adapter {name!r}: module {module_name!r} cannot be imported "
             f"({type(error).__name__}: {_line(error)})"

@@ -114,6 +114,16 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         fixtures.check_needs(item)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    if not (fixtures.asks_for_model(pyfuncitem) and collection.is_suite_item(pyfuncitem)):
+        return (yield)
+    from pytest_steering.plugin.outcomes import deciding_nothing
+
+    with deciding_nothing():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

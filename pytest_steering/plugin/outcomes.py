@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest import SkipTest
 
 import pytest
 
 from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
+from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, violation_text
@@ -67,6 +71,19 @@ def note_properties(item: pytest.Item, when: str) -> None:
     if adapter is not None and not noted:
         noted.add("declared")
         add(("steering_declared", json.dumps([str(each) for each in Capability if each in adapter.capabilities])))
+
+
+@contextmanager
+def deciding_nothing() -> Iterator[None]:
+    """Judged code does not skip a requirement, expect it to fail or end the run: that is a violation."""
+    try:
+        yield
+    except NotApplicable:
+        raise
+    except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SkipTest, SystemExit) as error:
+        raise Violation(
+            f"the judged code ends the test by raising {one_line(f'{type(error).__name__}: {error}')}"
+        ) from error
 
 
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from importlib.machinery import PathFinder
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.trained import Behaviour
+from pytest_steering.targets.devices import parse_dtype
 from pytest_steering.targets.target import load_target
 
 
@@ -33,13 +35,21 @@ class Digests(NamedTuple):
     the model has none."""
 
 
+BOOT = """
+import json, runpy, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+"""A module is run that is looked for where this process looks."""
+
+
 class FreshProcess:
     """``python -m module arguments…``, which works while the caller does something else."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         """The process starts at once."""
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", module, *arguments],
+            [sys.executable, "-P", "-W", "ignore", "-c", BOOT, json.dumps(_path()), module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -80,12 +90,32 @@ class FreshProcess:
         self._process.communicate()
 
 
+def _path() -> list[str]:
+    """Where modules are looked for, with the working directory last: it may be a checkpoint's, and what lies in it
+    under the name of an installed module is nobody's to run."""
+    here = os.path.realpath(os.getcwd())
+    return sorted(sys.path, key=lambda entry: os.path.realpath(entry or here) == here)
+
+
+def importable(name: str, factory: Any) -> str:
+    """``module:attribute`` by which another process finds an adapter's factory; empty where there is none."""
+    if ":" in name or factory is None:
+        return name
+    module, qualified = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "")
+    found: Any = sys.modules.get(module)
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    top = str(module).partition(".")[0]
+    return f"{module}:{qualified}" if found is factory and PathFinder.find_spec(top, _path()) else ""
+
+
 class FreshRun(FreshProcess):
     """A process of its own that loads the model, steers it, and reports digests of the logits."""
 
     def __init__(self, **request: Any) -> None:
         """``request`` is what ``main`` reads."""
-        super().__init__("pytest_steering.suite.fresh_process", json.dumps(request))
+        default = str(torch.get_default_dtype()).removeprefix("torch.")
+        super().__init__("pytest_steering.suite.fresh_process", json.dumps({**request, "default_dtype": default}))
 
     def digests(self) -> Digests:
         """What the process computed, or ``RuntimeError`` with the last line that it wrote."""
@@ -115,6 +145,7 @@ def _effect(harness: Harness) -> str:
 def main(arguments: list[str]) -> None:
     """The request is one JSON argument: ``spec``, ``adapter`` and the options of ``load_target``."""
     request = json.loads(arguments[0])
+    torch.set_default_dtype(parse_dtype(request.pop("default_dtype")))
     build = partial(make_adapter, request.pop("adapter"))
     target = load_target(request.pop("spec"), **request)
     harness = Harness(target, build(target.model, target.architecture), build)

@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
-import os
 import re
-import sys
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
+from pytest_steering.importing import ImportFailed, imported
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes, parted, sizes_in
 
 Task = Literal["text-generation", "image-text-to-text"]
@@ -199,17 +197,15 @@ def _is_path(text: str) -> bool:
 
 
 def _imported(spec: Spec, module_name: str) -> Any:
-    here = os.getcwd()
-    if "" not in sys.path and here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        return importlib.import_module(module_name)
+        return imported(module_name)
     except ModuleNotFoundError as error:
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
             raise SpecError(_no_module(spec, error.name)) from None
         raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
-    except (Exception, SystemExit) as error:
-        raise SpecError(f"{spec.text}: importing {module_name} failed: {one_line(error)}") from error
+    except ImportFailed as failed:
+        said = one_line(failed.__cause__ or failed)
+        raise SpecError(f"{spec.text}: importing {module_name} failed: {said}") from failed
 
 
 def _no_module(spec: Spec, missing: str) -> str:

@@ -1,0 +1,30 @@
+"""Modules of the user's that are named on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+
+
+class ImportFailed(Exception):
+    """A module that was found and raised something, whatever it was, while it was imported."""
+
+
+def imported(name: str) -> ModuleType:
+    """The module ``name``, installed or in the working directory.
+
+    The working directory is the last place to look: it may be a checkpoint's, and what lies there under the name of an
+    installed module must not stand in for it, now or when something is imported later. ``ImportFailed`` from what the
+    module raised; a module that is not there is a ``ModuleNotFoundError``.
+    """
+    here = os.getcwd()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except (ModuleNotFoundError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # also SystemExit, and what pytest skips and ends by
+        raise ImportFailed from error
