@@ -56,6 +56,12 @@ class Trace:
     passes: list[Pass]
     result: Any = None
 
+    @property
+    def bytes(self) -> int:
+        """The size of what arrived."""
+        arrived = (tensor for now in self.passes for tensor in now.received.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in arrived)
+
     def received(self, layer: int) -> Tensor:
         """The residual stream after ``layer`` in the only pass; ``Unseen`` when none was."""
         if not self.passes:

@@ -139,7 +139,7 @@ class Harness:
             return self._generate(steered, plan, inputs, options)
 
     def expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None = None) -> Trace:
-        """The forward pass steered by the reference implementation, watched after every layer.
+        """The forward pass steered by the reference implementation, watched after every layer: run once, and kept.
 
         The watch stands behind the push: what is seen is what the next module computes with.
         """
@@ -147,9 +147,16 @@ class Harness:
             where = self.prompts.steered_tokens(inputs, plan.positions)
         if where is None and self.prompts.mask(inputs) is not None:
             where = self.prompts.real(inputs)
+        key = _print_of(plan, inputs, where)
+        if key in self.unsteered.expected:
+            kept: Trace = self.unsteered.expected[key]
+            return kept
         given = self.unsteered.given(inputs)
         with self.running(), reference(self.architecture, deltas_of(plan), where):
-            return runs.forward(self.target, self.model, given)
+            trace = runs.forward(self.target, self.model, given)
+        if self.unsteered.expected.room(trace.bytes + trace.result.numel() * trace.result.element_size()):
+            self.unsteered.expected[key] = trace
+        return trace
 
     def generated_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the reference implementation, at every token."""
@@ -162,3 +169,14 @@ class Harness:
         return runs.generate(
             self.target, call, inputs, workload=self.workload, layers=tuple(plan.vectors), options=options
         )
+
+
+def _print_of(plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None) -> tuple[Any, ...]:
+    """What an expected run is told apart by."""
+
+    def values(tensor: Tensor) -> Any:
+        return str(tensor.dtype), tuple(tensor.shape), tensor.detach().cpu().double().numpy().tobytes()
+
+    vectors = tuple((layer, values(vector)) for layer, vector in plan.vectors.items())
+    given = tuple((name, values(tensor)) for name, tensor in inputs.items())
+    return float(plan.scale), vectors, given, None if where is None else values(where)

@@ -47,6 +47,8 @@ class Unsteered:
         self.workload = workload
         self.calls: Store = Store()
         """What each call under the reference implementation did."""
+        self.expected: Store = Store()
+        """What each forward pass under the reference implementation did."""
         self._runs: dict[str, Trace] = {}
 
     @classmethod

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import torch
@@ -76,9 +75,9 @@ class Called:
     @property
     def bytes(self) -> int:
         """The size of the tensors that it holds."""
-        arrived = (tensor for seen in self.seen for now in seen.trace.passes for tensor in now.received.values())
         returned = (tensor for seen in self.seen for tensor in seen.tensors.values())
-        return sum(tensor.numel() * tensor.element_size() for tensor in chain(arrived, returned))
+        arrived = sum(seen.trace.bytes for seen in self.seen)
+        return arrived + sum(tensor.numel() * tensor.element_size() for tensor in returned)
 
 
 def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | None = None) -> Played:
