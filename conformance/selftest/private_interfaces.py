@@ -164,6 +164,13 @@ PRIVATE = (
     ),
     Private(
         "pytest",
+        "pytest:Config",
+        "_get_unknown_ini_keys",
+        ("pytest_steering/plugin/options.py",),
+        "a setting of ours that is misspelt is refused",
+    ),
+    Private(
+        "pytest",
         "item",
         "fixturenames",
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -95,14 +95,16 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="Let a checkpoint run the Python code that comes with it",
     )
-    parser.addini("steering_models", "Models to test when --steering-model names none", type="args", default=[])
-    parser.addini("steering_adapter", "Adapters to test when --steering-adapter names none", type="args", default=[])
-    parser.addini(
-        "steering_known_failures",
-        'Requirements that are known to fail, one "requirement-id: reason" a line',
-        type="linelist",
-        default=[],
-    )
+    for name, (kind, says) in INI.items():
+        parser.addini(name, says, type=kind, default=[])
+
+
+INI: dict[str, tuple[Literal["args", "linelist"], str]] = {
+    "steering_models": ("args", "Models to test when --steering-model names none"),
+    "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
+    "steering_known_failures": ("linelist", 'Requirements that are known to fail, one "requirement-id: reason" a line'),
+}
+"""Every setting of a project's, with its type and what it is."""
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -130,11 +132,18 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
+def misspelt(config: pytest.Config) -> list[str]:
+    """Settings of the project's that begin like ours and are none: pytest only warns of them."""
+    return sorted(name for name in config._get_unknown_ini_keys() if name.startswith("steering_"))
+
+
 def needs_check(config: pytest.Config, settings: Settings) -> bool:
     """Whether this run says anything about steering that could be wrong."""
     if is_worker(config) or config.option.help or config.option.version:
         return False
     options = (settings.known_failures, settings.reports, settings.device, settings.dtype)
+    if misspelt(config):
+        return True
     selected = "steering_requirement" in (config.option.markexpr or "")
     return settings.in_use or selected or bool(config.option.steering_adapter) or any(options)
 

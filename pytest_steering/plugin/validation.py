@@ -15,7 +15,7 @@ import pytest
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.plugin.options import Settings
+from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.suite.catalogue import catalogue
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
@@ -28,6 +28,7 @@ _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
 def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     """The settings with every pattern expanded: all of it can be meant, or ``pytest.UsageError`` says what cannot."""
     try:
+        _check_settings(misspelt(config))
         parse_known_failures(settings.known_failures)
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
@@ -46,6 +47,14 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
     return settings
+
+
+def _check_settings(unknown: list[str]) -> None:
+    for name in unknown:
+        known = [setting.removeprefix("steering_") for setting in INI]
+        close = difflib.get_close_matches(name.removeprefix("steering_"), known, n=1)
+        hint = f"did you mean steering_{close[0]}?" if close else f"known are {', '.join(INI)}"
+        raise SpecError(f"there is no setting {name}: {hint}")
 
 
 def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:

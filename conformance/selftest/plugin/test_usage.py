@@ -88,6 +88,24 @@ def test_settings(desk: Desk, line: str, sentence: str) -> None:
     refused(desk, *extra, sentence=sentence)
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("steering_model = lama!", "there is no setting steering_model: did you mean steering_models?"),
+        ("steering_adapters = hooks", "there is no setting steering_adapters: did you mean steering_adapter?"),
+        ("steering_known = exact-delta: because", "there is no setting steering_known: *"),
+        (
+            "steering_zzz = 1",
+            "there is no setting steering_zzz: known are steering_models, steering_adapter, steering_known_failures",
+        ),
+    ],
+)
+@pytest.mark.parametrize("models", [(), (MODEL,), (MODEL, "-n1")], ids=" ".join)
+def test_settings_that_are_none(desk: Desk, line: str, sentence: str, models: tuple[str, ...]) -> None:
+    desk.ini(line)
+    refused(desk, *models, sentence=sentence)
+
+
 def test_help_is_given_whatever_the_settings_are(desk: Desk) -> None:
     desk.ini("steering_models = lama!")
     assert desk.run("--help").ret == 0
