@@ -1,7 +1,11 @@
-"""Right adapters that steer by other means than the built-in ones are failed by nothing."""
+"""Right adapters that steer by other means than the built-in ones are failed by nothing.
+
+A third of them is tried here, and all with ``KNOWN_GOOD=all``.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from conformance.selftest.verdicts_of import verdicts
 WATCHED_ELSEWHERE = {"SteeredCopy": "the suite watches the model that it was given, and this one runs a copy"}
 
 JUDGED = [adapter for adapter in ALL if adapter.__name__ not in WATCHED_ELSEWHERE]
+if os.environ.get("KNOWN_GOOD") != "all":
+    JUDGED = JUDGED[::3]
 
 
 @pytest.mark.slow
@@ -19,7 +25,7 @@ def test_they_conform_by_whatever_means(tmp_path: Path) -> None:
     names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in JUDGED]
     chosen = ("-k", "exact_delta or arguments or masks or caller_cache or states or every_ending")
     found = verdicts(tmp_path / "report.json", "--steering-model=tiny:llama", *names, *chosen)
-    assert len(found) == len(JUDGED) > 40
+    assert len(found) == len(JUDGED) >= 14
     assert {name: row["failed"] for name, row in found.items() if row["failed"]} == {}
 
 
