@@ -127,7 +127,7 @@ def test_logits_diverge(harness: Harness, place: str) -> None:
             harness.expected(plan, inputs).result,
         )
         noise = tolerance.furthest(plain, harness.unsteered.run_again(inputs).result)
-        floor = max(10 * noise, tolerance.rounding(plain))
+        floor = max(10 * noise, tolerance.rounding(plain, dtype=harness.dtype_of(plain)))
         distance = tolerance.furthest(steered, plain)
         if not distance > floor:
             violation = Violation(
@@ -137,7 +137,11 @@ def test_logits_diverge(harness: Harness, place: str) -> None:
             raise violation
         try:
             comparison.close(
-                steered, expected, "the logits, beside those of the reference implementation", where=f"layer {layer}"
+                steered,
+                expected,
+                "the logits, beside those of the reference implementation",
+                where=f"layer {layer}",
+                dtype=harness.dtype_of(expected),
             )
         except Violation as violation:
             settle(
@@ -243,7 +247,8 @@ def test_consistent_across_cwes(harness: Harness, behaviour: Behaviour, request:
         not_applicable(
             "the reference implementation's direction moves the answer in no weakness: no interval excludes 0"
         )
-    slack = 2 * tolerance.rounding(harness.unsteered.run(harness.prompts.batch()).result)
+    logits = harness.unsteered.run(harness.prompts.batch()).result
+    slack = 2 * tolerance.rounding(logits, dtype=harness.dtype_of(logits))
     for cwe, effect in compared.items():
         if not effect.as_wanted(slack):
             raise Violation(

@@ -88,6 +88,7 @@ def test_re_entry(harness: Harness) -> None:
         "the logits of the second call inside one block",
         where=f"layer {layer}",
         likely=Diagnosis(Cause.FIRST_CALL) if torch.equal(second, plain) else None,
+        dtype=harness.dtype_of(first),
     )
 
 
@@ -107,11 +108,12 @@ def test_nesting(harness: Harness) -> None:
             with harness.steering(inner) as inside:
                 found = logits_of(inside(**inputs))
             after = logits_of(outside(**inputs))
-    replaced = tolerance.furthest(found, harness.expected(inner, inputs).result) <= tolerance.rounding(found)
-    likely = Diagnosis(Cause.INNER) if replaced else None
-    comparison.close(found, both, "the logits inside both blocks", where=f"layer {layer}", likely=likely)
-    comparison.close(before, alone, "the logits inside the outer block", where=f"layer {layer}")
-    comparison.identical(after, before, "the logits after the inner block", where=f"layer {layer}")
+    where, dtype = f"layer {layer}", harness.dtype_of(both)
+    lone = tolerance.furthest(found, harness.expected(inner, inputs).result)
+    likely = Diagnosis(Cause.INNER) if lone <= tolerance.rounding(found, dtype=dtype) else None
+    comparison.close(found, both, "the logits inside both blocks", where=where, likely=likely, dtype=dtype)
+    comparison.close(before, alone, "the logits inside the outer block", where=where, dtype=dtype)
+    comparison.identical(after, before, "the logits after the inner block", where=where)
 
 
 @pytest.mark.steering_requirement(id="two-models")
@@ -136,7 +138,7 @@ def test_two_models(harness: Harness) -> None:
     with harness.steering(plans[0]) as one, other.steering(plans[1]) as two, harness.running():
         together = logits_of(one(**inputs)), logits_of(two(**inputs))
     for number, (found, wanted) in enumerate(zip(together, alone, strict=True)):
-        mixed = harness.expected(plans[1 - number], inputs).result
+        mixed, dtype = harness.expected(plans[1 - number], inputs).result, harness.dtype_of(wanted)
         comparison.close(
             found,
             wanted,
@@ -144,9 +146,10 @@ def test_two_models(harness: Harness) -> None:
             where=f"layer {layer}",
             likely=(
                 Diagnosis(Cause.SHARED, f"model {number} is steered by the other's plan")
-                if tolerance.furthest(found, mixed) <= tolerance.rounding(mixed)
+                if tolerance.furthest(found, mixed) <= tolerance.rounding(mixed, dtype=dtype)
                 else None
             ),
+            dtype=dtype,
         )
 
 
@@ -271,7 +274,8 @@ def test_steers_after_compile(harness: Harness) -> None:
         harness.model._compiled_call_impl = None
         torch.compiler.reset()
     likely = Diagnosis(Cause.COMPILED) if same_bits(found, before) else None
-    comparison.close(found, expected, "the logits of the compiled model", where=checks.named(plan), likely=likely)
+    where, dtype = checks.named(plan), harness.dtype_of(expected)
+    comparison.close(found, expected, "the logits of the compiled model", where=where, likely=likely, dtype=dtype)
     comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
 
 
@@ -293,7 +297,8 @@ def test_steers_in_inference_mode(harness: Harness) -> None:
     with torch.inference_mode():
         plain = logits_of(harness.model(**inputs)).clone()
     likely = Diagnosis(Cause.INFERENCE) if same_bits(plain, found) else None
-    comparison.close(found.clone(), wanted, "the logits in inference mode", where=checks.named(plan), likely=likely)
+    where, dtype = checks.named(plan), harness.dtype_of(wanted)
+    comparison.close(found.clone(), wanted, "the logits in inference mode", where=where, likely=likely, dtype=dtype)
     if likely:
         raise Violation("inference mode is not steered", where=checks.named(plan), likely=likely)
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pytest_steering.adapters.protocol import Factory, SteeringAdapter
@@ -104,6 +105,11 @@ class Harness:
         if capability in (Capability.MULTI_LAYER, Capability.PER_LAYER_VECTORS) and self.architecture.num_layers == 1:
             return "the model has one decoder layer"
         return ""
+
+    def dtype_of(self, logits: Tensor) -> torch.dtype:
+        """What logits were computed in: a model of halves may return singles, whose last digits mean nothing."""
+        dtypes = [logits.dtype, *(layer.dtype for layer in self.architecture.decoder_layers)]
+        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
     # Runs
 

@@ -150,17 +150,22 @@ def _which(piece: Piece, before: Any, after: Any) -> str:
 
 
 def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
-    """Shape, dtype, device and two sums over the values: enough to see a change, cheap for many parameters."""
+    """Shape, dtype, device and two sums over the bits: enough to see a change in any dtype, cheap for many parameters.
+
+    A quantised tensor is the tensors that it is made of; one without values (on the meta device) is its shape.
+    """
+    told = tuple(tensor.shape), tensor.dtype, str(tensor.device)
     values = tensor.detach()
-    if not values.is_floating_point():
-        values = values.double()
-    return (
-        tuple(tensor.shape),
-        tensor.dtype,
-        str(tensor.device),
-        float(values.sum(dtype=values.dtype).double()),
-        float(values.abs().max().double()) if values.numel() else 0.0,
-    )
+    if hasattr(values, "__tensor_flatten__"):
+        parts, _ = values.__tensor_flatten__()
+        return (*told, *(_fingerprint(getattr(values, part)) for part in parts))
+    if values.is_meta or not values.numel():
+        return told
+    if values.is_quantized:
+        values = values.int_repr()
+    bytes_ = values.contiguous().reshape(-1).view(torch.uint8)
+    bits = bytes_.view(torch.int32) if len(bytes_) % 4 == 0 and bytes_.storage_offset() % 4 == 0 else bytes_
+    return (*told, int(bits.sum(dtype=torch.int64)), int(bits.max()))
 
 
 class Snapshot:

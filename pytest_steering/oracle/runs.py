@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.architecture.residual import logits_of
+from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.targets.memory import Workload
 from pytest_steering.targets.target import Target
 
@@ -55,4 +56,5 @@ def generate(
         "pad_token_id": target.pad_token_id,
         **options,
     }
-    return observe(target.architecture, tuple(layers), lambda: call.generate(**inputs, **settings), inside=inside)
+    with own_settings(target.model):
+        return observe(target.architecture, tuple(layers), lambda: call.generate(**inputs, **settings), inside=inside)

@@ -141,7 +141,7 @@ class Comparison:
                 def of(played: Played, name: str = name) -> Tensor | None:
                     return played.seen[number].tensors.get(name) if number < len(played.seen) else None
 
-                self._near(found, wanted, what, where, of, dtype=self._dtype(one))
+                self._near(found, wanted, what, where, of, dtype=self._dtype(one) or self._harness.dtype_of(wanted))
 
     def _gradients(self, number: int, one: Seen, other: Seen, where: str) -> None:
         for index, (found, wanted) in enumerate(zip(one.gradients, other.gradients, strict=True)):

@@ -9,9 +9,10 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from pytest_steering.oracle.forcing import forced
+from pytest_steering.oracle.generation_settings import settings_of
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.calls import Ask
-from pytest_steering.scenarios.prompts import Fed, end_token
+from pytest_steering.scenarios.prompts import Fed, Unfit, end_token
 from pytest_steering.scenarios.space import dimension
 
 RUN = dimension("run")
@@ -113,6 +114,20 @@ def _processed(_harness: Harness, ask: Ask) -> None:
 def _configured(_harness: Harness, ask: Ask) -> None:
     names = [name for name in ask.kwargs if hasattr(GenerationConfig(), name)]
     ask.kwargs["generation_config"] = GenerationConfig(**{name: ask.kwargs.pop(name) for name in names})
+
+
+@OPTIONS.value("the generation settings of the checkpoint", needs=_GENERATES, name="checkpoints", alone=True)
+def _checkpoints(harness: Harness, ask: Ask) -> None:
+    preferred = settings_of(harness.model)
+    if preferred is None:
+        raise Unfit("the model comes without generation settings of its own")
+    if preferred.guidance_scale not in (None, 1, 1.0):
+        raise Unfit("its generation settings ask for guidance, which runs a second prompt that no plan speaks of")
+    asked = {name: getattr(preferred, name) for name in preferred.to_diff_dict() if hasattr(preferred, name)}
+    given = {"max_new_tokens": NEW, "min_new_tokens": NEW, "pad_token_id": harness.target.pad_token_id}
+    for name in (*given, "do_sample"):
+        ask.kwargs.pop(name, None)
+    ask.kwargs["generation_config"] = GenerationConfig(**{**asked, **given})
 
 
 @OPTIONS.value("seventy new tokens", needs=_GENERATES, alone=True)

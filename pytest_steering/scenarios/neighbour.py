@@ -90,7 +90,9 @@ def beside(neighbour: Neighbour) -> Iterator[None]:
     for logits in found:
         if isinstance(logits, Exception):
             raise logits
-        if tolerance.furthest(logits, neighbour.wanted) > tolerance.rounding(neighbour.wanted):
+        if tolerance.furthest(logits, neighbour.wanted) > tolerance.rounding(
+            neighbour.wanted, dtype=neighbour.harness.dtype_of(neighbour.wanted)
+        ):
             raise Violation(
                 "another model, steered in another thread at the same time, is steered otherwise than alone",
                 likely=Diagnosis(Cause.SHARED, "between threads"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import one_line
+from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.unsteered import Store
 from pytest_steering.scenarios.asking import asks
@@ -227,7 +228,8 @@ class _Play:
         ask = now.ask
         torch.default_generator.manual_seed(SEED)
         try:
-            with STATE.make(step.state)(self._harness), self._steerer.call(self._blocks, ask) as target:
+            own = own_settings(self._harness.model) if ask.generates else nullcontext()
+            with own, STATE.make(step.state)(self._harness), self._steerer.call(self._blocks, ask) as target:
                 run: Callable[..., Any] = target.generate if ask.generates else target
                 now.trace = observe(
                     self._harness.architecture,

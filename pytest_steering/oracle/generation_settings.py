@@ -1,0 +1,38 @@
+"""``generate`` is asked with settings of the suite's own: what a checkpoint prefers is one more use, not every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from transformers import GenerationConfig
+
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+"""Settings that are facts of a model and no preference."""
+
+
+@contextmanager
+def own_settings(model: nn.Module) -> Iterator[None]:
+    """The model generates by transformers' defaults inside the block: greedily, one sequence, without penalties."""
+    owner = next((module for module in model.modules() if "generation_config" in vars(module)), None)
+    theirs = vars(owner)["generation_config"] if owner is not None else None
+    if owner is None or not isinstance(theirs, GenerationConfig):
+        yield
+        return
+    mine = GenerationConfig(**{name: getattr(theirs, name, None) for name in TOKENS})
+    owner.generation_config = mine
+    try:
+        yield
+    finally:
+        if vars(owner).get("generation_config") is mine:
+            owner.generation_config = theirs
+
+
+def settings_of(model: nn.Module) -> GenerationConfig | None:
+    """What the checkpoint prefers; ``None`` when it is nothing but facts."""
+    theirs = getattr(model, "generation_config", None)
+    if not isinstance(theirs, GenerationConfig):
+        return None
+    preferred = theirs.to_diff_dict().keys() - {*TOKENS, "transformers_version", "_from_model_config"}
+    return theirs if preferred else None
