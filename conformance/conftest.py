@@ -52,12 +52,13 @@ class Loaded:
     @classmethod
     def of(cls, target: Target) -> Self:
         """The model now."""
-        return cls(target, Unsteered.of(target), Snapshot(target.model), model_state(target.model), process_settings())
+        state = model_state(target.model, values=target.has_weights)
+        return cls(target, Unsteered.of(target), Snapshot(target.model), state, process_settings())
 
     def changes(self) -> tuple[Piece | str, ...]:
         """What is the caller's and is another now: pieces of the model, and settings of the process."""
         settings = process_settings()
-        pieces = changed(self.state, model_state(self.target.model))
+        pieces = changed(self.state, model_state(self.target.model, values=self.target.has_weights))
         return (
             *(
                 piece
