@@ -29,30 +29,32 @@ class Step:
 
     def __init__(self, plan: SteeringPlan, layer: int, decoder_layer: DecoderLayer) -> None:
         self._layout = decoder_layer.layout
-        self._plan, self._layer, self._dtype = plan, layer, decoder_layer.dtype
-        self._delta = scaled(plan, layer, decoder_layer.dtype).detach()
+        self._plan, self._layer = plan, layer
+        self._delta = scaled(plan, layer, torch.float64).detach()
         self._learnt = plan.vectors[layer].requires_grad
         self._idle = plan.scale == 0
-        self._placed: dict[torch.device, Tensor] = {}
+        self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def __call__(self, output: Any, mask: Tensor | bool) -> Any:
         """``output`` with the residual stream steered where ``mask`` is true; ``output`` itself when nowhere."""
         if self._idle or mask is False:
             return output
         residual = self._layout.read(output)
-        steered = residual + self._on(residual.device)
+        steered = residual + self._like(residual)
         if isinstance(mask, Tensor):
             where = self._layout.spread(mask.to(residual.device), residual)
             steered = torch.where(where, steered, residual)
         return self._layout.write(output, steered)
 
-    def _on(self, device: torch.device) -> Tensor:
+    def _like(self, residual: Tensor) -> Tensor:
+        """The scaled vector in the dtype of the residual stream, which autocast may have changed."""
         if self._learnt:
             # Each pass has a graph of its own: that of the last one is gone with its gradients.
-            return scaled(self._plan, self._layer, self._dtype).to(device)
-        if device not in self._placed:
-            self._placed[device] = self._delta.to(device)
-        return self._placed[device]
+            return scaled(self._plan, self._layer, residual.dtype).to(residual.device)
+        place = residual.device, residual.dtype
+        if place not in self._placed:
+            self._placed[place] = self._delta.to(residual.dtype).to(residual.device)
+        return self._placed[place]
 
 
 class Steered:

@@ -160,7 +160,9 @@ def _reordered(harness: Harness, fed: Fed, generates: bool) -> Asks:
 
 @MEMORY.value("a static cache", needs=("CALLER_CACHE",))
 def _static(harness: Harness, fed: Fed, generates: bool) -> Asks:
-    config: Any = harness.model.config
+    config: Any = getattr(harness.model, "config", None)
+    if not hasattr(config, "to_dict"):
+        raise Unfit("the model has no config that a static cache could be made from")
     middle, room = fed.columns // 2, fed.columns + 16
     cache = StaticCache(config=config, max_cache_len=room)
     yield _first(harness, fed, middle, past_key_values=cache)

@@ -199,6 +199,11 @@ class _Play:
             self._run(step.call if isinstance(step, Fail) else step, called.seen)
         except Unfit as error:
             called.unfit = str(error)
+        except Exception as error:
+            if isinstance(self._steerer, ByAdapter):
+                raise
+            # The suite's own tools fail on the model: no adapter is to blame.
+            called.unfit = f"it cannot be asked of this model: {one_line(error)}"
         if self._kept is not None and self._kept.room(called.bytes):
             self._kept[key] = called
         return called
