@@ -25,7 +25,7 @@ def stale(config: pytest.Config, record: Record, selection: Selection) -> list[s
         return []
     found = []
     for name in known_failures(config):
-        outcomes = [result.outcome for result in record.results.values() if result.id == name]
+        outcomes = [result.outcome for result in record.judged if result.id == name]
         whole = len(outcomes) == selection.collected[name] and name not in selection.reduced
         if whole and Outcome.PASSED in outcomes and set(outcomes) <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
             found.append(name)

@@ -29,6 +29,8 @@ class Closing:
         self.config = config
         self.settings = settings
         self.selection = Selection()
+        self.unwritten: list[str] = []
+        """Why a report is not there, or says nothing."""
         self.record = Record([spec.text for spec in settings.specs], settings.adapters)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
@@ -64,22 +66,31 @@ class Closing:
         elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             if exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = self._exitstatus()
+            if self.settings.reports and not self.record.judged:
+                self.unwritten.append("--steering-report tells of nothing: no requirement was judged in this run")
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
             document = json_report.as_json(self.record)
             for path in self.settings.reports:
-                json_report.write(self.config.invocation_params.dir / path, document)
+                try:
+                    json_report.write(self.config.invocation_params.dir / path, document)
+                except OSError as error:
+                    self.unwritten.append(f"--steering-report={path} cannot be written: {error.strerror}")
+                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The report on the terminal."""
         if not is_worker(self.config):
             terminal.show(terminalreporter, self.record, self._stale())
+            for sentence in self.unwritten:
+                terminalreporter.write_line(sentence, red=True)
 
     def _exitstatus(self) -> pytest.ExitCode:
-        """That of a run in which nothing failed; one in which nothing was applicable ran nothing."""
+        """That of a run in which nothing failed; one in which nothing was called or applicable ran nothing."""
         if self._stale():
             return pytest.ExitCode.TESTS_FAILED
-        outcomes = {result.outcome for result in self.record.results.values()}
-        if outcomes == {Outcome.NOT_APPLICABLE} and not self.record.others_ran:
+        outcomes = {result.outcome for result in self.record.judged}
+        if self.record.results and outcomes <= {Outcome.NOT_APPLICABLE} and not self.record.others_ran:
             return pytest.ExitCode.NO_TESTS_COLLECTED
         return pytest.ExitCode.OK
 

@@ -48,6 +48,8 @@ class Result:
     adapter: str
     params: dict[str, str] = field(default_factory=dict)
     outcome: Outcome = Outcome.PASSED
+    called: bool = False
+    """The test itself ran, and not what comes before it alone."""
     reason: str = ""
     cause: str = ""
     """The id of the cause that the numbers of a failure point to, when they do: see ``oracle.diagnosis.causes``."""
@@ -146,10 +148,11 @@ class Record:
         said: dict[str, str] = {str(name): str(value) for name, value in report.user_properties}
         result = self.results.get(report.nodeid) or self._begin(report, said)
         if result is None:
-            self.others_ran |= not report.skipped
+            self.others_ran |= report.when == "call" and not report.skipped
             return
         self.results[report.nodeid] = result
         result.seconds += report.duration
+        result.called |= report.when == "call"
         result.error = said.get("steering_error", result.error)
         if report.when != "teardown":
             result.forward_passes = int(said.get("steering_forward_passes", 0))
@@ -163,13 +166,18 @@ class Record:
             result.likely = said.get("steering_likely", "")
             result.program = said.get("steering_program", "")
 
+    @property
+    def judged(self) -> list[Result]:
+        """The results that say something: a test that was set up and never called has not passed."""
+        return [result for result in self.results.values() if result.called or result.outcome is not Outcome.PASSED]
+
     def rows(self) -> list[Row]:
         """One row per model and adapter, in the order in which they were named; a test on no adapter counts for each.
 
         Workers finish in any order: the report does not depend on it.
         """
         by_spec: dict[str, list[Result]] = {}
-        for result in self.results.values():
+        for result in self.judged:
             by_spec.setdefault(result.spec, []).append(result)
         rows = []
         for spec in _ordered(by_spec, self.specs):

@@ -23,11 +23,31 @@ from conformance.selftest.desk import BAD, FEW, FOUND, MODEL, RIGHT, TIMID, Desk
         ((FOUND.partition("[")[0],), 1),
         ((MODEL, "-k", "no_such_test", "-n1"), 5),
         ((MODEL, TIMID, "-k", "every_row", "-n1"), 5),
+        ((MODEL, RIGHT, *FEW, "--setup-only"), 5),
+        ((MODEL, RIGHT, *FEW, "--setup-plan"), 5),
     ],
     ids=lambda value: " ".join(value).replace("--steering-", "") if isinstance(value, tuple) else "",
 )
 def test_status(desk: Desk, args: tuple[str, ...], status: int) -> None:
     assert desk.run(*args).ret == status
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=" ".join)
+def test_a_report_that_cannot_be_written_at_the_end_is_a_failure(desk: Desk, workers: tuple[str, ...]) -> None:
+    reports = desk.path / "reports"
+    reports.mkdir()
+    desk.plugin("def pytest_runtest_teardown(self): __import__('shutil').rmtree('reports', ignore_errors=True)")
+    result = desk.run(MODEL, RIGHT, *FEW, *workers, "--steering-report=reports/x.json")
+    assert result.ret == 1
+    assert "--steering-report=reports/x.json cannot be written: No such file or directory" in result.outlines
+
+
+def test_a_report_of_nothing_is_a_failure(desk: Desk) -> None:
+    desk.ini("steering_models = my_models:a", "testpaths = .")
+    desk.write(test_mine="def test_mine(): pass")
+    result = desk.run("test_mine.py", "--steering-report=x.json")
+    assert result.ret == 1
+    assert "--steering-report tells of nothing: no requirement was judged in this run" in result.outlines
 
 
 def test_a_suite_without_a_model_says_what_to_type(desk: Desk) -> None:
