@@ -103,7 +103,7 @@ PRIVATE = (
         "torch",
         MODULE,
         "_compiled_call_impl",
-        ("conformance/test_lifecycle.py", "pytest_steering/adapters/hooks.py"),
+        ("conformance/test_lifecycle.py", "pytest_steering/architecture/compiled.py"),
         "a model that was compiled in place is put back, and steered in eager mode",
     ),
     Private(

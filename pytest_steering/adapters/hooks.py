@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import nn
 
 from pytest_steering.adapters._common import Steered, Step, steps
 from pytest_steering.adapters.protocol import SteeringAdapter
+from pytest_steering.architecture.compiled import any_compiled, uncompiled
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.steering.capability import Capability
@@ -55,38 +54,10 @@ class Eager(Steered):
         self._modules = tuple(model.modules())
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not any(map(_compiled, self._modules)):
+        if not any_compiled(self._modules):
             return function(*args, **kwargs)
         with uncompiled():
             return function(*args, **kwargs)
-
-
-def _compiled(module: nn.Module) -> bool:
-    return module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule"
-
-
-class _Stance:
-    """How many calls of all threads go around compiled code: the stance is one for the whole process."""
-
-    lock = threading.Lock()
-    calls = 0
-    before: Any = None
-
-
-@contextmanager
-def uncompiled() -> Iterator[None]:
-    """Compiled code is gone around: the first call of any thread sets the stance, the last one sets it back."""
-    with _Stance.lock:
-        if not _Stance.calls:
-            _Stance.before = torch.compiler.set_stance("force_eager")
-        _Stance.calls += 1
-    try:
-        yield
-    finally:
-        with _Stance.lock:
-            _Stance.calls -= 1
-            if not _Stance.calls:
-                _Stance.before.__exit__(None, None, None)
 
 
 def _hook(step: Step, passes: PassPositions) -> Callable[[nn.Module, Any, Any], Any]:

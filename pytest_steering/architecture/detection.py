@@ -15,6 +15,7 @@ from torch import nn
 
 from pytest_steering.architecture.axes import ROWS, TOKENS
 from pytest_steering.architecture.candidates import CONTAINERS, Chain, Link, families, find_chains, first_runs
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.probing import Handover, Probe, Reach, handover, has_no_values, reach, read_elsewhere
 from pytest_steering.architecture.residual import Layout, Path, kind_of
@@ -34,7 +35,7 @@ def detect_architecture(model: nn.Module) -> Architecture:
     parameters. Raises ``ArchitectureError`` with the reason when the decoder layers cannot be told. Works under
     ``FakeTensorMode`` too.
     """
-    with _evaluating(model), torch.set_grad_enabled(has_no_values(model)):
+    with eager(model), _evaluating(model), torch.set_grad_enabled(has_no_values(model)):
         probe = Probe(model)
         chosen, others = _proven(probe, _candidates(probe))
         return described(probe, chosen.chain, chosen.layout, chosen.handovers, others)

@@ -34,5 +34,6 @@ def settings_of(model: nn.Module) -> GenerationConfig | None:
     theirs = getattr(model, "generation_config", None)
     if not isinstance(theirs, GenerationConfig):
         return None
-    preferred = theirs.to_diff_dict().keys() - {*TOKENS, "transformers_version", "_from_model_config"}
+    facts = {*TOKENS, "transformers_version"}
+    preferred = [name for name in theirs.to_diff_dict() if name not in facts and not name.startswith("_")]
     return theirs if preferred else None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.architecture.residual import logits_of
 from pytest_steering.oracle.generation_settings import own_settings
@@ -23,6 +24,7 @@ def running(target: Target) -> Iterator[None]:
     To be entered inside an adapter's block: an adapter prepares on real vectors, only the model runs without values.
     """
     with ExitStack() as stack:
+        stack.enter_context(eager(target.model))
         stack.enter_context(torch.no_grad())
         if target.fake is not None:
             stack.enter_context(target.fake)

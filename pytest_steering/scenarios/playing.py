@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.observation import Trace, observe
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import one_line
@@ -233,8 +234,14 @@ class _Play:
         ask = now.ask
         torch.default_generator.manual_seed(SEED)
         try:
-            own = own_settings(self._harness.model) if ask.generates else nullcontext()
-            with own, STATE.make(step.state)(self._harness), self._steerer.call(self._blocks, ask) as target:
+            model = self._harness.model
+            own = own_settings(model) if ask.generates else nullcontext()
+            with (
+                eager(model),
+                own,
+                STATE.make(step.state)(self._harness),
+                self._steerer.call(self._blocks, ask) as target,
+            ):
                 run: Callable[..., Any] = target.generate if ask.generates else target
                 now.trace = observe(
                     self._harness.architecture,

@@ -1,0 +1,47 @@
+"""Models that ``torch.compile`` was applied to: hooks are seen by what runs in eager mode alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def any_compiled(modules: Iterable[nn.Module]) -> bool:
+    """Some of these modules, or a model that holds them, is compiled."""
+    return any(
+        module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule" for module in modules
+    )
+
+
+class _Stance:
+    """How many calls of all threads go around compiled code: the stance is one for the whole process."""
+
+    lock = threading.Lock()
+    calls = 0
+    before: Any = None
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Compiled code is gone around: the first call of any thread sets the stance, the last one sets it back."""
+    with _Stance.lock:
+        if not _Stance.calls:
+            _Stance.before = torch.compiler.set_stance("force_eager")
+        _Stance.calls += 1
+    try:
+        yield
+    finally:
+        with _Stance.lock:
+            _Stance.calls -= 1
+            if not _Stance.calls:
+                _Stance.before.__exit__(None, None, None)
+
+
+def eager(model: nn.Module) -> AbstractContextManager[None]:
+    """The model runs in eager mode inside the block, where hooks see every call: compiled, they would be unrolled."""
+    return uncompiled() if any_compiled(model.modules()) else nullcontext()
