@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
 
 import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.oracle.model_state import (
-    THE_CALLERS,
-    Kind,
-    Piece,
-    Snapshot,
-    changed,
-    model_state,
-    process_settings,
-    put_back,
-)
-from pytest_steering.oracle.unsteered import Unsteered
+from pytest_steering.oracle.loaded import Loaded
+from pytest_steering.oracle.model_state import process_settings, put_back
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.fresh_process import FreshRun, importable
@@ -37,41 +26,6 @@ _FRESH = pytest.StashKey[set[tuple[object, object]]]()
 def adapter_name(request: pytest.FixtureRequest, steering_adapter: SteeringAdapter) -> str:
     """The name under which the adapter was asked for."""
     return request.config.stash[ADAPTER_NAME]
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A model as it is before any adapter is made for it."""
-
-    target: Target
-    unsteered: Unsteered
-    snapshot: Snapshot
-    state: dict[Piece, Any]
-    settings: dict[str, Any]
-
-    @classmethod
-    def of(cls, target: Target) -> Self:
-        """The model now."""
-        state = model_state(target.model, values=target.has_weights)
-        return cls(target, Unsteered.of(target), Snapshot(target.model), state, process_settings())
-
-    def changes(self) -> tuple[Piece | str, ...]:
-        """What is the caller's and is another now: pieces of the model, and settings of the process."""
-        settings = process_settings()
-        pieces = changed(self.state, model_state(self.target.model, values=self.target.has_weights))
-        return (
-            *(
-                piece
-                for piece in pieces
-                if piece in self.state and piece.kind in THE_CALLERS | {Kind.VALUES, Kind.BUFFER}
-            ),
-            *(name for name, value in self.settings.items() if settings[name] != value),
-        )
-
-    def restore(self) -> None:
-        """The model and the settings are what they were."""
-        self.snapshot.restore()
-        put_back(self.settings)
 
 
 @pytest.fixture(scope="session")

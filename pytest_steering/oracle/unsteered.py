@@ -16,7 +16,7 @@ from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.forcing import forced
 from pytest_steering.oracle.inputs import Prompts
-from pytest_steering.oracle.tolerance import furthest
+from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.targets.memory import Workload, plan_workload
 from pytest_steering.targets.target import Target
 
@@ -125,6 +125,14 @@ class Unsteered:
             not_applicable("two unsteered runs of the same batch are not bit-equal on this device")
 
     @cached_property
+    def noise(self) -> str:
+        """How far the model itself strays from run to run, where that is more than rounding; empty where it is not."""
+        for layer, floor in self._floors.items():
+            if floor > rounding(self.run(self.prompts.batch()).received(layer)):
+                return f"two unsteered runs of the same batch differ by {floor:.1e} after layer {layer}"
+        return ""
+
+    @cached_property
     def spoils_inputs(self) -> bool:
         """Whether the model itself writes into the tensors that it is called with."""
         if self.target.fake is not None:
@@ -155,6 +163,8 @@ class Unsteered:
         wanted = (rows, columns + self.workload.new_tokens)
         try:
             found = tuple(self.generate(inputs).shape)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:
             return f"{name} itself cannot generate from token ids: {one_line(error)[:200]}"
         return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"

@@ -1,0 +1,83 @@
+"""A model as it was loaded: what an adapter changes of it, and what it does by itself, is told by this."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Self
+
+from torch import nn
+
+from pytest_steering.architecture.tracing import hooked
+from pytest_steering.errors import TargetError
+from pytest_steering.oracle import runs
+from pytest_steering.oracle.model_state import (
+    THE_CALLERS,
+    Kind,
+    Piece,
+    Snapshot,
+    changed,
+    model_state,
+    process_settings,
+    put_back,
+)
+from pytest_steering.oracle.unsteered import Unsteered
+from pytest_steering.targets.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model as it is before any adapter is made for it."""
+
+    target: Target
+    unsteered: Unsteered
+    snapshot: Snapshot
+    state: dict[Piece, Any]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """The model now; ``TargetError`` for one with noise of its own, from which no steering can be told."""
+        state = model_state(target.model, values=target.has_weights)
+        unsteered = Unsteered.of(target)
+        if target.has_weights:
+            # Asked before any adapter is made: what one breaks must not look like the model's own.
+            if unsteered.noise:
+                raise TargetError(
+                    f"{target.spec}: {unsteered.noise}: the model has noise of its own, which no steering can be told "
+                    "from; switch off what is random in it"
+                )
+            _ = unsteered.cannot_generate
+        return cls(target, unsteered, Snapshot(target.model), state, process_settings())
+
+    def changes(self) -> tuple[Piece | str, ...]:
+        """What is the caller's and is another now: pieces of the model, and settings of the process."""
+        settings = process_settings()
+        pieces = changed(self.state, model_state(self.target.model, values=self.target.has_weights))
+        return (
+            *(
+                piece
+                for piece in pieces
+                if piece in self.state and piece.kind in THE_CALLERS | {Kind.VALUES, Kind.BUFFER}
+            ),
+            *(name for name, value in self.settings.items() if settings[name] != value),
+        )
+
+    def restore(self) -> None:
+        """The model and the settings are what they were."""
+        self.snapshot.restore()
+        put_back(self.settings)
+
+    def copies(self) -> bool:
+        """A copy of the model runs decoder layers of its own when it is called, and not those of the original."""
+        model, architecture = self.target.model, self.unsteered.architecture
+        now = Snapshot(model)
+        self.snapshot.restore()
+        other = copy.deepcopy(model)
+        now.restore()
+        calls: set[nn.Module] = set()
+        layers = {other.get_submodule(layer.name) for layer in architecture.decoder_layers}
+        watched = (layer.register_forward_pre_hook(lambda module, _args: calls.add(module)) for layer in layers)
+        with hooked(*watched), runs.running(self.target):
+            other(**self.unsteered.prompts.batch())
+        return calls == layers
