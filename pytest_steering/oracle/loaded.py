@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import TargetError
@@ -21,6 +23,7 @@ from pytest_steering.oracle.model_state import (
     process_settings,
     put_back,
 )
+from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.targets.target import Target
 
@@ -34,27 +37,30 @@ class Loaded:
     snapshot: Snapshot
     state: dict[Piece, Any]
     settings: dict[str, Any]
+    tokens: Tensor | None
+    """What the model generates; ``None`` when it cannot."""
 
     @classmethod
     def of(cls, target: Target) -> Self:
         """The model now; ``TargetError`` for one with noise of its own, from which no steering can be told."""
         state = model_state(target.model, values=target.has_weights)
         unsteered = Unsteered.of(target)
-        if target.has_weights:
-            # Asked before any adapter is made: what one breaks must not look like the model's own.
-            if unsteered.noise:
-                raise TargetError(
-                    f"{target.spec}: {unsteered.noise}: the model has noise of its own, which no steering can be told "
-                    "from; switch off what is random in it"
-                )
-            _ = unsteered.cannot_generate
-        return cls(target, unsteered, Snapshot(target.model), state, process_settings())
+        # Asked before any adapter is made: what one breaks must not look like the model's own.
+        if target.has_weights and unsteered.noise:
+            raise TargetError(
+                f"{target.spec}: {unsteered.noise}: the model has noise of its own, which no steering can be told "
+                "from; switch off what is random in it"
+            )
+        can = target.has_weights and not unsteered.cannot_generate
+        tokens = unsteered.generate(unsteered.prompts.batch()) if can else None
+        return cls(target, unsteered, Snapshot(target.model), state, process_settings(), tokens)
 
     def changes(self) -> tuple[Piece | str, ...]:
         """What is the caller's and is another now: pieces of the model, and settings of the process."""
         settings = process_settings()
         pieces = changed(self.state, model_state(self.target.model, values=self.target.has_weights))
         return (
+            *self._computed(),
             *(
                 piece
                 for piece in pieces
@@ -62,6 +68,17 @@ class Loaded:
             ),
             *(name for name, value in self.settings.items() if settings[name] != value),
         )
+
+    def _computed(self) -> Iterator[str]:
+        """What the model itself computes otherwise."""
+        if not self.target.has_weights:
+            return
+        batch = self.unsteered.prompts.batch()
+        before, tokens = self.unsteered.run(batch).result, self.tokens
+        if not _holds(lambda: furthest(self.unsteered.run_again(batch).result, before) <= rounding(before)):
+            yield "what the unsteered model computes"
+        if tokens is not None and not _holds(lambda: torch.equal(self.unsteered.generate(batch), tokens)):
+            yield "what the unsteered model generates"
 
     def restore(self) -> None:
         """The model and the settings are what they were."""
@@ -81,3 +98,11 @@ class Loaded:
         with hooked(*watched), runs.running(self.target):
             other(**self.unsteered.prompts.batch())
         return calls == layers
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """False also where it cannot be answered any more."""
+    try:
+        return question()
+    except Exception:  # whatever the adapter has put in its place
+        return False
