@@ -72,7 +72,8 @@ def _main(_harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
 
 @THREAD.value("a thread of its own", needs=("THREADS",), name="worker")
 def _worker(_harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
-    with ThreadPoolExecutor(1) as pool:
+    # A new thread would compute with as many threads as there are cores, and another number of them rounds otherwise.
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)) as pool:
         return pool.submit(call).result()
 
 

@@ -23,7 +23,8 @@ def hooks() -> Harness:
 
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_hooks_is_right_in_every_value(hooks: Harness, name: str) -> None:
-    values = [value.name for value in DIMENSIONS[name].values.values() if value.name not in ("blocks", "beside")]
+    apart = ("blocks", "beside", "checkpoints")
+    values = [value.name for value in DIMENSIONS[name].values.values() if value.name not in apart]
     run = {} if name == "run" else {"run": "greedy"}
     assert len(check(hooks, [Scenario.of({name: value}, **run) for value in values])) == len(values)
 
@@ -75,3 +76,13 @@ def test_two_models_in_two_threads_are_told_apart() -> None:
     with pytest.raises(Violation):
         check(harness_of(f"{BAD}.uses.modes:SharedByThreads"), scenario)
     assert len(check(harness_of(), scenario)) == 1
+
+
+def test_the_settings_of_a_checkpoint_are_a_use() -> None:
+    asked = [Scenario.of(run="greedy", options="checkpoints")]
+    preferring = "pytest_steering.fixtures.preferring"
+    for name in ("penalties", "beams", "several", "sampled", "static_cache"):
+        assert len(check(harness_of(spec=f"{preferring}:{name}"), asked)) == 1, name
+    for spec, why in (("tiny:llama", "without generation settings"), (f"{preferring}:guidance", "ask for guidance")):
+        with pytest.raises(Unfit, match=why):
+            judge(harness_of(spec=spec), session_of(asked[0]))
