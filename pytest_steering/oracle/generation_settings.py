@@ -14,7 +14,10 @@ TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_i
 
 @contextmanager
 def own_settings(model: nn.Module) -> Iterator[None]:
-    """The model generates by transformers' defaults inside the block: greedily, one sequence, without penalties."""
+    """The model generates by transformers' defaults inside the block: greedily, one sequence, without penalties.
+
+    What somebody writes into the settings meanwhile stands in the model's own afterwards.
+    """
     owner = next((module for module in model.modules() if "generation_config" in vars(module)), None)
     theirs = vars(owner)["generation_config"] if owner is not None else None
     if owner is None or not isinstance(theirs, GenerationConfig):
@@ -22,9 +25,13 @@ def own_settings(model: nn.Module) -> Iterator[None]:
         return
     mine = GenerationConfig(**{name: getattr(theirs, name, None) for name in TOKENS})
     owner.generation_config = mine
+    before = dict(vars(mine))
     try:
         yield
     finally:
+        for name, value in vars(mine).items():
+            if name not in before or before[name] != value:
+                setattr(theirs, name, value)
         if vars(owner).get("generation_config") is mine:
             owner.generation_config = theirs
 

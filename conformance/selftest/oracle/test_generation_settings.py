@@ -38,6 +38,13 @@ def test_what_somebody_else_sets_meanwhile_stays() -> None:
     assert model.generation_config is other
 
 
+def test_what_somebody_writes_into_them_shows() -> None:
+    model = preferring({"num_beams": 2})
+    with own_settings(model):
+        model.generation_config.max_new_tokens = 3
+    assert (model.generation_config.max_new_tokens, model.generation_config.num_beams) == (3, 2)
+
+
 def test_a_checkpoint_without_preferences_has_none() -> None:
     assert settings_of(tiny_model("llama")) is None
     assert settings_of(preferring({"num_beams": 2})) is not None
