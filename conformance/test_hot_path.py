@@ -15,6 +15,7 @@ from pytest_steering.architecture.residual import logits_of
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
+from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.timing import overhead, seconds_of
 
@@ -49,7 +50,8 @@ def test_generate_overhead(harness: Harness, request: pytest.FixtureRequest) -> 
         "do_sample": False,
         "pad_token_id": harness.target.pad_token_id,
     }
-    _judge(request, harness, "generate", lambda call: call.generate(**inputs, **options), GENERATE_BUDGET)
+    with own_settings(harness.model):
+        _judge(request, harness, "generate", lambda call: call.generate(**inputs, **options), GENERATE_BUDGET)
 
 
 @pytest.mark.steering_requirement(id="seed-dose", needs=("MULTI_LAYER",))

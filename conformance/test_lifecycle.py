@@ -14,6 +14,7 @@ from pytest_steering.errors import SteeringError, Violation
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
+from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import likely_leftover, model_state, process_settings, put_back
@@ -183,7 +184,8 @@ def test_model_left_alone(harness: Harness) -> None:
         with contextlib.suppress(RuntimeError), harness.steering(plan) as steered, harness.running():
             steered(**inputs)
             if harness.can("GENERATE"):
-                steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=harness.target.pad_token_id)
+                with own_settings(harness.model):
+                    steered.generate(**inputs, max_new_tokens=2, pad_token_id=harness.target.pad_token_id)
             raise RuntimeError
         after = model_state(harness.model)
     finally:
