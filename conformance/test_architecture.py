@@ -136,9 +136,9 @@ def test_each_layer_once(harness: Harness) -> None:
     plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     with harness.steering(plan) as steered, harness.running():
         calls, _ = record(harness.model, lambda: steered(**inputs))
-    counts = Counter(call.module for call in calls if call.ended >= 0)
+    counts = Counter(call.name for call in calls if call.ended >= 0)
     for number, decoder_layer in enumerate(harness.architecture.decoder_layers):
-        ran = counts[decoder_layer.module]
+        ran = counts[decoder_layer.name]
         if ran != decoder_layer.calls:
             raise Violation(
                 f"layer {number} runs {ran} times in one steered forward pass, {decoder_layer.calls} times unsteered",

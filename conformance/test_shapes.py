@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from pytest_steering import vectors
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.observation import everywhere
 from pytest_steering.architecture.residual import Path, kind_of, same_bits, tensors_in
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Unseen, Violation
@@ -104,7 +107,10 @@ def _output(
     def keep(_module: torch.nn.Module, _args: Any, output: Any) -> None:
         outputs.append((kind_of(output), {path: tensor.clone() for path, tensor in tensors_in(output)}))
 
-    with harness.running(), hooked(harness.architecture.layers[layer].register_forward_hook(keep)):
+    def watch(architecture: Architecture) -> AbstractContextManager[None]:
+        return hooked(architecture.layers[layer].register_forward_hook(keep))
+
+    with harness.running(), everywhere(harness.architecture, watch):
         try:
             call(**inputs)
         except Exception:

@@ -35,26 +35,26 @@ def test_arguments(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="embeddings", needs=("EMBEDDINGS",), since="1.1")
 def test_embeddings(harness: Harness) -> None:
     """embeddings in place of token ids are steered like the tokens that they stand for."""
-    check(harness, scenes("arguments", only="embeddings", run=("forward", "greedy")))
+    check(harness, scenes("arguments", only="embeddings", run=("forward", "generate")))
 
 
 @pytest.mark.steering_requirement(id="masks", since="1.1")
 def test_masks(harness: Harness) -> None:
     """an attention mask of any form, or none at all, says the same of which tokens are real."""
-    check(harness, [*scenes("mask", run=("forward", "greedy")), *scenes("ids", run=("forward", "greedy"))])
+    check(harness, [*scenes("mask", run=("forward", "generate")), *scenes("ids", run=("forward", "generate"))])
 
 
 @pytest.mark.steering_requirement(id="padding-anywhere", needs=("BATCH", "PADDING"), since="1.1")
 def test_padding_anywhere(harness: Harness) -> None:
     """padding is left alone wherever it stands: on both sides, between the tokens, in a row of nothing else."""
-    padded = scenes("padding", run=("forward", "greedy"), positions=("all", "last"))
-    check(harness, [*padded, *scenes("padding", only="left right", run=("greedy",), layers=("every",))])
+    padded = scenes("padding", run=("forward", "generate"), positions=("all", "last"))
+    check(harness, [*padded, *scenes("padding", only="left right", run=("generate",), layers=("every",))])
 
 
 @pytest.mark.steering_requirement(id="caller-cache", needs=("CALLER_CACHE",), since="1.1")
 def test_caller_cache(harness: Harness) -> None:
     """a call that goes on from the caller's own cache is steered like any other, also where the cache was cut back."""
-    check(harness, scenes("memory", run=("forward", "greedy"), positions=("all", "last")))
+    check(harness, scenes("memory", run=("forward", "generate"), positions=("all", "last")))
 
 
 @pytest.mark.steering_requirement(id="generation-options", needs=("GENERATE",), since="1.1")
@@ -64,7 +64,8 @@ def test_generation_options(harness: Harness) -> None:
         harness,
         [
             *scenes("run", but="forward", positions=("all", "last")),
-            *scenes("options", run=("greedy",)),
+            *scenes("decoding", run=("generate",), positions=("all", "last")),
+            *scenes("options", run=("generate",)),
         ],
     )
 
@@ -72,7 +73,7 @@ def test_generation_options(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="any-layers", needs=("MULTI_LAYER", "PER_LAYER_VECTORS"), since="1.1")
 def test_any_layers(harness: Harness) -> None:
     """any number of layers is steered, neighbours or not, given in any order: those of the plan and no others."""
-    check(harness, scenes("layers", run=("forward", "greedy"), vectors=("ordinary", "shared")))
+    check(harness, scenes("layers", run=("forward", "generate"), vectors=("ordinary", "shared")))
 
 
 @pytest.mark.steering_requirement(id="many-layers", since="1.1")
@@ -105,8 +106,8 @@ def test_several_prompts(harness: Harness) -> None:
     check(
         harness,
         [
-            *scenes("block", only="twice again late", run=("forward", "greedy"), padding=("none", "left")),
-            *scenes("history", only="prompt generation", run=("forward", "greedy")),
+            *scenes("block", only="twice again late", run=("forward", "generate"), padding=("none", "left")),
+            *scenes("history", only="prompt generation", run=("forward", "generate")),
         ],
     )
 
@@ -115,7 +116,7 @@ def test_several_prompts(harness: Harness) -> None:
 def test_nested_blocks(harness: Harness) -> None:
     """blocks inside blocks add up, at the same layers or at others, and are left in any order."""
     nested = "nested itself other-layers other-positions three crossed"
-    check(harness, scenes("block", only=nested, run=("forward", "greedy"), positions=("all", "prompt")))
+    check(harness, scenes("block", only=nested, run=("forward", "generate"), positions=("all", "prompt")))
 
 
 @pytest.mark.steering_requirement(id="every-ending", since="1.1")
@@ -132,7 +133,7 @@ def test_after_an_error(harness: Harness) -> None:
         scenes(
             "history",
             only="failed failed-generation refused",
-            run=("forward", "greedy"),
+            run=("forward", "generate"),
             positions=("all", "generated"),
         ),
     )
@@ -141,7 +142,7 @@ def test_after_an_error(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="training-mode", needs=("TRAINING",), since="1.1")
 def test_training_mode(harness: Harness) -> None:
     """a model in training mode is steered, and draws the same dropout as without steering."""
-    check(harness, scenes("state", only="training", run=("forward", "greedy")))
+    check(harness, scenes("state", only="training", run=("forward", "generate")))
 
 
 @pytest.mark.steering_requirement(id="states", since="1.1")
@@ -156,7 +157,7 @@ def test_states(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="threads", needs=("THREADS",), since="1.1")
 def test_threads(harness: Harness) -> None:
     """calls from a thread of their own are steered, also while another model is steered in its own."""
-    check(harness, scenes("thread", run=("forward", "greedy")))
+    check(harness, scenes("thread", run=("forward", "generate")))
 
 
 @pytest.mark.steering_requirement(id="making-changes-nothing", since="1.1")
@@ -170,7 +171,7 @@ def test_making_changes_nothing(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="many-passes", since="1.1")
 def test_many_passes(harness: Harness) -> None:
     """the hundredth pass is steered like the first, in one block or in many, and so is the seventieth new token."""
-    check(harness, [*scenes("history", only="passes blocks"), *scenes("options", only="long", run=("greedy",))])
+    check(harness, [*scenes("history", only="passes blocks"), *scenes("options", only="long", run=("generate",))])
 
 
 @pytest.mark.steering_requirement(id="all-pairs", since="1.1")

@@ -202,7 +202,7 @@ def described(
         hidden_size=hidden_size,
         anatomy=tuple(trait for trait, _ in peculiar),
         notes=(*contradictions(model, len(decoder_layers), hidden_size), *(note for _, note in peculiar if note)),
-        model_class=type(model).__name__,
+        model_class=type(model),
     )
 
 

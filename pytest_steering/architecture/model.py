@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,8 +61,8 @@ class Architecture:
     """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
     notes: tuple[str, ...] = ()
     """What a steering vector means here where that is not plain, and where the config contradicts what was measured."""
-    model_class: str = ""
-    """Class name of the whole model."""
+    model_class: type[nn.Module] = nn.Module
+    """Class of the whole model."""
 
     @property
     def layers(self) -> tuple[nn.Module, ...]:
@@ -99,6 +99,16 @@ class Architecture:
         """How many positions of its own the model puts before the tokens."""
         return self.decoder_layers[0].layout.extra
 
+    def on(self, model: nn.Module) -> Architecture:
+        """The same of a copy of the model; ``AttributeError`` where that has other modules."""
+
+        def place(layer: DecoderLayer) -> DecoderLayer:
+            receiver = model.get_submodule(layer.receiver_name) if layer.receiver is not None else None
+            return replace(layer, module=model.get_submodule(layer.name), receiver=receiver)
+
+        layers = tuple(map(place, self.decoder_layers))
+        return replace(self, decoder_layers=layers, entry=model.get_submodule(self.entry_name))
+
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""
         return found(self.as_json())
@@ -114,7 +124,7 @@ class Architecture:
             "block_classes": sorted(set(self.block_classes)),
             "residual_dtype": str(self.decoder_layers[0].dtype).removeprefix("torch."),
             "anatomy": list(self.anatomy),
-            "model_class": self.model_class,
+            "model_class": self.model_class.__name__,
             "receiver": self.decoder_layers[-1].receiver_name,
             "notes": list(self.notes),
         }

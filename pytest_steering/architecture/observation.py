@@ -7,7 +7,7 @@ and what a hook adds may be invisible in it. What the module after a decoder lay
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from pytest_steering.architecture.inputs import input_mask, input_tokens, remembered
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import tensors_in
-from pytest_steering.architecture.tracing import hooked
+from pytest_steering.architecture.tracing import copies, hooked
 from pytest_steering.errors import Unseen
 
 
@@ -75,25 +75,50 @@ def observe(
     """Every pass made while ``run`` runs, with a copy of what arrived after each of ``layers``.
 
     With ``inside``, also how large the numbers were that each of these layers added to the residual stream.
-    To be called inside the adapter's block, so that the hooks here run after the adapter's own.
+    To be called inside the adapter's block, so that the hooks here run after the adapter's own. A copy of the model
+    that runs in its place is watched like it.
     """
     trace = Trace([])
-    with ExitStack() as stack:
-        stack.enter_context(following(architecture, trace.passes))
-        for layer in layers:
 
-            def keep(tensor: Tensor, layer: int = layer) -> None:
-                now = trace.passes[-1]
-                if layer in now.received:
-                    now.again.setdefault(layer, []).append(tensor.detach().clone())
-                else:
-                    now.received[layer] = tensor.detach().clone()
+    @contextmanager
+    def watch(architecture: Architecture) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(following(architecture, trace.passes))
+            for layer in layers:
 
-            stack.enter_context(at_receiver(architecture.decoder_layers[layer], keep))
-            if inside:
-                stack.enter_context(_adding(architecture.decoder_layers[layer], layer, trace.passes))
+                def keep(tensor: Tensor, layer: int = layer) -> None:
+                    now = trace.passes[-1]
+                    if layer in now.received:
+                        now.again.setdefault(layer, []).append(tensor.detach().clone())
+                    else:
+                        now.received[layer] = tensor.detach().clone()
+
+                stack.enter_context(at_receiver(architecture.decoder_layers[layer], keep))
+                if inside:
+                    stack.enter_context(_adding(architecture.decoder_layers[layer], layer, trace.passes))
+            yield
+
+    with everywhere(architecture, watch):
         trace.result = run()
     return trace
+
+
+@contextmanager
+def everywhere(
+    architecture: Architecture, watch: Callable[[Architecture], AbstractContextManager[None]]
+) -> Iterator[None]:
+    """The model is watched inside the block, and so is each copy of it that runs in its place."""
+    with ExitStack() as stack:
+
+        def begin(model: nn.Module) -> None:
+            with suppress(AttributeError):
+                copied = architecture.on(model)
+                if copied.entry is not architecture.entry:
+                    stack.enter_context(watch(copied))
+
+        stack.enter_context(watch(architecture))
+        stack.enter_context(copies(architecture.model_class, begin))
+        yield
 
 
 @contextmanager

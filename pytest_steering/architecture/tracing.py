@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +31,14 @@ class Call:
 
 
 def record(model: nn.Module, run: Callable[[], Any]) -> tuple[list[Call], Any]:
-    """Every module's calls while ``run`` runs, in the order in which they started, and what ``run`` returned."""
+    """Every module's calls while ``run`` runs, in the order in which they started, and what ``run`` returned.
+
+    Those of a copy of the model that runs in its place have the same names.
+    """
     calls: list[Call] = []
     open_calls: list[Call] = []
     clock = iter(range(1 << 62))
-    names = {module: name for name, module in model.named_modules()}
+    names: dict[nn.Module, str] = {}
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
         call = Call(names[module], module, next(clock), list(tensors_in((args, kwargs))))
@@ -49,12 +53,43 @@ def record(model: nn.Module, run: Callable[[], Any]) -> tuple[list[Call], Any]:
         call.output = output
         call.outputs = list(tensors_in(output))
 
-    with hooked(
-        *(module.register_forward_pre_hook(before, with_kwargs=True) for module in names),
-        *(module.register_forward_hook(after, with_kwargs=True) for module in names),
-    ):
+    with ExitStack() as stack:
+
+        def watch(model: nn.Module) -> None:
+            for name, module in model.named_modules():
+                if module not in names:
+                    names[module] = name
+                    begin = module.register_forward_pre_hook(before, with_kwargs=True)
+                    stack.enter_context(hooked(begin, module.register_forward_hook(after, with_kwargs=True)))
+
+        watch(model)
+        stack.enter_context(copies(type(model), watch))
         output = run()
     return calls, output
+
+
+@contextmanager
+def copies(kind: type[nn.Module], begin: Callable[[nn.Module], None]) -> Iterator[None]:
+    """``begin`` is told of each module of this class before it first runs in this thread: a model, or a copy of it."""
+    seen: set[nn.Module] = set()
+    thread = threading.get_ident()
+    own, call = vars(kind).get("__call__"), kind.__call__
+
+    def called(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if self not in seen and threading.get_ident() == thread:
+            seen.add(self)
+            begin(self)
+        return call(self, *args, **kwargs)
+
+    # No hook is early enough: those that one registers on its own module run from the next call on.
+    kind.__call__ = called  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if own is None:
+            del kind.__call__
+        else:
+            kind.__call__ = own  # type: ignore[method-assign]
 
 
 @contextmanager

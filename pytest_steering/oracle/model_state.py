@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,9 @@ class Piece:
         return f"{self.kind} {self.name}"
 
 
+_piece = cache(Piece)
+"""The same piece is asked for again and again."""
+
 THE_CALLERS = frozenset({Kind.MODE, Kind.FLAG, Kind.PARAMETER, Kind.CONFIG})
 """What making an adapter leaves as it is: it may register hooks and put modules in, which are its own."""
 
@@ -84,26 +88,26 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     found: dict[Piece, Any] = {}
     for name, module in model.named_modules():
         place = name or "the root"
-        found[Piece(Kind.CLASS, place)] = type(module)
-        found[Piece(Kind.MODE, place)] = module.training
+        found[_piece(Kind.CLASS, place)] = type(module)
+        found[_piece(Kind.MODE, place)] = module.training
         own = vars(module)
-        found[Piece(Kind.ATTRIBUTES, place)] = {
+        found[_piece(Kind.ATTRIBUTES, place)] = {
             name: value if value.__class__ in _PLAIN else None for name, value in own.items() if name != "training"
         }
-        found[Piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS}
-        if "forward" in vars(module):
-            found[Piece(Kind.FORWARD, place)] = vars(module)["forward"]
+        found[_piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS if own[hooks]}
+        if "forward" in own:
+            found[_piece(Kind.FORWARD, place)] = own["forward"]
     for name, parameter in model.named_parameters():
-        found[Piece(Kind.PARAMETER, name)] = id(parameter)
-        found[Piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
+        found[_piece(Kind.PARAMETER, name)] = id(parameter)
+        found[_piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
         if values:
-            found[Piece(Kind.VALUES, name)] = _fingerprint(parameter)
+            found[_piece(Kind.VALUES, name)] = _fingerprint(parameter)
     for name, buffer in model.named_buffers() if values else ():
-        found[Piece(Kind.BUFFER, name)] = _fingerprint(buffer)
+        found[_piece(Kind.BUFFER, name)] = _fingerprint(buffer)
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
         if hasattr(config, "to_dict"):
-            found[Piece(Kind.CONFIG, name)] = _contents(config)
+            found[_piece(Kind.CONFIG, name)] = _contents(config)
     return found
 
 

@@ -220,6 +220,7 @@ def _free() -> None:
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(name, None)
     gc.collect()
+    gc.freeze()  # what is imported by now is never garbage: to look through it takes longer than most requirements
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

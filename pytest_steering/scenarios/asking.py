@@ -10,7 +10,7 @@ from torch import Tensor
 from pytest_steering.architecture.observation import Pass
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.calls import ARGUMENTS, MEMORY, Ask, Asks
-from pytest_steering.scenarios.generations import ONE_ROW, OPTIONS, REMEMBERS, RUN, of_repetition
+from pytest_steering.scenarios.generations import DECODING, ONE_ROW, OPTIONS, REMEMBERS, RUN, of_repetition
 from pytest_steering.scenarios.prompts import additive, fed
 from pytest_steering.scenarios.steps import Call
 from pytest_steering.steering.plan import Positions
@@ -20,16 +20,19 @@ def asks(harness: Harness, call: Call) -> Asks:
     """What a call asks, one ask after the other: what is remembered first, and what the call is about last."""
     prompt = fed(harness, call.prompt)
     generates = call.run != RUN.plainest
-    if generates and (call.run in ONE_ROW or call.options == "streamed"):
+    if generates and (call.decoding in ONE_ROW or call.options == "streamed"):
         prompt = prompt.row(0)
-    if call.run == "assisted":
+    if generates and call.decoding == "assisted":
         prompt = of_repetition(prompt)
-    remembers = call.run in REMEMBERS and prompt.columns > 1
+    remembers = {call.run, call.decoding} <= REMEMBERS and prompt.columns > 1
+    # A static cache is written to in place, in the dtype that it was made with.
+    remembers = remembers and not (call.memory == "static" and call.state in ("autocast", "gradients"))
     todo = MEMORY.make(call.memory if remembers else MEMORY.plainest)(harness, prompt, generates)
     ask: Ask = next(todo)
     while True:
         if generates and not ask.goes_on:
             RUN.make(call.run)(harness, ask)
+            DECODING.make(call.decoding)(harness, ask)
             OPTIONS.make(call.options)(harness, ask)
         ARGUMENTS.make(call.arguments)(harness, ask)
         whole = prompt.columns == ask.fed.columns and bool(ask.fed.real.all())

@@ -26,8 +26,6 @@ class Draft:
     call: Call
     ends: str
     history: str
-    forward: bool
-    """The scenario has a value that shows in a forward pass alone."""
 
     def enter(self, block: int = 0, **changes: str | int) -> Iterator[Step]:
         """A block is entered; in the first one, that which was before happens."""
@@ -39,18 +37,12 @@ class Draft:
         """The block is left."""
         return Leave(block, self.ends)
 
-    def calls(self, *, other: bool = False) -> Iterator[Call]:
-        """What the scenario runs, after a forward pass where that shows more."""
-        if self.forward and self.call.run != RUN.plainest:
-            yield self.forward_pass(other=other)
-        yield self._call(other)
-
     def forward_pass(self, *, other: bool = False) -> Call:
         """A forward pass, where a generation would show no more."""
-        return replace(self._call(other), run=RUN.plainest)
+        return replace(self.run(other=other), run=RUN.plainest)
 
-    def _call(self, other: bool) -> Call:
-        """With ``other`` on prompts of another shape."""
+    def run(self, *, other: bool = False) -> Call:
+        """What the scenario runs; with ``other`` on prompts of another shape."""
         call, prompt = self.call, self.call.prompt
         if not other:
             return call
@@ -61,9 +53,9 @@ class Draft:
         """The plan's block, with a block of the changed plan inside; both are called, and then the outer one alone."""
         yield from self.enter()
         yield from self.enter(1, **changes)
-        yield from self.calls()
+        yield self.run()
         yield self.leave(1)
-        yield from self.calls()
+        yield self.run()
         yield self.leave()
 
 
@@ -75,9 +67,8 @@ def session_of(scenario: Scenario) -> Session:
 
     prompt = Prompt(**values("rows", "tokens", "padding", "mask", "ids"))
     plan = PlanOf(**values("positions", "layers", "vectors", "scale"))
-    call = Call(prompt, **values("run", "options", "arguments", "memory", "state", "thread"))
-    forward = any(value.forward for value in scenario.chosen())
-    draft = Draft(plan, call, scenario["ends"], scenario["history"], forward)
+    call = Call(prompt, **values("run", "decoding", "options", "arguments", "memory", "state", "thread"))
+    draft = Draft(plan, call, scenario["ends"], scenario["history"])
     before = () if scenario["made"] == MADE.plainest else (Make(scenario["made"]),)
     return (*before, *BLOCK.make(scenario["block"])(draft), Call())
 
@@ -88,22 +79,22 @@ def session_of(scenario: Scenario) -> Session:
 @BLOCK.value("one block")
 def _one(draft: Draft) -> Iterator[Step]:
     yield from draft.enter()
-    yield from draft.calls()
+    yield draft.run()
     yield draft.leave()
 
 
 @BLOCK.value("two prompts in one block")
 def _twice(draft: Draft) -> Iterator[Step]:
     yield from draft.enter()
-    yield from draft.calls()
-    yield from draft.calls(other=True)
+    yield draft.run()
+    yield draft.run(other=True)
     yield draft.leave()
 
 
 @BLOCK.value("a block that is entered again")
 def _again(draft: Draft) -> Iterator[Step]:
     yield from draft.enter()
-    yield from draft.calls()
+    yield draft.run()
     yield draft.leave()
     vectors = "bfloat16" if draft.plan.vectors == "ordinary" else "ordinary"
     for number, changes in ((1, {}), (2, {"seed": 1}), (3, {"vectors": vectors})):
@@ -118,7 +109,7 @@ def _late(draft: Draft) -> Iterator[Step]:
     yield Prepare(0, draft.plan)
     yield draft.forward_pass()
     yield from draft.enter()
-    yield from draft.calls()
+    yield draft.run()
     yield draft.leave()
 
 
@@ -149,7 +140,7 @@ def _other_positions(draft: Draft) -> Iterator[Step]:
 def _three(draft: Draft) -> Iterator[Step]:
     for number in range(3):
         yield from draft.enter(number, seed=number, scale=("one", "half", "negative")[number])
-    yield from draft.calls()
+    yield draft.run()
     for number in (2, 1):
         yield draft.leave(number)
         yield draft.forward_pass()
@@ -162,7 +153,7 @@ def _crossed(draft: Draft) -> Iterator[Step]:
         yield from draft.enter(number, seed=number)
     yield draft.forward_pass()
     yield draft.leave(0)
-    yield from draft.calls()
+    yield draft.run()
     yield draft.leave(1)
     yield draft.forward_pass()
     yield draft.leave(2)
@@ -195,7 +186,7 @@ def _prompt(draft: Draft) -> Iterator[Step]:
 
 @HISTORY.value("a generation before it in the block", needs=("GENERATE",))
 def _generation(draft: Draft) -> Iterator[Step]:
-    yield Call(Prompt(seed=3), "greedy")
+    yield Call(Prompt(seed=3), "generate")
 
 
 @HISTORY.value("a call in inference mode before it in the block")
@@ -215,7 +206,7 @@ def _failed(draft: Draft) -> Iterator[Step]:
 
 @HISTORY.value("a generation that fails before it in the block", needs=("GENERATE",))
 def _failed_generation(draft: Draft) -> Iterator[Step]:
-    yield Fail(Call(Prompt(seed=3), "greedy"))
+    yield Fail(Call(Prompt(seed=3), "generate"))
 
 
 @HISTORY.value("seventy passes before it in the block", alone=True)

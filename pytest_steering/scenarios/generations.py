@@ -1,4 +1,4 @@
-"""What runs: one forward pass, or ``generate`` in one of its ways."""
+"""What runs: one forward pass, or ``generate``, and by which decoding and options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pytest_steering.scenarios.prompts import Fed, Unfit, end_token
 from pytest_steering.scenarios.space import dimension
 
 RUN = dimension("run")
-OPTIONS = dimension("options")
+DECODING = dimension("decoding", generates=True)
+OPTIONS = dimension("options", generates=True)
 
 NEW, ASSISTED, MANY = 3, 8, 70
 """New tokens of a generation, of an assisted and of a long one."""
@@ -30,8 +31,8 @@ def _forward(_harness: Harness, _ask: Ask) -> None:
 _GENERATES = ("GENERATE",)
 
 
-@RUN.value("greedy generation", needs=_GENERATES)
-def _greedy(harness: Harness, ask: Ask) -> None:
+@RUN.value("generation", needs=_GENERATES)
+def _generate(harness: Harness, ask: Ask) -> None:
     generates(harness, ask)
 
 
@@ -42,37 +43,47 @@ def _uncached(harness: Harness, ask: Ask) -> None:
 
 @RUN.value("a prompt in chunks", needs=(*_GENERATES, "CACHE"))
 def _chunks(harness: Harness, ask: Ask) -> None:
-    generates(harness, ask, prefill_chunk_size=max(1, ask.fed.columns - 1))
+    several = {"prefill_chunk_size": ask.fed.columns - 1} if ask.fed.columns > 1 else {}
+    generates(harness, ask, **several)
 
 
-@RUN.value("sampling", needs=_GENERATES)
-def _sampled(harness: Harness, ask: Ask) -> None:
-    generates(harness, ask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
+# Decoding
 
 
-@RUN.value("several returned sequences", needs=(*_GENERATES, "BEAMS"))
+@DECODING.value("greedy decoding")
+def _greedy(_harness: Harness, _ask: Ask) -> None:
+    """The likeliest token is chosen."""
+
+
+@DECODING.value("sampling", needs=_GENERATES)
+def _sampled(_harness: Harness, ask: Ask) -> None:
+    ask.kwargs |= {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+
+
+@DECODING.value("several returned sequences", needs=(*_GENERATES, "BEAMS"))
 def _several(harness: Harness, ask: Ask) -> None:
-    generates(harness, ask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, num_return_sequences=2)
+    _sampled(harness, ask)
+    ask.kwargs["num_return_sequences"] = 2
 
 
-@RUN.value("beam search", needs=(*_GENERATES, "BEAMS"))
-def _beams(harness: Harness, ask: Ask) -> None:
-    generates(harness, ask, num_beams=3)
+@DECODING.value("beam search", needs=(*_GENERATES, "BEAMS"))
+def _beams(_harness: Harness, ask: Ask) -> None:
+    ask.kwargs["num_beams"] = 3
 
 
-@RUN.value("assisted decoding", needs=(*_GENERATES, "ASSISTED", "CACHE"))
-def _assisted(harness: Harness, ask: Ask) -> None:
+@DECODING.value("assisted decoding", needs=(*_GENERATES, "ASSISTED", "CACHE"))
+def _assisted(_harness: Harness, ask: Ask) -> None:
     # The prompt's pattern goes on, so that candidates are right and decode passes of several tokens are run.
     ask.looks_up = True
     pattern = ask.fed.ids[:, :3].repeat(1, -(-(ask.fed.columns + ASSISTED) // 3))
-    generates(
-        harness,
-        ask,
-        prompt_lookup_num_tokens=2,
-        max_new_tokens=ASSISTED,
-        min_new_tokens=ASSISTED,
-        logits_processor=forced(pattern),
-    )
+    for name in ("use_cache", "prefill_chunk_size"):  # candidates are checked against a cache, in one pass
+        ask.kwargs.pop(name, None)
+    ask.kwargs |= {
+        "prompt_lookup_num_tokens": 2,
+        "max_new_tokens": ASSISTED,
+        "min_new_tokens": ASSISTED,
+        "logits_processor": forced(pattern),
+    }
 
 
 # Options
@@ -147,11 +158,11 @@ def generates(harness: Harness, ask: Ask, **options: Any) -> None:
     }
 
 
-REMEMBERS = frozenset({"forward", "greedy", "sampled"})
-"""The runs that can go on from a cache of the caller's."""
+REMEMBERS = frozenset({"forward", "generate", "greedy", "sampled"})
+"""The runs and decodings that can go on from a cache of the caller's."""
 
 ONE_ROW = frozenset({"assisted"})
-"""The runs that take one row alone."""
+"""The decodings that take one row alone."""
 
 
 def of_repetition(fed: Fed) -> Fed:

@@ -47,7 +47,9 @@ def worker(harness: Harness) -> type[Worker]:
     can = choices(harness.can)
     prompts = st.builds(Prompt, **_each(can, "rows", "tokens", "padding", "mask", "ids"), seed=st.integers(0, 3))
     plans = st.builds(PlanOf, **_each(can, "positions", "layers", "vectors", "scale"), seed=st.integers(0, 3))
-    calls = st.builds(Call, prompts, **_each(can, "run", "options", "arguments", "memory", "state", "thread"))
+    calls = st.builds(
+        Call, prompts, **_each(can, "run", "decoding", "options", "arguments", "memory", "state", "thread")
+    )
     most = MOST_OPEN if harness.can("NESTING") else 1
 
     class OfHarness(Worker):
@@ -86,7 +88,7 @@ def worker(harness: Harness) -> type[Worker]:
         @rule(generates=st.booleans())
         def fail(self, generates: bool) -> None:
             """A call breaks off in the middle."""
-            run = "greedy" if generates and harness.can("GENERATE") else "forward"
+            run = "generate" if generates and harness.can("GENERATE") else "forward"
             self.steps.append(Fail(Call(Prompt(), run)))
 
         def run(self, session: Session) -> None:

@@ -68,8 +68,8 @@ def smallest(harness: Harness, scenario: Scenario, violation: Violation) -> Viol
 
 def difference(scenario: Scenario) -> str:
     """What the scenario fails with and passes without; empty for the plainest."""
-    with_ = " and ".join(value.says for value in scenario.chosen())
-    without = [DIMENSIONS[name].values[DIMENSIONS[name].plainest].says for name, _ in scenario.values]
+    with_ = " and ".join(DIMENSIONS[name].values[value].says for name, value in scenario.told)
+    without = [DIMENSIONS[name].values[DIMENSIONS[name].plainest].says for name, _ in scenario.told]
     if not without:
         return ""
     if len(without) == 1:

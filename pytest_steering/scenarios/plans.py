@@ -121,17 +121,17 @@ def _shared(vectors: list[Tensor]) -> list[Tensor]:
     return vectors[:1] * len(vectors)
 
 
-@VECTORS.value("vectors that are rows of one matrix")
+@VECTORS.value("vectors that are rows of one matrix", forward=True)
 def _rows(vectors: list[Tensor]) -> list[Tensor]:
     return list(torch.stack(vectors))
 
 
-@VECTORS.value("vectors that are columns of a matrix", name="strided")
+@VECTORS.value("vectors that are columns of a matrix", name="strided", forward=True)
 def _columns(vectors: list[Tensor]) -> list[Tensor]:
     return list(torch.stack(vectors, dim=1).T)
 
 
-@VECTORS.value("a vector expanded from one number")
+@VECTORS.value("a vector expanded from one number", forward=True)
 def _expanded(vectors: list[Tensor]) -> list[Tensor]:
     return [vector.abs().mean().expand(len(vector)) for vector in vectors]
 

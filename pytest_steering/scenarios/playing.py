@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.architecture.compiled import eager
-from pytest_steering.architecture.observation import Trace, observe
+from pytest_steering.architecture.model import Architecture
+from pytest_steering.architecture.observation import Trace, everywhere, observe
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import one_line
 from pytest_steering.oracle.generation_settings import own_settings
@@ -296,5 +297,8 @@ def _breaking(harness: Harness, at: int) -> Iterator[None]:
         if runs == at:
             raise Broken("raised in the middle of a pass")
 
-    with hooked(harness.architecture.layers[-1].register_forward_pre_hook(broken)):
+    def breaks(architecture: Architecture) -> AbstractContextManager[None]:
+        return hooked(architecture.layers[-1].register_forward_pre_hook(broken))
+
+    with everywhere(harness.architecture, breaks):
         yield

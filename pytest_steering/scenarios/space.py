@@ -26,7 +26,7 @@ class Value:
     alone: bool = False
     """It has a scene of its own, and no part in the covering arrays: it takes long, or interacts with nothing."""
     forward: bool = False
-    """It shows in a forward pass alone, and not in a generation."""
+    """It shows in a forward pass alone, and has no part in the array of generations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,8 @@ class Dimension:
 
     name: str
     values: dict[str, Value] = field(default_factory=dict)
+    generates: bool = False
+    """It is a question about generations alone."""
 
     @property
     def plainest(self) -> str:
@@ -72,9 +74,9 @@ DIMENSIONS: dict[str, Dimension] = {}
 """Every dimension by name, in the order in which a person would ask."""
 
 
-def dimension(name: str) -> Dimension:
-    """A new dimension of the space."""
-    made = DIMENSIONS[name] = Dimension(name)
+def dimension(name: str, *, generates: bool = False) -> Dimension:
+    """A new dimension of the space; with ``generates``, of that of generations alone."""
+    made = DIMENSIONS[name] = Dimension(name, generates=generates)
     return made
 
 
@@ -116,6 +118,12 @@ class Scenario:
         """The table's entries of its values."""
         return (DIMENSIONS[name].values[value] for name, value in self.values)
 
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """Its dimensions and values without what others of them imply: beam search says that something is generated."""
+        implied = any(DIMENSIONS[name].generates for name, _ in self.values)
+        return tuple(each for each in self.values if not (implied and each == ("run", "generate")))
+
     def __str__(self) -> str:
         """The values in words: ``left padding, beam search``."""
-        return ", ".join(value.says for value in self.chosen()) or "the plainest use"
+        return ", ".join(DIMENSIONS[name].values[value].says for name, value in self.told) or "the plainest use"

@@ -45,6 +45,7 @@ class Call:
 
     prompt: Prompt = field(default_factory=Prompt)
     run: str = "forward"
+    decoding: str = "greedy"
     options: str = "none"
     arguments: str = "keywords"
     memory: str = "none"

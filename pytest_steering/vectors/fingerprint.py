@@ -50,7 +50,8 @@ class Fingerprint:
             num_layers=architecture.num_layers,
             layers_path=architecture.layers_path,
             model_type=str(getattr(config, "model_type", "")),
-            model=made.pop("model", "") or str(getattr(config, "_name_or_path", "") or architecture.model_class),
+            model=made.pop("model", "")
+            or str(getattr(config, "_name_or_path", "") or architecture.model_class.__name__),
             config_hash=_hash_of_config(config),
             layers=tuple(sorted(vectors or ())),
             dtype=str(architecture.decoder_layers[0].dtype).removeprefix("torch."),

@@ -42,10 +42,17 @@ class WithoutCache(Honest):
 
 
 class OnACopy(Honest):
-    """Generation runs on a copy, where nothing is seen."""
+    """Generation runs on a copy of the model, with the hooks that were put on the model itself."""
 
     def running(self, passes: PassPositions) -> Any:
         return Calling(self.model, copy.deepcopy(self.model).generate)
+
+
+class OnAnother(Honest):
+    """Generation runs on a model of another class, where nothing is seen."""
+
+    def running(self, passes: PassPositions) -> Any:
+        return Calling(self.model, load_target("tiny:gpt2").model.generate)
 
 
 class Calling(SimpleNamespace):
@@ -108,10 +115,15 @@ def test_a_generation_that_runs_other_passes_is_no_steered_one(target: Target) -
 
 
 def test_a_generation_of_which_nothing_is_seen_is_one_of_another_model(target: Target) -> None:
-    harness = under(target, OnACopy)
+    harness = under(target, OnAnother)
     with refuted(match=r"the steered generation runs passes \(none is seen\), the unsteered one 0\+") as raised:
         checks.passes(harness, harness.plans.plan([1]), harness.prompts.batch())
     assert isinstance(raised.value, Unseen)
+
+
+def test_a_copy_of_the_model_is_watched_like_the_model(target: Target) -> None:
+    harness = under(target, OnACopy)
+    checks.passes(harness, harness.plans.plan([1]), harness.prompts.batch())
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ def hooks() -> Harness:
 @pytest.mark.parametrize("name", DIMENSIONS)
 def test_hooks_is_right_in_every_value(hooks: Harness, name: str) -> None:
     apart = ("blocks", "beside", "checkpoints")
-    values = [value.name for value in DIMENSIONS[name].values.values() if value.name not in apart]
-    run = {} if name == "run" else {"run": "greedy"}
-    assert len(check(hooks, [Scenario.of({name: value}, **run) for value in values])) == len(values)
+    values = [value for value in DIMENSIONS[name].values.values() if value.name not in apart]
+    runs = [{} if value.forward or name == "run" else {"run": "generate"} for value in values]
+    scenarios = [Scenario.of({name: value.name}, **run) for value, run in zip(values, runs, strict=True)]
+    assert len(check(hooks, scenarios)) == len(values)
 
 
 def test_a_call_is_run_once_by_the_reference_implementation(hooks: Harness) -> None:
@@ -79,7 +80,7 @@ def test_two_models_in_two_threads_are_told_apart() -> None:
 
 
 def test_the_settings_of_a_checkpoint_are_a_use() -> None:
-    asked = [Scenario.of(run="greedy", options="checkpoints")]
+    asked = [Scenario.of(run="generate", options="checkpoints")]
     preferring = "pytest_steering.fixtures.preferring"
     for name in ("penalties", "beams", "several", "sampled", "static_cache"):
         assert len(check(harness_of(spec=f"{preferring}:{name}"), asked)) == 1, name
