@@ -20,7 +20,7 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.targets.target import Target
 
 
-@pytest.mark.steering_requirement(id="layers-found", without_weights=True)
+@pytest.mark.steering_requirement(id="layers-found", core=True, without_weights=True)
 def test_layers_found(steering_model: Target) -> None:
     """the decoder layers are found by following the tensors from module to module to the logits.
 
@@ -36,7 +36,7 @@ def test_layers_found(steering_model: Target) -> None:
         raise Violation(f"{', '.join(lost)} is no module of the model")
 
 
-@pytest.mark.steering_requirement(id="layers-chain", without_weights=True)
+@pytest.mark.steering_requirement(id="layers-chain", core=True, without_weights=True)
 def test_layers_chain(harness: Harness) -> None:
     """each decoder layer receives exactly what the one before it emitted.
 
@@ -56,7 +56,7 @@ def test_layers_chain(harness: Harness) -> None:
         harness.target.notes.append("the last layer's output is consumed by the model's own forward")
 
 
-@pytest.mark.steering_requirement(id="hidden-size-measured", without_weights=True)
+@pytest.mark.steering_requirement(id="hidden-size-measured", core=True, without_weights=True)
 def test_hidden_size_measured(harness: Harness) -> None:
     """every decoder layer emits a residual stream of the one measured hidden size.
 
@@ -126,7 +126,7 @@ def _alike(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     return one, other
 
 
-@pytest.mark.steering_requirement(id="each-layer-once", without_weights=True)
+@pytest.mark.steering_requirement(id="each-layer-once", core=True, without_weights=True)
 def test_each_layer_once(harness: Harness) -> None:
     """each decoder layer runs as often in a steered forward pass as in an unsteered one: once, as a rule.
 
@@ -147,7 +147,7 @@ def test_each_layer_once(harness: Harness) -> None:
             )
 
 
-@pytest.mark.steering_requirement(id="default-layers", needs=("MULTI_LAYER",), without_weights=True)
+@pytest.mark.steering_requirement(id="default-layers", core=True, needs=("MULTI_LAYER",), without_weights=True)
 def test_default_layers(harness: Harness) -> None:
     """the default steering layers are the final three, and a plan for them steers all of them.
 

@@ -26,7 +26,7 @@ PLACES = ("first", "middle", "last")
 
 @pytest.mark.parametrize("scale", [0.5, -3.0])
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="exact-delta")
+@pytest.mark.steering_requirement(id="exact-delta", core=True)
 def test_exact_delta(harness: Harness, place: str, scale: float) -> None:
     """the steered residual equals the unsteered one plus scale times the vector.
 
@@ -38,7 +38,7 @@ def test_exact_delta(harness: Harness, place: str, scale: float) -> None:
 
 
 @pytest.mark.parametrize("place", ["middle", "last"])
-@pytest.mark.steering_requirement(id="upstream-untouched")
+@pytest.mark.steering_requirement(id="upstream-untouched", core=True)
 def test_upstream_untouched(harness: Harness, place: str) -> None:
     """everything before the steered layer is bit-equal to the unsteered run.
 
@@ -62,7 +62,7 @@ def test_upstream_untouched(harness: Harness, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="zero-scale-is-identity")
+@pytest.mark.steering_requirement(id="zero-scale-is-identity", core=True)
 def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
     """at scale 0 every residual and every logit is bit-equal to the unsteered run."""
     inputs = harness.prompts.batch()
@@ -80,7 +80,7 @@ def test_zero_scale_is_identity(harness: Harness, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="scale-is-linear")
+@pytest.mark.steering_requirement(id="scale-is-linear", core=True)
 def test_scale_is_linear(harness: Harness, place: str) -> None:
     """the delta grows in proportion to the scale, from an eighth to sixty-four.
 
@@ -93,7 +93,7 @@ def test_scale_is_linear(harness: Harness, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="sign-is-kept")
+@pytest.mark.steering_requirement(id="sign-is-kept", core=True)
 def test_sign_is_kept(harness: Harness, place: str) -> None:
     """a positive scale moves the residual along the vector and a negative one against it."""
     inputs = harness.prompts.batch()
@@ -115,7 +115,7 @@ def test_sign_is_kept(harness: Harness, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="logits-diverge")
+@pytest.mark.steering_requirement(id="logits-diverge", core=True)
 def test_logits_diverge(harness: Harness, place: str) -> None:
     """the logits move by more than the measured noise, to where the reference implementation moves them."""
     inputs = harness.prompts.batch()
@@ -152,7 +152,7 @@ def test_logits_diverge(harness: Harness, place: str) -> None:
             raise
 
 
-@pytest.mark.steering_requirement(id="tokens-diverge", needs=("GENERATE",))
+@pytest.mark.steering_requirement(id="tokens-diverge", core=True, needs=("GENERATE",))
 def test_tokens_diverge(harness: Harness) -> None:
     """a large scale changes the generated tokens, to those that the reference implementation generates."""
     inputs = harness.prompts.batch(rows=1)
@@ -175,7 +175,7 @@ def test_tokens_diverge(harness: Harness) -> None:
     )
 
 
-@pytest.mark.steering_requirement(id="dose-response")
+@pytest.mark.steering_requirement(id="dose-response", core=True)
 def test_dose_response(harness: Harness) -> None:
     """steering along a token's direction raises that token's logit with every larger scale and lowers it with every
     smaller one.

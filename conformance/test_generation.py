@@ -27,7 +27,7 @@ MANY = 24
 
 
 @pytest.mark.parametrize("batch", ["equal", "left-padded"])
-@pytest.mark.steering_requirement(id="every-pass", needs=("GENERATE",))
+@pytest.mark.steering_requirement(id="every-pass", core=True, needs=("GENERATE",))
 def test_every_pass(harness: Harness, batch: str) -> None:
     """every pass of generate is steered: the prompt's and each generated token's."""
     if batch == "left-padded":

@@ -23,7 +23,7 @@ from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
 
 
-@pytest.mark.steering_requirement(id="clean-after-exit")
+@pytest.mark.steering_requirement(id="clean-after-exit", core=True)
 def test_clean_after_exit(harness: Harness) -> None:
     """after the block the model computes bit-equal to before, and generates the same tokens."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
@@ -44,7 +44,7 @@ def test_clean_after_exit(harness: Harness) -> None:
         comparison.same_tokens(harness.unsteered.generate(inputs), tokens, "the unsteered tokens after the block")
 
 
-@pytest.mark.steering_requirement(id="clean-after-exception")
+@pytest.mark.steering_requirement(id="clean-after-exception", core=True)
 def test_clean_after_exception(harness: Harness) -> None:
     """an exception inside the block leaves the block, and the model computes bit-equal to before."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers, 4.0)
@@ -69,7 +69,7 @@ def test_clean_after_exception(harness: Harness) -> None:
     )
 
 
-@pytest.mark.steering_requirement(id="re-entry")
+@pytest.mark.steering_requirement(id="re-entry", core=True)
 def test_re_entry(harness: Harness) -> None:
     """the adapter steers again after a block, with the same plan and with another, as if for the first time."""
     inputs = harness.prompts.batch()
@@ -167,7 +167,7 @@ def _copied(harness: Harness, loaded: Loaded) -> Harness:
         ) from error
 
 
-@pytest.mark.steering_requirement(id="model-left-alone")
+@pytest.mark.steering_requirement(id="model-left-alone", core=True)
 def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers)
@@ -209,7 +209,7 @@ def test_model_left_alone(harness: Harness) -> None:
         )
 
 
-@pytest.mark.steering_requirement(id="settings-untouched")
+@pytest.mark.steering_requirement(id="settings-untouched", core=True)
 def test_settings_untouched(harness: Harness) -> None:
     """after the block, also one that an exception ends, the settings of the process are what they were.
 
@@ -240,7 +240,7 @@ class _Thrown(Exception):
     """What ends a block early."""
 
 
-@pytest.mark.steering_requirement(id="caller-inputs-unchanged")
+@pytest.mark.steering_requirement(id="caller-inputs-unchanged", core=True)
 def test_caller_inputs_unchanged(harness: Harness) -> None:
     """the caller's token ids and attention mask are bit-equal after a steered call, and so is generation's input."""
     plan = harness.plans.plan(harness.plans.layers("middle")[:1])
@@ -293,7 +293,7 @@ def _compiled(harness: Harness, inputs: dict[str, torch.Tensor]) -> torch.Tensor
         not_applicable(f"the unsteered model cannot be compiled: {' '.join(str(error).split())[:120]}")
 
 
-@pytest.mark.steering_requirement(id="steers-in-inference-mode")
+@pytest.mark.steering_requirement(id="steers-in-inference-mode", core=True)
 def test_steers_in_inference_mode(harness: Harness) -> None:
     """under torch.inference_mode the model is steered to bit-equal logits."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])

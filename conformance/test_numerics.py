@@ -146,7 +146,7 @@ def _runs(harness: Harness, inputs: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
-@pytest.mark.steering_requirement(id="dtype-kept")
+@pytest.mark.steering_requirement(id="dtype-kept", core=True)
 def test_dtype_kept(harness: Harness, dtype: str) -> None:
     """a vector of any floating-point dtype steers, and the residual stream keeps the model's dtype.
 
@@ -188,7 +188,7 @@ def _emitted_dtype(harness: Harness, plan: SteeringPlan, inputs: dict[str, Tenso
 
 
 @pytest.mark.parametrize("times", [2.0, 1e6])
-@pytest.mark.steering_requirement(id="finite-or-refused")
+@pytest.mark.steering_requirement(id="finite-or-refused", core=True)
 def test_finite_or_refused(harness: Harness, times: float) -> None:
     """a scale that overflows the residual stream's dtype is refused with a ValueError; nothing infinite is sent.
 

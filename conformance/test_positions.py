@@ -18,7 +18,7 @@ SIDES = ("left", "right")
 
 @pytest.mark.parametrize("run", ["forward", "generate"])
 @pytest.mark.parametrize("positions", list(Positions))
-@pytest.mark.steering_requirement(id="only-these-positions")
+@pytest.mark.steering_requirement(id="only-these-positions", core=True)
 def test_only_these_positions(harness: Harness, positions: Positions, run: str) -> None:
     """exactly the plan's token positions are steered, and every other is bit-equal to the unsteered run.
 
@@ -34,7 +34,7 @@ def test_only_these_positions(harness: Harness, positions: Positions, run: str) 
 
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
-@pytest.mark.steering_requirement(id="every-row", needs=("BATCH",))
+@pytest.mark.steering_requirement(id="every-row", core=True, needs=("BATCH",))
 def test_every_row(harness: Harness, place: str) -> None:
     """every row of a batch is steered by the same vector.
 
@@ -46,7 +46,7 @@ def test_every_row(harness: Harness, place: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.steering_requirement(id="padding-untouched", needs=("BATCH", "PADDING"))
+@pytest.mark.steering_requirement(id="padding-untouched", core=True, needs=("BATCH", "PADDING"))
 def test_padding_untouched(harness: Harness, side: str) -> None:
     """padding is bit-equal to the unsteered run, on either side, and every real token is steered."""
     inputs = harness.prompts.padded(side)
@@ -57,14 +57,14 @@ def test_padding_untouched(harness: Harness, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.steering_requirement(id="padded-equals-unpadded", needs=("BATCH", "PADDING"))
+@pytest.mark.steering_requirement(id="padded-equals-unpadded", core=True, needs=("BATCH", "PADDING"))
 def test_padded_equals_unpadded(harness: Harness, side: str) -> None:
     """a padded row is steered to the same logits as the same row without padding, within rounding."""
     inputs = harness.prompts.padded(side)
     _rows_alone(harness, inputs, f"{side} padding")
 
 
-@pytest.mark.steering_requirement(id="batch-equals-single", needs=("BATCH",))
+@pytest.mark.steering_requirement(id="batch-equals-single", core=True, needs=("BATCH",))
 def test_batch_equals_single(harness: Harness) -> None:
     """a row in a batch is steered to the same logits as the same row alone, within rounding."""
     _rows_alone(harness, harness.prompts.batch(), "batch")

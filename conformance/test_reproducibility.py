@@ -20,7 +20,7 @@ from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
 from pytest_steering.suite.trained import Behaviour
 
 
-@pytest.mark.steering_requirement(id="same-twice")
+@pytest.mark.steering_requirement(id="same-twice", core=True)
 def test_same_twice(harness: Harness) -> None:
     """two steered runs of the same input are bit-equal, unless two unsteered ones are not."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
@@ -79,7 +79,7 @@ def _fresh_digests(run: FreshRun | str) -> Digests:
         raise Violation(f"the fresh process fails: {error}") from error
 
 
-@pytest.mark.steering_requirement(id="rng-untouched")
+@pytest.mark.steering_requirement(id="rng-untouched", core=True)
 def test_rng_untouched(harness: Harness) -> None:
     """steering draws from no random state: torch's, Python's and NumPy's are as the unsteered model leaves them."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
@@ -127,7 +127,7 @@ def _own_random_state() -> Iterator[None]:
             numpy.random.set_state(numbers)
 
 
-@pytest.mark.steering_requirement(id="order-independent")
+@pytest.mark.steering_requirement(id="order-independent", core=True)
 def test_order_independent(harness: Harness) -> None:
     """what ran before makes no difference: other plans and other inputs, steered in between, leave no trace."""
     harness.unsteered.need_repeatable()

@@ -25,7 +25,7 @@ PLACES = ("first", "middle", "last")
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="residual-shape", without_weights=True)
+@pytest.mark.steering_requirement(id="residual-shape", core=True, without_weights=True)
 def test_residual_shape(harness: Harness, place: str) -> None:
     """a steered layer sends a residual stream of shape (batch, sequence, hidden size) in the dtype of the model."""
     inputs = harness.prompts.batch()
@@ -42,7 +42,7 @@ def test_residual_shape(harness: Harness, place: str) -> None:
             )
 
 
-@pytest.mark.steering_requirement(id="steering-tensor-shape", without_weights=True)
+@pytest.mark.steering_requirement(id="steering-tensor-shape", core=True, without_weights=True)
 def test_steering_tensor_shape(harness: Harness) -> None:
     """the steering vectors of the default layers stack to (layers, hidden size), and the adapter takes each row."""
     layers = harness.architecture.steering_layers
@@ -62,7 +62,7 @@ def test_steering_tensor_shape(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="output-type-preserved", without_weights=True)
+@pytest.mark.steering_requirement(id="output-type-preserved", core=True, without_weights=True)
 def test_output_type_preserved(harness: Harness, place: str) -> None:
     """a steered layer returns the same type as before, with everything beside the residual stream untouched.
 
@@ -133,7 +133,7 @@ _WRONG: dict[str, Callable[[int], Tensor]] = {
 
 
 @pytest.mark.parametrize("case", [*_WRONG, "layer too high", "negative layer"])
-@pytest.mark.steering_requirement(id="wrong-shape-refused", without_weights=True)
+@pytest.mark.steering_requirement(id="wrong-shape-refused", core=True, without_weights=True)
 def test_wrong_shape_refused(harness: Harness, case: str) -> None:
     """a vector of another shape, a NaN or a layer that does not exist is refused with a ValueError, and nothing is
     changed.
@@ -168,7 +168,7 @@ def test_wrong_shape_refused(harness: Harness, case: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.steering_requirement(id="logits-shape", without_weights=True)
+@pytest.mark.steering_requirement(id="logits-shape", core=True, without_weights=True)
 def test_logits_shape(harness: Harness, place: str) -> None:
     """the steered model returns logits of the same shape and dtype as the unsteered one."""
     inputs = harness.prompts.batch()

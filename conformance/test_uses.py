@@ -23,7 +23,7 @@ MANY = 12
 """Layers with numbers of two digits, of which one begins like another."""
 
 
-@pytest.mark.steering_requirement(id="arguments", since="1.1")
+@pytest.mark.steering_requirement(id="arguments", core=True, since="1.1")
 def test_arguments(harness: Harness) -> None:
     """the steered model takes what the model takes: arguments by position, labels, position ids, flags.
 
@@ -119,7 +119,7 @@ def test_nested_blocks(harness: Harness) -> None:
     check(harness, scenes("block", only=nested, run=("forward", "generate"), positions=("all", "prompt")))
 
 
-@pytest.mark.steering_requirement(id="every-ending", since="1.1")
+@pytest.mark.steering_requirement(id="every-ending", core=True, since="1.1")
 def test_every_ending(harness: Harness) -> None:
     """however a block ends (an exception, Ctrl-C, a closed generator), nothing of it stays."""
     check(harness, scenes("ends"))

@@ -20,7 +20,7 @@ from pytest_steering.vectors import load_vectors, save_vectors, train_vectors
 PLACES = ("first", "middle", "last")
 
 
-@pytest.mark.steering_requirement(id="vectors-nonzero")
+@pytest.mark.steering_requirement(id="vectors-nonzero", core=True)
 def test_vectors_nonzero(harness: Harness) -> None:
     """the difference in means of contrastive prompts is finite and not zero at every steering layer, and it arrives.
 
@@ -117,7 +117,7 @@ def test_foreign_vector_refused(harness: Harness, tmp_path: Path) -> None:
         raise Violation("the vector is accepted", where=what, likely=Diagnosis(Cause.UNCHECKED))
 
 
-@pytest.mark.steering_requirement(id="caller-vector-unchanged")
+@pytest.mark.steering_requirement(id="caller-vector-unchanged", core=True)
 def test_caller_vector_unchanged(harness: Harness) -> None:
     """the caller's steering vectors are bit-equal after steering, on the same storage and without a gradient."""
     layers = harness.plans.layers("middle")

@@ -77,6 +77,15 @@ def ignore(path: Path, config: pytest.Config) -> bool | None:
     return False if _is_suite(path.parent) else None
 
 
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Requirements that the profile, or a pinned version of the suite, does not ask are deselected."""
+    asked = settings_of(config).asked
+    unasked = [item for item in items if is_suite_item(item) and not asked.asks(requirement_of(item))]
+    if unasked:
+        config.hook.pytest_deselected(items=unasked)
+        items[:] = [item for item in items if item not in set(unasked)]
+
+
 def _is_suite(directory: Path) -> bool:
     return directory.name == NAME and directory.resolve() == suite_directory()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_steering.suite.catalogue import PROFILES, Asked
 from pytest_steering.targets.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ DEFAULT_ADAPTER = "hooks"
 MARKERS = (
     "steering_model(*specs, needs=(), min_layers=0): run the test on these models, or on those of "
     "--steering-model; it is not applicable to a model or adapter that lacks what it needs",
-    "steering_requirement(id, needs, since): the requirement of the bundled suite that the test stands for",
+    "steering_requirement(id, needs, since, core): the requirement of the bundled suite that the test stands for",
 )
 
 
@@ -38,6 +39,8 @@ class Settings:
     device: str | None
     dtype: str | None
     trust_remote_code: bool
+    asked: Asked
+    """The requirements that are asked."""
     fuzz: float
     """Minutes."""
     reports: tuple[str, ...]
@@ -84,6 +87,16 @@ def add_options(parser: pytest.Parser) -> None:
         **repeatable,
     )
     group.addoption(
+        "--steering-profile",
+        choices=PROFILES,
+        help="core: what any steering library must do, a first look in seconds; full: everything (default)",
+    )
+    group.addoption(
+        "--steering-suite",
+        metavar="VERSION",
+        help="Ask what this version of the suite asked, and nothing that came later, for example 1.0",
+    )
+    group.addoption(
         "--steering-fuzz",
         metavar="MINUTES",
         type=float,
@@ -96,13 +109,15 @@ def add_options(parser: pytest.Parser) -> None:
         help="Let a checkpoint run the Python code that comes with it",
     )
     for name, (kind, says) in INI.items():
-        parser.addini(name, says, type=kind, default=[])
+        parser.addini(name, says, type=kind, default=None if kind == "string" else [])
 
 
-INI: dict[str, tuple[Literal["args", "linelist"], str]] = {
+INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_models": ("args", "Models to test when --steering-model names none"),
     "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
     "steering_known_failures": ("linelist", 'Requirements that are known to fail, one "requirement-id: reason" a line'),
+    "steering_profile": ("string", "What --steering-profile is when it is not given"),
+    "steering_suite": ("string", "What --steering-suite is when it is not given"),
 }
 """Every setting of a project's, with its type and what it is."""
 
@@ -121,6 +136,10 @@ def read_settings(config: pytest.Config) -> Settings:
         device=option.steering_device,
         dtype=option.steering_dtype,
         trust_remote_code=option.steering_trust_remote_code,
+        asked=Asked(
+            option.steering_suite or config.getini("steering_suite") or Asked.version,
+            option.steering_profile or config.getini("steering_profile") or Asked.profile,
+        ),
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),
@@ -141,7 +160,7 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     """Whether this run says anything about steering that could be wrong."""
     if is_worker(config) or config.option.help or config.option.version:
         return False
-    options = (settings.known_failures, settings.reports, settings.device, settings.dtype)
+    options = (settings.known_failures, settings.reports, settings.device, settings.dtype, settings.asked != Asked())
     if misspelt(config):
         return True
     selected = "steering_requirement" in (config.option.markexpr or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +30,7 @@ class Closing:
         self.selection = Selection()
         self.unwritten: list[str] = []
         """Why a report is not there, or says nothing."""
-        self.record = Record([spec.text for spec in settings.specs], settings.adapters)
+        self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Some tests do not run."""
@@ -41,10 +40,6 @@ class Closing:
         """The tests are known, except to a controller."""
         if session.items:
             self.selection.take(session.items)
-        if len(self.settings.specs) > terminal.SWEEP:
-            # The tests stay to the end; the search for garbage before each model would go through all of them.
-            gc.collect()
-            gc.freeze()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test has ended, here or on a worker."""

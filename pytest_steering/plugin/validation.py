@@ -16,7 +16,7 @@ import pytest
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import INI, Settings, misspelt
-from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
@@ -32,6 +32,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         parse_known_failures(settings.known_failures)
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
+        _check_asked(settings.asked)
         if not 0 <= settings.fuzz < math.inf:
             raise SpecError(f"--steering-fuzz={settings.fuzz:g} is no number of minutes: give one that is 0 or more")
         if settings.device is not None:
@@ -88,6 +89,13 @@ def _check_requirement(name: str, source: str) -> None:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise SpecError(f"{source}: there is no requirement {name!r}{hint}")
+
+
+def _check_asked(asked: Asked) -> None:
+    if asked.version not in versions():
+        raise SpecError(f"--steering-suite: there is no version {asked.version!r}: known are {', '.join(versions())}")
+    if asked.profile not in PROFILES:
+        raise SpecError(f"--steering-profile: there is no profile {asked.profile!r}: known are {', '.join(PROFILES)}")
 
 
 def _check_reports(here: Path, settings: Settings) -> None:

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.model import Record, Result, Row
 
 SCHEMA = 1
@@ -22,7 +21,8 @@ def as_json(record: Record) -> dict[str, Any]:
     rows = record.rows()
     return {
         "schema": SCHEMA,
-        "suite": SUITE_VERSION,
+        "suite": record.asked.version,
+        "profile": record.asked.profile,
         "environment": {
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),

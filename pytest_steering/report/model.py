@@ -12,7 +12,7 @@ import pytest
 
 from pytest_steering.oracle.applicability import PREFIX
 from pytest_steering.oracle.diagnosis.summary import Explanation, Failed, explanation_of
-from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.suite.catalogue import Asked, catalogue
 from pytest_steering.targets.spec import spec_in
 
 
@@ -92,6 +92,8 @@ class Row:
     title: str
     model: Model
     results: tuple[Result, ...]
+    asked: Asked = field(default_factory=Asked)
+    """What the run asked."""
 
     def having(self, *outcomes: Outcome) -> list[Result]:
         """The results with one of these outcomes."""
@@ -134,8 +136,9 @@ class Row:
 class Record:
     """The results of this run, as they come in."""
 
-    def __init__(self, specs: Sequence[str], adapters: Sequence[str]) -> None:
+    def __init__(self, specs: Sequence[str], adapters: Sequence[str], asked: Asked | None = None) -> None:
         """``specs`` and ``adapters`` are those of the run, in the order in which they were named."""
+        self.asked = asked or Asked()
         self.specs = specs
         self.adapters = adapters
         self.results: dict[str, Result] = {}
@@ -188,7 +191,7 @@ class Record:
     def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
         model = self.models.get(spec, Model())
         own = tuple(result for result in results if result.adapter in ("", adapter))
-        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own)
+        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own, self.asked)
 
     def _begin(self, report: pytest.TestReport, said: dict[str, str]) -> Result | None:
         if "steering_requirement" in said:

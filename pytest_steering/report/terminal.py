@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_steering._version import SUITE_VERSION
 from pytest_steering.architecture.facts import found
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.steering.capability import Capability
-from pytest_steering.suite.catalogue import catalogue
 
 FAILING = (Outcome.FAILED, Outcome.ERROR)
 
@@ -80,10 +78,11 @@ def verdict(row: Row) -> str:
     who = f"{row.spec} with {row.title}"
     if row.verdict is Verdict.ERROR:
         return f"{who}: error: {row.error}"
-    said = f"conforms to {SUITE_VERSION}" if row.verdict is Verdict.CONFORMS else f"fails {SUITE_VERSION}"
-    missing = catalogue().keys() - {result.id for result in row.results}
+    said = f"conforms to {row.asked}" if row.verdict is Verdict.CONFORMS else f"fails {row.asked}"
+    asked = row.asked.requirements
+    missing = asked.keys() - {result.id for result in row.results}
     if missing:
-        said += f" as far as it ran, {len(missing)} of {len(catalogue())} requirements left out"
+        said += f" as far as it ran, {len(missing)} of {len(asked)} requirements left out"
     return f"{who}: {said} ({counts(row)})"
 
 

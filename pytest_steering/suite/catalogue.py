@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pytest_steering._version import SUITE_VERSION
+
 MARKER = "steering_requirement"
 FIRST = "1.0"
 """The version of the suite that a requirement is part of since, where it says nothing."""
@@ -24,6 +26,44 @@ class Requirement:
     needs: tuple[str, ...]
     since: str
     nodeid: str
+    core: bool = False
+    """Any steering library must meet it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which requirements a run asks: those of one version of the suite, in one of its profiles."""
+
+    version: str = SUITE_VERSION
+    profile: str = "full"
+    """``core``: what any steering library must do; ``full``: everything."""
+
+    def __str__(self) -> str:
+        """What a verdict says that a model conforms to: ``1.1``, ``1.1 core``."""
+        return self.version if self.profile == "full" else f"{self.version} {self.profile}"
+
+    @property
+    def requirements(self) -> dict[str, Requirement]:
+        """Those of them in the catalogue, by id."""
+        return {name: each for name, each in catalogue().items() if self.asks(each)}
+
+    def asks(self, requirement: Requirement) -> bool:
+        """Whether a requirement is one of them; one that a project adds to the suite always is."""
+        return not requirement.since or (
+            _numbers(requirement.since) <= _numbers(self.version) and (requirement.core or self.profile != "core")
+        )
+
+
+PROFILES = ("full", "core")
+
+
+def versions() -> list[str]:
+    """Every version of the suite whose requirements can be asked."""
+    return sorted({each.since for each in catalogue().values()} | {SUITE_VERSION}, key=_numbers)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def suite_directory() -> Path:
@@ -58,14 +98,15 @@ def first_sentence(docstring: str) -> str:
 
 def table() -> str:
     """The requirements as a Markdown table, for the README."""
-    rows = ["| requirement | what is true | needs |", "|---|---|---|"]
+    rows = ["| requirement | what is true | needs | profile |", "|---|---|---|---|"]
     group = ""
     for requirement in catalogue().values():
         if requirement.group != group:
             group = requirement.group
-            rows.append(f"| **{group}** | | |")
+            rows.append(f"| **{group}** | | | |")
         needs = ", ".join(need.lower().replace("_", " ") for need in requirement.needs) or "-"
-        rows.append(f"| `{requirement.id}` | {requirement.sentence} | {needs} |")
+        profile = "core" if requirement.core else "full"
+        rows.append(f"| `{requirement.id}` | {requirement.sentence} | {needs} | {profile} |")
     return "\n".join(rows)
 
 
@@ -89,4 +130,5 @@ def _in_file(path: Path) -> Iterator[Requirement]:
                     needs=tuple(options.get("needs", ())),
                     since=options.get("since", FIRST),
                     nodeid=f"conformance/{path.name}::{node.name}",
+                    core=options.get("core", False),
                 )
