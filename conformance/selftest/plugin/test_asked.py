@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pytest_steering.suite.catalogue import Asked, Requirement, catalogue
 
 from conformance.selftest.desk import MODEL, RIGHT, Desk
+from pytest_steering.suite.catalogue import Asked, Requirement, catalogue
 
 SOME = ("-k", "exact_delta or chunked_prefill or every_ending or masks")
 """Two requirements of the core, and two of 1.0 and 1.1 that are not."""
