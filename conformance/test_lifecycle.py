@@ -16,11 +16,11 @@ from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.keeping import check_room
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import likely_leftover, model_state, process_settings, put_back
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.targets.memory import available_bytes, parameter_bytes
 
 
 @pytest.mark.steering_requirement(id="clean-after-exit", core=True)
@@ -121,9 +121,7 @@ def test_nesting(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="two-models")
 def test_two_models(harness: Harness, loaded: Loaded) -> None:
     """two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
-    needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
-    if needed > free // 2:
-        not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+    check_room(harness)
     other = _copied(harness, loaded)
     inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
     plans = harness.plans.plan([layer]), harness.plans.plan([layer], -2.0, seed=1)

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from pytest_steering.errors import Violation
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.keeping import check_room, freed, kept_by
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.scenarios.covering import array, choices, pairs, pairs_in
 from pytest_steering.scenarios.machine import worker
@@ -97,7 +99,14 @@ def test_any_memory_layout(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="any-size", since="1.1")
 def test_any_size(harness: Harness) -> None:
     """a batch of any number of rows and tokens is steered, also as many as the residual stream is wide."""
-    check(harness, [*scenes("rows"), *scenes("tokens"), *scenes("tokens", only="width", rows=("width",))])
+    check(
+        harness,
+        [
+            *scenes("rows"),
+            *scenes("tokens", positions=("all", "last")),
+            *scenes("tokens", only="width", rows=("width",)),
+        ],
+    )
 
 
 @pytest.mark.steering_requirement(id="several-prompts", since="1.1")
@@ -107,6 +116,7 @@ def test_several_prompts(harness: Harness) -> None:
         harness,
         [
             *scenes("block", only="twice again late", run=("forward", "generate"), padding=("none", "left")),
+            *scenes("block", only="nearly rewritten"),
             *scenes("history", only="prompt generation", run=("forward", "generate")),
         ],
     )
@@ -122,7 +132,7 @@ def test_nested_blocks(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="every-ending", core=True, since="1.1")
 def test_every_ending(harness: Harness) -> None:
     """however a block ends (an exception, Ctrl-C, a closed generator), nothing of it stays."""
-    check(harness, scenes("ends"))
+    check(harness, [*scenes("ends"), *scenes("block", only="called-after")])
 
 
 @pytest.mark.steering_requirement(id="after-an-error", since="1.1")
@@ -151,7 +161,9 @@ def test_states(harness: Harness) -> None:
 
     Gradients reach the vector and everything before the steered layer.
     """
-    check(harness, scenes("state", but="training", vectors=("ordinary", "differentiable")))
+    after = Scenario.of(made="anew", history="inference", state="gradients", padding="left")
+    twice = Scenario.of(block="twice", state="gradients", vectors="differentiable")
+    check(harness, [*scenes("state", but="training", vectors=("ordinary", "differentiable")), after, twice])
 
 
 @pytest.mark.steering_requirement(id="threads", needs=("THREADS",), since="1.1")
@@ -166,6 +178,25 @@ def test_making_changes_nothing(harness: Harness) -> None:
     if harness.made:
         raise Violation(f"it changes {harness.made[0]}", likely=Diagnosis(Cause.MADE, str(harness.made[0])))
     check(harness, scenes("made"))
+
+
+@pytest.mark.steering_requirement(id="nothing-is-kept", since="1.1")
+def test_nothing_is_kept(harness: Harness) -> None:
+    """when a block is over none of its activations is alive, and a model that nobody uses any more is freed."""
+    plan = harness.plans.plan(harness.plans.layers("middle")[:1])
+    plain, steered = kept_by(harness, None), kept_by(harness, plan)
+    if plain:
+        not_applicable("the unsteered model itself keeps what its layers emit")
+    if steered:
+        raise Violation(f"{steered} of the activations of a block are alive after it", likely=Diagnosis(Cause.KEPT))
+    check_room(harness)
+    if not freed(harness, None):
+        not_applicable("a copy of the unsteered model itself is never freed")
+    if not freed(harness, plan):
+        raise Violation(
+            "a copy of the model that was steered is alive after everything that used it is gone",
+            likely=Diagnosis(Cause.KEPT),
+        )
 
 
 @pytest.mark.steering_requirement(id="many-passes", since="1.1")

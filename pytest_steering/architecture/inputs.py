@@ -152,3 +152,8 @@ def spoils(call: Callable[..., Any], inputs: Mapping[str, Tensor]) -> bool:
     with suppress(Exception):
         call(**given)
     return any(not torch.equal(given[name], tensor) for name, tensor in inputs.items())
+
+
+def parameters_of(module: nn.Module) -> list[str]:
+    """The names of what a module's ``forward`` takes, as its class has it: one that somebody wrapped says nothing."""
+    return list(inspect.signature(type(module).forward).parameters)[1:]

@@ -97,8 +97,10 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
         found[_piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS if own[hooks]}
         if "forward" in own:
             found[_piece(Kind.FORWARD, place)] = own["forward"]
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        # Under each of its names: an embedding that is tied to the head stays so.
         found[_piece(Kind.PARAMETER, name)] = id(parameter)
+    for name, parameter in model.named_parameters():
         found[_piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
         if values:
             found[_piece(Kind.VALUES, name)] = _fingerprint(parameter)

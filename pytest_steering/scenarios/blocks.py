@@ -10,7 +10,20 @@ from pytest_steering.scenarios.generations import RUN
 from pytest_steering.scenarios.plans import PlanOf
 from pytest_steering.scenarios.prompts import Prompt
 from pytest_steering.scenarios.space import Scenario, dimension
-from pytest_steering.scenarios.steps import Call, Collect, Enter, Fail, Leave, Make, Prepare, Refuse, Session, Step
+from pytest_steering.scenarios.steps import (
+    Call,
+    CallAfter,
+    Collect,
+    Enter,
+    Fail,
+    Leave,
+    Make,
+    Prepare,
+    Refuse,
+    Rewrite,
+    Session,
+    Step,
+)
 
 BLOCK = dimension("block")
 ENDS = dimension("ends")
@@ -100,8 +113,38 @@ def _again(draft: Draft) -> Iterator[Step]:
     for number, changes in ((1, {}), (2, {"seed": 1}), (3, {"vectors": vectors})):
         # The same plan once more, then another one on the same prompt, then vectors of another kind.
         yield from draft.enter(number, **changes)
-        yield draft.forward_pass()
+        yield draft.run() if number == 2 else draft.forward_pass()
         yield draft.leave(number)
+
+
+@BLOCK.value("a block of nearly the same vectors after it", name="nearly", alone=True)
+def _nearly(draft: Draft) -> Iterator[Step]:
+    yield from draft.enter()
+    yield draft.run()
+    yield draft.leave()
+    yield from draft.enter(1, vectors="nearly")
+    yield draft.run()
+    yield draft.leave(1)
+
+
+@BLOCK.value("vectors that are overwritten between two blocks", name="rewritten", alone=True)
+def _rewritten(draft: Draft) -> Iterator[Step]:
+    new = replace(draft.plan, seed=draft.plan.seed + 1)
+    yield from draft.enter()
+    yield draft.run()
+    yield draft.leave()
+    yield Rewrite(draft.plan, new)
+    yield Enter(1, new)
+    yield draft.run()
+    yield draft.leave(1)
+
+
+@BLOCK.value("a call of what a block had yielded", name="called-after", alone=True)
+def _called_after(draft: Draft) -> Iterator[Step]:
+    yield from draft.enter()
+    yield draft.run()
+    yield draft.leave()
+    yield CallAfter(0)
 
 
 @BLOCK.value("a block that is entered late")
@@ -238,3 +281,4 @@ MADE.value("an adapter made while the model is in training mode", name="in-train
 MADE.value("a model that is trained", name="trains", needs=("TRAINING",))(_how)
 MADE.value("weights changed since the adapter was made", name="weights")(_how)
 MADE.value("a forward that someone patched", name="patched")(_how)
+MADE.value("gradients that the caller adds up", name="accumulates", needs=("GRADIENTS",), alone=True)(_how)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import StaticCache
 
+from pytest_steering.architecture.inputs import parameters_of
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.prompts import Fed, Unfit
 from pytest_steering.scenarios.space import dimension
@@ -60,7 +60,7 @@ ARGUMENTS.value("arguments by keyword", name="keywords")(_nothing)
 
 @ARGUMENTS.value("token ids by position")
 def _positional(harness: Harness, ask: Ask) -> None:
-    names = list(inspect.signature(harness.model.forward).parameters)
+    names = parameters_of(harness.model)
     inputs = harness.architecture.model_inputs
     if names[:1] != [inputs.ids_name]:
         raise Unfit(f"the first argument of the model is not {inputs.ids_name}")
@@ -72,7 +72,7 @@ def _positional(harness: Harness, ask: Ask) -> None:
 @ARGUMENTS.value("embeddings in place of token ids", needs=("EMBEDDINGS",))
 def _embeddings(harness: Harness, ask: Ask) -> None:
     name = harness.architecture.model_inputs.ids_name
-    if name != "input_ids" or "inputs_embeds" not in inspect.signature(harness.model.forward).parameters:
+    if name != "input_ids" or "inputs_embeds" not in parameters_of(harness.model):
         raise Unfit("the model takes no embeddings in place of token ids")
     if ask.looks_up:
         return
@@ -116,7 +116,7 @@ def _hidden_states(_harness: Harness, ask: Ask) -> None:
 def _last_logits(harness: Harness, ask: Ask) -> None:
     if ask.generates:
         return
-    if "logits_to_keep" not in inspect.signature(harness.model.forward).parameters:
+    if "logits_to_keep" not in parameters_of(harness.model):
         raise Unfit("the model takes no logits_to_keep")
     ask.kwargs["logits_to_keep"] = 1
 

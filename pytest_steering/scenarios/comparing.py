@@ -17,7 +17,8 @@ from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import likely_leftover
 from pytest_steering.scenarios.arriving import Arrival
-from pytest_steering.scenarios.playing import Played, Seen, play
+from pytest_steering.scenarios.playing import play
+from pytest_steering.scenarios.seen import Played, Seen
 from pytest_steering.scenarios.steerers import ByReference
 from pytest_steering.scenarios.steps import Call, Session
 
@@ -43,6 +44,9 @@ class Comparison:
             if alike:
                 self._returned(number, one, other, where)
                 self._gradients(number, one, other, where)
+                if one.wants != other.wants:
+                    name = min(one.wants ^ other.wants).removeprefix(".")
+                    raise Violation(f"the returned {name} {'wants a' if one.wants else 'has no'} gradient", where=where)
             self._beside(one, other, where)
         if found.odd:
             raise Violation(found.odd[0], where=self._where(found.seen[-1]) if found.seen else "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pytest_steering.errors import Violation
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.comparing import Comparison
-from pytest_steering.scenarios.playing import Played, play
+from pytest_steering.scenarios.playing import play
 from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.seen import Played
 from pytest_steering.scenarios.steerers import ByAdapter, ByReference
 from pytest_steering.scenarios.steps import Session
 
@@ -20,7 +22,8 @@ def judge(harness: Harness, session: Session) -> None:
         raise Unfit(f"the unsteered model itself fails: {failed}")
     found = play(harness, session, ByAdapter(harness))
     if found.unfit:
-        raise Unfit(found.unfit)
+        # The unsteered model could do it.
+        raise Violation(f"what the steered model returned cannot be gone on from: {found.unfit}")
     Comparison(harness, session, wanted).check(found)
 
 

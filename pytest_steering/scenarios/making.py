@@ -71,6 +71,9 @@ class Changes:
             case "patched":
                 self._made()
                 self._patch()
+            case "accumulates":
+                self._made()
+                self._accumulate()
             case _:
                 self._made()
 
@@ -98,6 +101,21 @@ class Changes:
             with torch.no_grad():
                 for parameter, values in zip(parameters, kept, strict=True):
                     parameter.copy_(values)
+
+        self._undo.callback(undo)
+
+    def _accumulate(self) -> None:
+        parameters = [parameter for parameter in self._harness.model.parameters() if parameter.is_floating_point()][:3]
+        before = [parameter.grad for parameter in parameters]
+        kept = [torch.ones_like(parameter) for parameter in parameters]
+        for parameter, gradient in zip(parameters, kept, strict=True):
+            parameter.grad = gradient
+
+        def undo() -> None:
+            for parameter, gradient, old in zip(parameters, kept, before, strict=True):
+                if parameter.grad is not gradient or not bool((gradient == 1).all()):
+                    self._odd.append("gradients that the caller was adding up are gone or changed afterwards")
+                parameter.grad = old
 
         self._undo.callback(undo)
 

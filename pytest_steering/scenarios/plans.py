@@ -146,6 +146,13 @@ def _bfloat16(vectors: list[Tensor]) -> list[Tensor]:
     return [vector.bfloat16() for vector in vectors]
 
 
+@VECTORS.value("vectors that differ from others in the fifth decimal of one element", name="nearly", alone=True)
+def _nearly(vectors: list[Tensor]) -> list[Tensor]:
+    for vector in vectors:
+        vector[-1] += 2e-5
+    return vectors
+
+
 @VECTORS.value("vectors that require gradients")
 def _differentiable(vectors: list[Tensor]) -> list[Tensor]:
     return [vector.requires_grad_() for vector in vectors]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,67 +20,31 @@ from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.unsteered import Store
 from pytest_steering.scenarios.asking import asks
-from pytest_steering.scenarios.calls import Ask, tensors_of
+from pytest_steering.scenarios.calls import tensors_of
 from pytest_steering.scenarios.making import Changes
 from pytest_steering.scenarios.neighbour import Neighbour
 from pytest_steering.scenarios.plans import PlanOf, made
 from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.seen import Called, Played, Seen
 from pytest_steering.scenarios.states import STATE, THREAD, loss_of
 from pytest_steering.scenarios.steerers import Broken, ByAdapter, Steerer
-from pytest_steering.scenarios.steps import Call, Collect, Enter, Fail, Leave, Make, Prepare, Refuse, Session, Step
+from pytest_steering.scenarios.steps import (
+    Call,
+    CallAfter,
+    Collect,
+    Enter,
+    Fail,
+    Leave,
+    Make,
+    Prepare,
+    Refuse,
+    Rewrite,
+    Session,
+    Step,
+)
 from pytest_steering.steering.plan import SteeringPlan
 
 SEED = 1234
-
-
-@dataclass(eq=False)
-class Seen:
-    """What was seen of one ask."""
-
-    ask: Ask
-    plans: tuple[SteeringPlan, ...]
-    """The plans of the open blocks."""
-    step: int = 0
-    """The number of the step in its session."""
-    trace: Trace = field(default_factory=lambda: Trace([]))
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    """What was returned."""
-    gradients: list[Tensor | None] = field(default_factory=list)
-    random: Tensor | None = None
-    """The random state afterwards."""
-    inputs: dict[str, Tensor] = field(default_factory=dict)
-    """The tensors that were given, as they are afterwards."""
-    error: str = ""
-    """What was raised, in one line."""
-
-
-@dataclass(eq=False)
-class Played:
-    """What was seen of a session."""
-
-    seen: list[Seen]
-    unfit: str = ""
-    """Why the session has no meaning for the model."""
-    odd: list[str] = field(default_factory=list)
-    """What went wrong beside the calls."""
-    changes: Changes | None = None
-    """What the session left behind."""
-
-
-@dataclass(eq=False)
-class Called:
-    """What was seen of one call, ask after ask."""
-
-    seen: list[Seen] = field(default_factory=list)
-    unfit: str = ""
-    """Why the call has no meaning for the model."""
-
-    @property
-    def bytes(self) -> int:
-        """The size of the tensors that it holds."""
-        returned = (tensor for seen in self.seen for tensor in seen.tensors.values())
-        arrived = sum(seen.trace.bytes for seen in self.seen)
-        return arrived + sum(tensor.numel() * tensor.element_size() for tensor in returned)
 
 
 def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | None = None) -> Played:
@@ -109,6 +73,8 @@ class _Play:
         self._blocks: dict[int, SteeringPlan] = {}
         self._open: dict[int, PlanOf] = {}
         self._plans: dict[PlanOf, SteeringPlan] = {}
+        self._left: dict[PlanOf, SteeringPlan] = {}
+        """Those of the blocks that were left last."""
         self._changes = Changes(harness, steerer.make, self._played.odd, watched=kept is None)
 
     def all(self, session: Session) -> Played:
@@ -144,7 +110,7 @@ class _Play:
             case Leave(block, by):
                 del self._blocks[block], self._open[block]
                 if not self._blocks:
-                    self._plans.clear()
+                    self._left, self._plans = self._plans, {}
                 try:
                     odd = self._steerer.leave(block, by)
                 except Exception as error:
@@ -155,6 +121,10 @@ class _Play:
                 return self._call(number, step)
             case Fail():
                 return self._fail(number, step)
+            case CallAfter(block):
+                self._steerer.call_after(block)
+            case Rewrite(old, new):
+                self._rewrite(old, new)
             case Refuse():
                 if odd := self._steerer.refused(_too_long(self._harness)):
                     self._odd(number, odd)
@@ -167,6 +137,18 @@ class _Play:
         if plan not in self._plans:
             self._plans[plan] = made(self._harness, plan)
         return self._plans[plan]
+
+    def _rewrite(self, old: PlanOf, new: PlanOf) -> None:
+        """The next block of the new plan has the very tensors of the old one."""
+        wanted, kept = made(self._harness, new), self._left.get(old)
+        if kept is None:
+            raise Unfit("no block of this plan was left before")
+        for layer, vector in wanted.vectors.items():
+            try:
+                kept.vectors[layer].data.copy_(vector)
+            except RuntimeError as error:
+                raise Unfit(f"the vectors cannot be overwritten: {one_line(error)}") from None
+        self._plans[new] = SteeringPlan(kept.vectors, wanted.scale, wanted.positions)
 
     def _odd(self, number: int, what: str) -> None:
         self._played.odd.append(f"step {number + 1}: {what}")
@@ -253,6 +235,7 @@ class _Play:
                 now.tensors = tensors_of(now.trace.result)
                 if step.state == "gradients" and not ask.generates:
                     now.gradients = _gradients(self._harness, now)
+                now.wants = frozenset(name for name, tensor in now.tensors.items() if tensor.requires_grad)
                 now.tensors = {name: tensor.detach() for name, tensor in now.tensors.items()}
         except Unfit:
             raise

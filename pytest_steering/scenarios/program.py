@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from pytest_steering.scenarios.steps import Call, Collect, Enter, Fail, Leave, Make, Prepare, Refuse, Session, Step
+from pytest_steering.scenarios.steps import (
+    Call,
+    CallAfter,
+    Collect,
+    Enter,
+    Fail,
+    Leave,
+    Make,
+    Prepare,
+    Refuse,
+    Rewrite,
+    Session,
+    Step,
+)
 
 INSIDE = frozenset({"prompt", "block"})
 """Fields of a step that are no value of a dimension."""
@@ -49,6 +62,10 @@ def _line(step: Step) -> str:
             return f"use.leave(block_{block}{'' if by == 'end' else f', by={by!r}'})"
         case Call():
             return f"use.call({unusual(step, step.prompt)})"
+        case CallAfter(block):
+            return f"use.call_after(block_{block})"
+        case Rewrite(plan, new):
+            return f"use.rewrite(dict({unusual(plan)}), dict({unusual(new)}))"
         case Fail(call):
             return f"use.fail({unusual(call, call.prompt)})"
         case Refuse() | Collect():

@@ -277,10 +277,20 @@ def _end_token(harness: Harness, ids: Tensor) -> Tensor:
     return ids
 
 
+@IDS.value("the token that begins a text", name="beginning", alone=True)
+def _beginning_token(harness: Harness, ids: Tensor) -> Tensor:
+    ids[:, 0] = _special(harness, "bos_token_id", 1)
+    return ids
+
+
 def end_token(harness: Harness) -> int:
     """The model's end-of-sequence token, or a token to stand for one."""
-    for config in (getattr(harness.model, name, None) for name in ("generation_config", "config")):
-        found = getattr(config, "eos_token_id", None)
+    return _special(harness, "eos_token_id", 2)
+
+
+def _special(harness: Harness, name: str, otherwise: int) -> int:
+    for config in (getattr(harness.model, each, None) for each in ("generation_config", "config")):
+        found = getattr(config, name, None)
         if isinstance(found, int) and 0 <= found < harness.target.vocab_size:
             return found
-    return min(2, harness.target.vocab_size - 1)
+    return min(otherwise, harness.target.vocab_size - 1)

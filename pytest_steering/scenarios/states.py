@@ -40,6 +40,20 @@ def _gradients(_harness: Harness) -> Iterator[None]:
         yield
 
 
+@STATE.value("gradients and a frozen model", needs=("GRADIENTS",), name="frozen", alone=True)
+@contextmanager
+def _frozen(harness: Harness) -> Iterator[None]:
+    wanting = [parameter for parameter in harness.model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in wanting:
+            parameter.requires_grad_(False)
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in wanting:
+            parameter.requires_grad_(True)
+
+
 @STATE.value("autocast")
 @contextmanager
 def _autocast(harness: Harness) -> Iterator[None]:

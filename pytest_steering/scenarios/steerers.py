@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -37,6 +37,8 @@ class ByAdapter:
         self._harness = self._first = harness
         self._prepared: dict[int, AbstractContextManager[Any]] = {}
         self._open: dict[int, tuple[AbstractContextManager[Any], Any]] = {}
+        self._yielded: dict[int, Any] = {}
+        """What the blocks that were left had yielded."""
 
     def make(self, anew: bool) -> None:
         """An adapter of this session alone, or that of the run."""
@@ -61,7 +63,7 @@ class ByAdapter:
 
     def leave(self, block: int, by: str) -> str:
         """The adapter's block is left; an exception goes on as it is."""
-        context, _ = self._open.pop(block)
+        context, self._yielded[block] = self._open.pop(block)
         if by == "end":
             context.__exit__(None, None, None)
             return ""
@@ -73,6 +75,11 @@ class ByAdapter:
             if error is not mine:
                 return f"{type(mine).__name__} becomes {one_line(error)}"
         return ""
+
+    def call_after(self, block: int) -> None:
+        """What the block had yielded is called, and may raise what it likes."""
+        with suppress(Exception):
+            self._yielded[block](**self._harness.prompts.batch())
 
     @contextmanager
     def call(self, blocks: dict[int, SteeringPlan], ask: Ask) -> Iterator[Any]:
@@ -114,6 +121,9 @@ class ByReference:
     def leave(self, block: int, by: str) -> str:
         """The plan counts no longer."""
         return ""
+
+    def call_after(self, block: int) -> None:
+        """There is nothing to call."""
 
     @contextmanager
     def call(self, blocks: dict[int, SteeringPlan], ask: Ask) -> Iterator[Any]:

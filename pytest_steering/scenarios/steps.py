@@ -61,6 +61,21 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class CallAfter:
+    """What a block had yielded is called when the block is left: whatever that does, nothing of it stays."""
+
+    block: int
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """The vectors of a plan that steers no longer become those of another, in the same memory."""
+
+    plan: PlanOf
+    new: PlanOf
+
+
+@dataclass(frozen=True)
 class Refuse:
     """A plan that cannot be meant is tried: its last vector is too long."""
 
@@ -70,5 +85,5 @@ class Collect:
     """Garbage is collected."""
 
 
-Step = Make | Prepare | Enter | Leave | Call | Fail | Refuse | Collect
+Step = Make | Prepare | Enter | Leave | Call | CallAfter | Fail | Refuse | Rewrite | Collect
 Session = tuple[Step, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.inputs import input_mask, input_tokens, remembered
+from pytest_steering.architecture.inputs import input_mask, input_tokens, parameters_of, remembered
 from pytest_steering.steering.plan import Positions
 
 
@@ -77,7 +76,7 @@ class PassPositions:
     def begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
         if args:
-            kwargs = {**dict(zip(inspect.signature(module.forward).parameters, args, strict=False)), **kwargs}
+            kwargs = {**dict(zip(parameters_of(module), args, strict=False)), **kwargs}
         tokens, mask = input_tokens(kwargs), input_mask(kwargs)
         rows, columns = tokens.shape[:2]
         if self.prompt is not self._followed:

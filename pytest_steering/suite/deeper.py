@@ -22,8 +22,8 @@ def deepened(harness: Harness, layers: int) -> Harness:
     try:
         deep = load_target(f"{spec.text}?layers={layers}&hidden={WIDTH}", device=str(target.device), dtype=dtype)
         found = deep.architecture.num_layers
+        if found < layers:
+            not_applicable(f"the small model of {layers} layers has {found} that carry the residual stream")
+        return harness.of(deep)
     except SteeringError as error:
-        not_applicable(f"no small model of {layers} layers can be built: {error}")
-    if found < layers:
-        not_applicable(f"the small model of {layers} layers has {found} that carry the residual stream")
-    return harness.of(deep)
+        not_applicable(f"no small model of {layers} layers can be judged: {error}")

@@ -12,7 +12,19 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.judging import judge
 from pytest_steering.scenarios.plans import PlanOf
 from pytest_steering.scenarios.prompts import Prompt, Unfit
-from pytest_steering.scenarios.steps import Call, Collect, Enter, Fail, Leave, Make, Prepare, Refuse, Step
+from pytest_steering.scenarios.steps import (
+    Call,
+    CallAfter,
+    Collect,
+    Enter,
+    Fail,
+    Leave,
+    Make,
+    Prepare,
+    Refuse,
+    Rewrite,
+    Step,
+)
 from pytest_steering.scenarios.table import DIMENSIONS
 from pytest_steering.targets.target import load_target
 
@@ -71,6 +83,14 @@ class Replay:
     def fail(self, **how: Any) -> None:
         """The same, and the model breaks off in the middle."""
         self._steps.append(Fail(_call(how)))
+
+    def call_after(self, block: int) -> None:
+        """What the block had yielded is called when the block is left; what that does is not looked at."""
+        self._steps.append(CallAfter(block))
+
+    def rewrite(self, plan: dict[str, Any], new: dict[str, Any]) -> None:
+        """The vectors of a plan whose block was left become those of a new one, in the same memory."""
+        self._steps.append(Rewrite(_step(PlanOf, plan), _step(PlanOf, new)))
 
     def refuse(self) -> None:
         """A plan whose vector is too long is tried."""

@@ -47,9 +47,15 @@ def test_the_cause_is_named_on_another_anatomy(number: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("adapter", ["nnsight", "folded"])
 def test_known_good_ones_conform(adapter: str, tmp_path: Path) -> None:
     conform(tmp_path, ("tiny:starcoder2",), f"--steering-adapter={adapter}", "-k", "not overhead")
-    conform(
-        tmp_path, ("tiny:gpt_bigcode", "tiny:qwen2"), f"--steering-adapter={adapter}", "-k", "not uses and not overhead"
-    )
+    conform(tmp_path, ("tiny:gpt_bigcode", "tiny:qwen2"), f"--steering-adapter={adapter}", "--steering-profile=core")
+
+
+@pytest.mark.slow
+def test_the_three_families_conform(tmp_path: Path) -> None:
+    """The third is what a run of all tests judges."""
+    conform(tmp_path, ("tiny:gpt_bigcode",), "--steering-adapter=hooks", "-k", "not overhead and not compile")
+    trained = ("fixtures/trained/gpt_bigcode", "fixtures/trained/qwen2")
+    conform(tmp_path, trained, "--steering-adapter=hooks", "-k", "not uses and not overhead and not compile")
 
 
 def test_a_vector_that_is_added_to_large_numbers_is_rounded_where_they_are(tmp_path: Path) -> None:

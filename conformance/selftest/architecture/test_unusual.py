@@ -101,7 +101,7 @@ def test_right_elsewhere_and_wrong_here(adapter: Any, elsewhere: dict[str, dict[
 @pytest.mark.parametrize(
     ("adapter", "chosen"),
     [
-        ("hooks", "not overhead and not fresh and not compile and not all_pairs and not any_session and not many"),
+        ("hooks", "exact or pass or mask or cache or nested or padding or arguments or alone or options or layers"),
         ("nnsight", "exact_delta or every_pass or only_these or masks or caller_cache or nested"),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_model_generates_all_the_same(name: str) -> None:
 def test_a_right_adapter_conforms_and_one_that_steers_the_prompt_alone_does_not(tmp_path: Path) -> None:
     models = [f"--steering-model={MODELS}:{name}" for name in PREFERENCES]
     adapters = ("--steering-adapter=hooks", f"--steering-adapter={PROMPT_ONLY}")
-    chosen = ("-k", "test_generation or left_alone or generation_options")
+    chosen = ("-k", "every_pass or seeded or assisted or left_alone or generation_options")
     found = verdicts(tmp_path / "report.json", *models, *adapters, *chosen)
     assert len(found) == 2 * len(PREFERENCES)
     for name, row in found.items():

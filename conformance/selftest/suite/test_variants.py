@@ -11,7 +11,10 @@ from conformance.selftest.desk import Desk
 from conformance.selftest.verdicts_of import verdicts
 
 MODELS = "pytest_steering.fixtures.variants"
-ON_EACH = "not overhead and not fresh and not all_pairs and not any_session and not many"
+ON_EACH = (
+    "architecture or exact or pass or alone or two_models or same_twice or nested or padding or arguments or states or "
+    "training or options or threads or dtype"
+)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def run(tmp_path: Path, free: int, *arguments: str) -> tuple[str, dict]:  # type
 
 @pytest.mark.slow
 def test_it_shrinks_and_still_conforms(tmp_path: Path) -> None:
-    output, model = run(tmp_path, 400_000)
+    output, model = run(tmp_path, 400_000, "-k", "not pairs and not session and not compile")
     assert "note: workload shrunk to 2 rows × 4 tokens: 0.4 MB free" in output
     assert model["verdict"] == "conforms"
 

@@ -45,6 +45,7 @@ class Cause(StrEnum):
     # State
     STALE = "stale-plan", "what an earlier plan steered is kept"
     STALE_MASK = "stale-mask", "the mask of an earlier batch is kept"
+    KEPT = "kept", "what was steered is kept for good: memory grows with each use"
     FIRST_CALL = "first-call-only", "only the first call inside a block is steered"
 
     # Which tokens
