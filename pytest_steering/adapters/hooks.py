@@ -27,7 +27,7 @@ class HooksAdapter(SteeringAdapter):
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:
         self.model = model
         self.architecture = architecture
-        self._generation = Generation()
+        self._generation = Generation.shared(model)
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Eager]:

@@ -96,6 +96,32 @@ def remembered(kwargs: Mapping[str, Any]) -> int | None:
     return int(memory[0].shape[0]) if isinstance(memory, tuple | list) and isinstance(memory[0], Tensor) else None
 
 
+def begins_at(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int | None:
+    """The absolute column at which a pass of so many columns begins, by its mask, its memory or its cache.
+
+    ``None`` when none of them tells, as a recurrent state does not. A mask may also be as wide as a static cache, and
+    does not tell then.
+    """
+    cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
+    if mask is not None and (cache is None or mask.shape[1] != _room(cache)):
+        return max(0, mask.shape[1] - columns)
+    memory = remembered(kwargs)
+    if memory is not None:
+        return memory
+    if cache is not None:
+        with suppress(TypeError, ValueError, NotImplementedError):
+            return int(cache.get_seq_length())
+    return None
+
+
+def _room(cache: Any) -> int:
+    """How many tokens a static cache has room for; -1 for any other."""
+    for name in ("get_max_length", "get_max_cache_shape"):  # in transformers 5, and in 4
+        with suppress(Exception):  # each cache has its own reasons for not knowing
+            return int(getattr(cache, name)())
+    return -1
+
+
 def embedding_of(model: nn.Module) -> nn.Embedding:
     """The largest table of embeddings; ``ArchitectureError`` when the model has none."""
     embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from pytest_steering.architecture.inputs import input_mask, input_tokens, remembered
+from pytest_steering.architecture.inputs import begins_at, input_mask, input_tokens
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import tensors_in
 from pytest_steering.architecture.tracing import copies, hooked
@@ -128,15 +128,13 @@ def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
     def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
         tokens = input_tokens(kwargs, args)
         columns = tokens.shape[1]
-        mask, memory = input_mask(kwargs), remembered(kwargs)
-        if mask is not None:
-            start = max(0, mask.shape[1] - columns)
-        elif memory is not None:
-            start = memory
-        else:
-            values = [*args, *kwargs.values()]
-            cache = next((value for value in values if hasattr(value, "get_seq_length")), None)
-            start = _cached_columns(cache, passes, columns)
+        given = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+        start = begins_at(given, columns, input_mask(kwargs))
+        if start is None:
+            # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the
+            # last.
+            anew = not passes or columns > passes[-1].columns
+            start = 0 if anew else passes[-1].start + passes[-1].columns
         passes.append(Pass(start, columns, fed=tokens.detach(), rows=tokens.shape[0], training=_module.training))
 
     with hooked(architecture.entry.register_forward_pre_hook(begin, with_kwargs=True)):
@@ -164,16 +162,6 @@ def _adding(decoder_layer: DecoderLayer, layer: int, passes: list[Pass]) -> Iter
     parts = [part for part in decoder_layer.module.children() if any(p.ndim >= 2 for p in part.parameters())]
     with hooked(*(part.register_forward_hook(add) for part in parts)):
         yield
-
-
-def _cached_columns(cache: Any, passes: Sequence[Pass], columns: int) -> int:
-    if cache is not None:
-        with suppress(TypeError, ValueError, NotImplementedError):
-            return int(cache.get_seq_length())
-    # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
-    if not passes or columns > passes[-1].columns:
-        return 0
-    return passes[-1].start + passes[-1].columns
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,13 +160,32 @@ def _reordered(harness: Harness, fed: Fed, generates: bool) -> Asks:
 
 @MEMORY.value("a static cache", needs=("CALLER_CACHE",))
 def _static(harness: Harness, fed: Fed, generates: bool) -> Asks:
+    yield from _static_asks(harness, fed, generates)
+
+
+_FURTHER = 16
+"""For so many tokens more than the prompt's there is room."""
+
+
+def _static_asks(harness: Harness, fed: Fed, generates: bool) -> Iterator[Ask]:
     config: Any = getattr(harness.model, "config", None)
     if not hasattr(config, "to_dict"):
         raise Unfit("the model has no config that a static cache could be made from")
-    middle, room = fed.columns // 2, fed.columns + 16
-    cache = StaticCache(config=config, max_cache_len=room)
+    middle = fed.columns // 2
+    cache = StaticCache(config=config, max_cache_len=fed.columns + _FURTHER)
     yield _first(harness, fed, middle, past_key_values=cache)
     yield _next(harness, fed, middle, cache, generates)
+
+
+@MEMORY.value("a static cache and a mask as wide as it", needs=("CALLER_CACHE",), name="static-wide", alone=True)
+def _static_wide(harness: Harness, fed: Fed, generates: bool) -> Asks:
+    name = harness.architecture.model_inputs.mask_name
+    for ask in _static_asks(harness, fed, generates):
+        mask = ask.kwargs.get(name)
+        if mask is not None and not ask.generates:
+            room = fed.columns + _FURTHER - mask.shape[1]
+            ask.kwargs[name] = torch.nn.functional.pad(mask, (0, room), value=0)
+        yield ask
 
 
 def remembered(output: Any) -> Any:

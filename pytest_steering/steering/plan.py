@@ -28,13 +28,13 @@ class Positions(StrEnum):
     """Every generated token (t ≥ P)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SteeringPlan:
     """What decoder layer ``i`` emits becomes ``h + scale * vectors[i]`` at ``positions`` and stays as it is elsewhere.
 
     ``vectors`` maps a decoder layer index to a steering vector of shape ``(hidden_size,)``. A plan that could mean
     nothing (no vector, another rank, a NaN or infinity, a negative index) raises ``ValueError`` when it is made; one
-    that does not fit a model raises it in :meth:`check`.
+    that does not fit a model raises it in :meth:`check`. A plan is equal to itself alone; it can be copied and pickled.
     """
 
     vectors: Mapping[int, Tensor]
@@ -50,6 +50,9 @@ class SteeringPlan:
             raise ValueError(f"the scale must be a finite number that float32 can hold; got {self.scale}")
         object.__setattr__(self, "vectors", MappingProxyType(dict(self.vectors)))
         object.__setattr__(self, "positions", Positions(self.positions))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SteeringPlan, (dict(self.vectors), self.scale, self.positions)
 
     def check(self, architecture: Architecture) -> None:
         """The plan fits the model, or ``ValueError`` names the layer, the width or the scale that does not.

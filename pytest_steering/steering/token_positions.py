@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.inputs import input_mask, input_tokens, parameters_of, remembered
+from pytest_steering.architecture.inputs import begins_at, input_mask, input_tokens, parameters_of
 from pytest_steering.steering.plan import Positions
 
 
@@ -26,8 +27,15 @@ class Prompt:
 class Generation:
     """What is generated from while one model generates: known to every block that steers it."""
 
+    _of_models: ClassVar[WeakKeyDictionary[nn.Module, Generation]] = WeakKeyDictionary()
+
     def __init__(self) -> None:
         self.prompt: Prompt | None = None
+
+    @classmethod
+    def shared(cls, model: nn.Module) -> Generation:
+        """That of the model, whichever adapter asks: one generates in a block of another."""
+        return cls._of_models.setdefault(model, cls())
 
     @contextmanager
     def of(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
@@ -94,15 +102,9 @@ class PassPositions:
             self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
-        if mask is not None:
-            return max(0, mask.shape[1] - columns)
-        memory = remembered(kwargs)
-        if memory is not None:
-            return memory
-        cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
-        if cache is not None:
-            with suppress(TypeError, ValueError, NotImplementedError):
-                return int(cache.get_seq_length())
+        start = begins_at(kwargs, columns, mask)
+        if start is not None:
+            return start
         # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
         if self.prompt is None or columns > self.columns:
             return 0

@@ -13,6 +13,7 @@ from torch import Tensor
 from pytest_steering import SteeringPlan, load_target
 from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.architecture.tracing import hooked
+from pytest_steering.steering.plan import Positions
 from pytest_steering.targets.target import Target
 
 TYPES = ["gpt2", "gpt_bigcode", "llama", "mixtral", "qwen2", "starcoder2"]
@@ -83,3 +84,18 @@ def test_a_hook_that_was_there_before_sees_what_is_steered(target: Target) -> No
         with adapter.steer(SteeringPlan({LAYER: FIRST})) as steered, next_layer(target) as received:
             steered(input_ids=IDS)
     assert torch.equal(seen[0], received[0])
+
+
+def test_two_adapters_on_one_model_know_of_each_others_generation(target: Target) -> None:
+    one, other = (HooksAdapter(target.model, target.architecture) for _ in range(2))
+    outer = SteeringPlan({LAYER: FIRST}, 4.0, Positions.GENERATED)
+    inner = SteeringPlan({LAYER: SECOND}, 4.0, Positions.PROMPT)
+
+    def generated(adapter: HooksAdapter) -> Tensor:
+        with one.steer(outer), adapter.steer(inner) as steered, torch.no_grad():
+            found = steered.generate(
+                input_ids=IDS, max_new_tokens=4, do_sample=False, output_scores=True, return_dict_in_generate=True
+            )
+        return torch.stack(found.scores)
+
+    assert torch.equal(generated(other), generated(one))
