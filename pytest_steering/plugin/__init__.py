@@ -134,7 +134,8 @@ def pytest_runtest_makereport(
     from pytest_steering.plugin import outcomes
 
     outcomes.note_properties(item, call.when)
-    report = yield
+    with outcomes.without_traceback(item, call):
+        report = yield
     outcomes.judge(item, call, report)
     return report
 

@@ -86,6 +86,20 @@ def deciding_nothing() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def without_traceback(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """No traceback is made of an error that gets a text of its own: to read the sources of it takes a quarter of a
+    second, for each test on a model that cannot be loaded."""
+    option, error = item.config.option, _innermost(call.excinfo.value) if call.excinfo is not None else None
+    style = option.tbstyle
+    if not option.fulltrace and (is_suite_item(item) or isinstance(error, SteeringError)):
+        option.tbstyle = "no"
+    try:
+        yield
+    finally:
+        option.tbstyle = style
+
+
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """A failure gets its text, its reason for the reports, and the outcome ``known`` where it is known."""
     error = _innermost(call.excinfo.value) if call.excinfo is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,16 @@ def test_one_cause_is_told_once(told: str, sentence: str, first: str, times: int
 def test_a_failure_of_another_kind_is_told_each_time(desk: Desk) -> None:
     said = failures(desk, MODEL, BAD, "-k", "exact_delta")
     assert said.count(SENTENCE) == said.count(ROW_ZERO) == len(EXACT)
+
+
+def test_no_traceback_is_made_that_nobody_sees(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    styles: list[object] = []
+    getrepr: Any = pytest.ExceptionInfo.getrepr
+
+    def noted(self: object, *args: Any, **options: Any) -> object:
+        styles.append(options["style"])
+        return getrepr(self, *args, **options)
+
+    monkeypatch.setattr(pytest.ExceptionInfo, "getrepr", noted)
+    desk.run("--steering-model=my_models:broken", MODEL, BAD, *FEW, "--tb=long")
+    assert set(styles) == {"no"}
