@@ -12,12 +12,15 @@ import torch
 import transformers
 
 from pytest_steering.errors import TargetError, one_line
+from pytest_steering.targets.spec import GGUF
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TRUST = "--steering-trust-remote-code"
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What JSON of another form than expected raises."""
 _FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -46,7 +49,7 @@ def check_config(name: str, directory: Path, *, trust_remote_code: bool) -> dict
         raise TargetError(f"{name}: there is no config.json; save or download the checkpoint again")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TargetError(
             f"{name}: config.json is not valid JSON: {one_line(error, kind=False)}; "
             "save or download the checkpoint again"
@@ -81,6 +84,11 @@ def choose_weights(name: str, present: Collection[str], *, trust_remote_code: bo
             f"{name}: the weights are pickled ({pickles[0]}), and reading a pickle can run code; "
             f"convert them to safetensors, or pass {TRUST}"
         )
+    others = sorted(file for file in present if file.endswith((".safetensors", ".gguf")))
+    if others and others[0].endswith(".gguf"):
+        raise TargetError(f"{name}: its weights are a GGUF file ({others[0]}); {GGUF}")
+    if others:
+        raise TargetError(f"{name}: transformers reads no weights from {others[0]}; call the file {SINGLE}")
     raise TargetError(f"{name}: config.json only, no weights; use config:DIRECTORY to check shapes, or add {SINGLE}")
 
 
@@ -95,14 +103,13 @@ def check_weights(name: str, directory: Path, *, trust_remote_code: bool) -> Wei
     for file in files:
         if file not in present:
             raise TargetError(f"{name}: {INDEX} names {file}, which is missing; save or download the checkpoint again")
-    tensors = [entry for file in files for entry in _header(name, directory / file).items()]
-    sizes = [(entry["dtype"], entry["data_offsets"]) for key, entry in tensors if key != "__metadata__"]
-    float_bytes = sum(end - start for dtype, (start, end) in sizes if dtype in _FLOAT_BYTES)
+    tensors = [tensor for file in files for tensor in _tensors(name, directory / file)]
+    float_bytes = sum(size for dtype, size in tensors if dtype in _FLOAT_BYTES)
     return Weights(
         files=tuple(files),
-        floats=sum((end - start) // _FLOAT_BYTES[dtype] for dtype, (start, end) in sizes if dtype in _FLOAT_BYTES),
+        floats=sum(size // _FLOAT_BYTES[dtype] for dtype, size in tensors if dtype in _FLOAT_BYTES),
         float_bytes=float_bytes,
-        other_bytes=sum(end - start for _, (start, end) in sizes) - float_bytes,
+        other_bytes=sum(size for _, size in tensors) - float_bytes,
     )
 
 
@@ -111,33 +118,44 @@ def shards(name: str, index: Path) -> list[str]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         return sorted(set(weight_map.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *_ODD) as error:
         raise TargetError(
             f"{name}: {index.name} is no index of shards ({one_line(error)}); save or download it again"
         ) from None
 
 
-def _header(name: str, path: Path) -> dict[str, Any]:
-    """The header of a safetensors file that is as long as the header says."""
+_LFS = b"version https://git-lfs.github.com/spec/v1"[:8]
+
+
+def _tensors(name: str, path: Path) -> list[tuple[str, int]]:
+    """Dtype and bytes of each tensor in a safetensors file that is as long as its header says."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        first = file.read(8)
+        if first == _LFS:
+            raise TargetError(
+                f"{name}: {path.name} is not the file itself but git-lfs's pointer to it; fetch it with git lfs pull"
+            )
+        length = int.from_bytes(first, "little")
         if size < 8 + length:
             # A cut inside the header leaves no way to tell the whole length; the header's own is the least.
             raise TargetError(_cut(name, path.name, size, f"at least {8 + length:,}"))
         try:
             header = json.loads(file.read(length))
-            end = max(
-                (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"),
-                default=0,
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            entries = [entry for key, entry in header.items() if key != "__metadata__"]
+            found = [_entry(entry["dtype"], *entry["data_offsets"]) for entry in entries]
+        except _ODD as error:
             raise TargetError(
                 f"{name}: {path.name} is no safetensors file ({one_line(error)}); save or download it again"
             ) from None
+    end = max((end for _, _, end in found), default=0)
     if size < 8 + length + end:
         raise TargetError(_cut(name, path.name, size, f"{8 + length + end:,}"))
-    return dict(header)
+    return [(dtype, end - start) for dtype, start, end in found]
+
+
+def _entry(dtype: object, start: object, end: object) -> tuple[str, int, int]:
+    return str(dtype), int(str(start)), int(str(end))
 
 
 def _cut(name: str, file: str, size: int, whole: str) -> str:

@@ -30,6 +30,13 @@ _WILDCARDS = frozenset("*?[")
 _FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
+GGUF = (
+    "name a callable as module:callable that returns what transformers makes of it: "
+    "AutoModelForCausalLM.from_pretrained(directory, gguf_file=file)"
+)
+"""What to do with a GGUF file."""
+
+
 class SpecKind(StrEnum):
     """Where a model comes from."""
 
@@ -219,10 +226,24 @@ def _check_directory(spec: Spec) -> None:
     path = Path(spec.value).expanduser()
     if not path.exists():
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
+    if path.suffix == ".gguf":
+        raise SpecError(f"{spec.text} is a GGUF file; {GGUF}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
     if not (path / "config.json").is_file():
-        raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
+        raise SpecError(f"{spec.text}: the directory has no config.json, {_instead(path)}")
+
+
+def _instead(path: Path) -> str:
+    """What a directory without a config holds, and what to do with that."""
+    if (path / "adapter_config.json").is_file():
+        return (
+            "it holds an adapter of PEFT: name a callable as module:callable that returns "
+            "PeftModel.from_pretrained(base, directory)"
+        )
+    if any(path.glob("*.gguf")):
+        return f"it holds a GGUF file: {GGUF}"
+    return "so it is no checkpoint"
 
 
 def _directory_remedy(spec: Spec, path: Path) -> str:

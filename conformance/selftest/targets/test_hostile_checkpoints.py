@@ -13,6 +13,7 @@ from pytest_steering.fixtures.checkpoint import main, write_checkpoint
 from transformers.utils import logging as transformers_logging
 
 from pytest_steering import TargetError, load_target
+from pytest_steering.targets.spec import GGUF
 
 AGAIN = "save or download the checkpoint again"
 KEY = hostile.BROKEN_KEY
@@ -20,6 +21,13 @@ KEY = hostile.BROKEN_KEY
 SENTENCES: dict[Callable[[Path], Path], str] = {
     hostile.config_without_weights: (
         "config.json only, no weights; use config:DIRECTORY to check shapes, or add model.safetensors"
+    ),
+    hostile.weights_of_another_name: (
+        "transformers reads no weights from weights.safetensors; call the file model.safetensors"
+    ),
+    hostile.weights_for_llama_cpp: f"its weights are a GGUF file (model.gguf); {GGUF}",
+    hostile.git_lfs_pointer: (
+        "model.safetensors is not the file itself but git-lfs's pointer to it; fetch it with git lfs pull"
     ),
     hostile.missing_shard: (
         "model.safetensors.index.json names model-00002-of-00004.safetensors, which is missing; " + AGAIN
@@ -88,6 +96,35 @@ def test_weights_that_are_no_safetensors(tmp_path: Path) -> None:
         f"{path}: model.safetensors is no safetensors file "
         "(JSONDecodeError: Expecting value: line 1 column 1 (char 0)); save or download it again"
     )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"a": {"data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32"}}',
+        '{"a": {"dtype": "F32", "data_offsets": [0]}}',
+        '{"a": {"dtype": "F32", "data_offsets": [0, 4, 8]}}',
+        '{"a": {"dtype": "F32", "data_offsets": ["x", "y"]}}',
+        '{"a": {"dtype": "F32", "data_offsets": 4}}',
+        '{"a": 3}',
+        '["a"]',
+        "[" * 100_000,
+    ],
+    ids=lambda header: header[:40],
+)
+def test_headers_of_another_form(tmp_path: Path, header: str) -> None:
+    path = write_checkpoint(tmp_path / "checkpoint")
+    (path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
+    said = refusal(path)
+    assert said.startswith(f"{path}: model.safetensors is no safetensors file (")
+    assert said.endswith("); save or download it again")
+
+
+def test_a_config_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "checkpoint")
+    (path / "config.json").write_text("[" * 100_000)
+    assert refusal(path).startswith(f"{path}: config.json is not valid JSON: ")
 
 
 def test_index_that_names_nothing(tmp_path: Path) -> None:
