@@ -41,6 +41,8 @@ class Settings:
     trust_remote_code: bool
     asked: Asked
     """The requirements that are asked."""
+    strict: bool
+    """The run fails where the verdict is silent."""
     fuzz: float
     """Minutes."""
     reports: tuple[str, ...]
@@ -92,6 +94,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="core: what any steering library must do, a first look in seconds; full: everything (default)",
     )
     group.addoption(
+        "--steering-strict",
+        action="store_true",
+        help="Fail where the verdict is silent: on what did not run, was skipped or marked from outside the suite, or "
+        "was declared and could not be judged",
+    )
+    group.addoption(
         "--steering-suite",
         metavar="VERSION",
         help="Ask what this version of the suite asked, and nothing that came later, for example 1.0",
@@ -140,6 +148,7 @@ def read_settings(config: pytest.Config) -> Settings:
             option.steering_suite or config.getini("steering_suite") or Asked.version,
             option.steering_profile or config.getini("steering_profile") or Asked.profile,
         ),
+        strict=option.steering_strict,
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),

@@ -130,6 +130,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             _add(item, report, "steering_program", program)
         known = known_failures(item.config).get(requirement_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
+            _add(item, report, "steering_known", known)
             report.outcome = "skipped"
             report.wasxfail = known
 

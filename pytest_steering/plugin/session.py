@@ -10,6 +10,7 @@ from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
 from pytest_steering.report import json_report, terminal
+from pytest_steering.report.gaps import gaps
 from pytest_steering.report.model import Outcome, Record
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Closing:
         self.config = config
         self.settings = settings
         self.selection = Selection()
-        self.unwritten: list[str] = []
-        """Why a report is not there, or says nothing."""
+        self.amiss: list[str] = []
+        """Why a run fails in which no requirement does."""
         self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
@@ -61,24 +62,29 @@ class Closing:
         elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             if exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = self._exitstatus()
+            if self.settings.strict:
+                self.amiss += [gap for row in self.record.rows() for gap in gaps(row)] or self._nothing()
             if self.settings.reports and not self.record.judged:
-                self.unwritten.append("--steering-report tells of nothing: no requirement was judged in this run")
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
             document = json_report.as_json(self.record)
             for path in self.settings.reports:
                 try:
                     json_report.write(self.config.invocation_params.dir / path, document)
                 except OSError as error:
-                    self.unwritten.append(f"--steering-report={path} cannot be written: {error.strerror}")
-                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                    self.amiss.append(f"--steering-report={path} cannot be written: {error.strerror}")
+            if self.amiss:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The report on the terminal."""
         if not is_worker(self.config):
             terminal.show(terminalreporter, self.record, self._stale())
-            for sentence in self.unwritten:
+            for sentence in self.amiss:
                 terminalreporter.write_line(sentence, red=True)
+
+    def _nothing(self) -> list[str]:
+        return [] if self.record.judged else ["--steering-strict: no requirement was judged in this run"]
 
     def _exitstatus(self) -> pytest.ExitCode:
         """That of a run in which nothing failed; one in which nothing was called or applicable ran nothing."""

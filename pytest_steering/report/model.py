@@ -48,6 +48,8 @@ class Result:
     adapter: str
     params: dict[str, str] = field(default_factory=dict)
     outcome: Outcome = Outcome.PASSED
+    outside: bool = False
+    """Somebody else than the suite had it skipped, or expected it to fail."""
     called: bool = False
     """The test itself ran, and not what comes before it alone."""
     reason: str = ""
@@ -164,6 +166,7 @@ class Record:
         outcome = _outcome(report, result)
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome
+            result.outside = _outside(report, said)
             result.reason = _reason(report, said)
             result.cause = said.get("steering_cause", "")
             result.likely = said.get("steering_likely", "")
@@ -250,10 +253,20 @@ def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
     return Outcome.FAILED if report.when == "call" and not result.error else Outcome.ERROR
 
 
+def _outside(report: pytest.TestReport, said: dict[str, str]) -> bool:
+    if hasattr(report, "wasxfail"):
+        return "steering_known" not in said
+    return report.skipped and not _skipped(report).startswith(PREFIX)
+
+
+def _skipped(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
 def _reason(report: pytest.TestReport, said: dict[str, str]) -> str:
     if hasattr(report, "wasxfail"):
         return str(report.wasxfail)
     if report.skipped:
-        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        return text.removeprefix("Skipped: ").removeprefix(PREFIX)
+        return _skipped(report).removeprefix(PREFIX)
     return said.get("steering_reason") or str(report.longrepr).partition("\n")[0]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_steering.architecture.facts import found
+from pytest_steering.report.gaps import missing, unjudged
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.steering.capability import Capability
 
@@ -79,10 +80,11 @@ def verdict(row: Row) -> str:
     if row.verdict is Verdict.ERROR:
         return f"{who}: error: {row.error}"
     said = f"conforms to {row.asked}" if row.verdict is Verdict.CONFORMS else f"fails {row.asked}"
-    asked = row.asked.requirements
-    missing = asked.keys() - {result.id for result in row.results}
-    if missing:
-        said += f" as far as it ran, {len(missing)} of {len(asked)} requirements left out"
+    left_out = missing(row)
+    if left_out:
+        said += f" as far as it ran, {len(left_out)} of {len(row.asked.requirements)} requirements left out"
+    elif promised := unjudged(row):
+        said += f", nothing of {', '.join(promised)} could be judged"
     return f"{who}: {said} ({counts(row)})"
 
 
