@@ -38,7 +38,7 @@ def test_help_and_markers_say_what_there_is(desk: Desk) -> None:
     options.stdout.fnmatch_lines(["activation steering:", "*--steering-model=SPEC*"])
     assert "steering-baseline" not in options.stdout.str()
     desk.run("--markers").stdout.fnmatch_lines(
-        ["@pytest.mark.steering_model(*", "@pytest.mark.steering_requirement(id, needs, since): *"]
+        ["@pytest.mark.steering_model(*", "@pytest.mark.steering_requirement(id, needs, since, core): *"]
     )
 
 
