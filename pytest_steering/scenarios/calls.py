@@ -182,7 +182,7 @@ def _static_wide(harness: Harness, fed: Fed, generates: bool) -> Asks:
     name = harness.architecture.model_inputs.mask_name
     for ask in _static_asks(harness, fed, generates):
         mask = ask.kwargs.get(name)
-        if mask is not None and not ask.generates:
+        if mask is not None and (ask.goes_on or not generates):  # generate lengthens the mask itself
             room = fed.columns + _FURTHER - mask.shape[1]
             ask.kwargs[name] = torch.nn.functional.pad(mask, (0, room), value=0)
         yield ask
