@@ -80,10 +80,13 @@ def ignore(path: Path, config: pytest.Config) -> bool | None:
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Requirements that the profile, or a pinned version of the suite, does not ask are deselected."""
     asked = settings_of(config).asked
-    unasked = [item for item in items if is_suite_item(item) and not asked.asks(requirement_of(item))]
-    if unasked:
-        config.hook.pytest_deselected(items=unasked)
-        items[:] = [item for item in items if item not in set(unasked)]
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        (kept if not is_suite_item(item) or asked.asks(requirement_of(item)) else left).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
 
 
 def _is_suite(directory: Path) -> bool:
