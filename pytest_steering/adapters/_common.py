@@ -66,7 +66,8 @@ class Steered:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, steered."""
-        return self._run(self._model, args, kwargs)
+        with self._passes.generation.outside():
+            return self._run(self._model, args, kwargs)
 
     def generate(self, inputs: Tensor | None = None, **options: Any) -> Any:
         """What the model generates, steered in every pass."""

@@ -42,6 +42,7 @@ class FoldedAdapter(SteeringAdapter):
             Capability.CACHE,
             Capability.BEAMS,
             Capability.ASSISTED,
+            Capability.PATCHED,
             Capability.NESTING,
         }
     )

@@ -42,5 +42,7 @@ class Capability(StrEnum):
     """A model in training mode is steered."""
     THREADS = "threads"
     """Calls from other threads are steered, also while another model is steered in a thread of its own."""
+    PATCHED = "patched"
+    """A model is steered of which somebody replaced the ``forward`` of a layer, as offloading does."""
     NESTING = "nesting"
     """A plan entered inside another adds to it, in whatever order they are left."""

@@ -40,9 +40,17 @@ class Generation:
     @contextmanager
     def of(self, prompt: Tensor | None, attention_mask: Tensor | None) -> Iterator[None]:
         """Passes inside belong to one ``generate`` call for a prompt of shape ``(rows, prompt columns)``."""
-        before = self.prompt
         rows, columns = (0, 0) if prompt is None else prompt.shape[:2]
-        self.prompt = Prompt(rows, columns, attention_mask)
+        with self._is(Prompt(rows, columns, attention_mask)):
+            yield
+
+    def outside(self) -> AbstractContextManager[None]:
+        """Passes inside belong to no generation, also where a logits processor calls the steered model."""
+        return self._is(None)
+
+    @contextmanager
+    def _is(self, prompt: Prompt | None) -> Iterator[None]:
+        before, self.prompt = self.prompt, prompt
         try:
             yield
         finally:
@@ -70,7 +78,8 @@ class PassPositions:
         """The first absolute column of the current pass."""
         self.columns = 0
         self.rows = 0
-        self._followed: Prompt | None = None
+        self._last: tuple[Prompt | None, int, int] = None, 0, 0
+        """The last pass of a generation: its prompt, its first column, and how many it has."""
 
     @property
     def prompt(self) -> Prompt | None:
@@ -87,8 +96,6 @@ class PassPositions:
             kwargs = {**dict(zip(parameters_of(module), args, strict=False)), **kwargs}
         tokens, mask = input_tokens(kwargs), input_mask(kwargs)
         rows, columns = tokens.shape[:2]
-        if self.prompt is not self._followed:
-            self._followed, self.start, self.columns = self.prompt, 0, 0
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns
         if mask is not None:
@@ -103,12 +110,15 @@ class PassPositions:
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
         start = begins_at(kwargs, columns, mask)
-        if start is not None:
-            return start
-        # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the last.
-        if self.prompt is None or columns > self.columns:
-            return 0
-        return self.start + self.columns
+        if start is None:
+            # A recurrent state does not know how many tokens it has seen; a pass over all of them is longer than the
+            # last.
+            prompt, before, width = self._last
+            anew = self.prompt is None or self.prompt is not prompt or columns > width
+            start = 0 if anew else before + width
+        if self.prompt is not None:
+            self._last = self.prompt, start, columns
+        return start
 
     def _plain(self, mask: Tensor | None, device: torch.device) -> Tensor | bool:
         if self.positions is Positions.GENERATED:

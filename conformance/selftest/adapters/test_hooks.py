@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -99,3 +100,24 @@ def test_two_adapters_on_one_model_know_of_each_others_generation(target: Target
         return torch.stack(found.scores)
 
     assert torch.equal(generated(other), generated(one))
+
+
+@pytest.mark.parametrize("positions", list(Positions))
+@pytest.mark.parametrize("target", ["llama", "mamba"], indirect=True)
+def test_a_call_inside_a_generation_is_no_part_of_it(target: Target, positions: Positions) -> None:
+    steered: Any = None
+    inside: list[Tensor] = []
+
+    def asks(ids: Tensor, scores: Tensor) -> Tensor:
+        inside.append(steered(input_ids=IDS[:, 3:]).logits)
+        return scores
+
+    options = {"input_ids": IDS, "max_new_tokens": 4, "do_sample": False, "pad_token_id": 0, "output_logits": True}
+    plan = SteeringPlan({LAYER: FIRST}, 3.0, positions)
+    with HooksAdapter(target.model, target.architecture).steer(plan) as steered, torch.no_grad():
+        alone = steered.generate(**options, return_dict_in_generate=True)
+        outside = steered(input_ids=IDS[:, 3:]).logits
+        found = steered.generate(**options, return_dict_in_generate=True, logits_processor=[asks])
+    assert len(inside) == 4
+    assert all(torch.equal(each, outside) for each in inside)
+    assert all(map(torch.equal, found.logits, alone.logits))
