@@ -89,7 +89,9 @@ def test_re_entry(harness: Harness) -> None:
         first,
         "the logits of the second call inside one block",
         where=f"layer {layer}",
-        likely=Diagnosis(Cause.FIRST_CALL) if torch.equal(second, plain) else None,
+        likely=Diagnosis(Cause.USE, "only the first call inside a block is steered")
+        if torch.equal(second, plain)
+        else None,
         dtype=harness.dtype_of(first),
     )
 
@@ -112,7 +114,11 @@ def test_nesting(harness: Harness) -> None:
             after = logits_of(outside(**inputs))
     where, dtype = f"layer {layer}", harness.dtype_of(both)
     lone = tolerance.furthest(found, harness.expected(inner, inputs).result)
-    likely = Diagnosis(Cause.INNER) if lone <= tolerance.rounding(found, dtype=dtype) else None
+    likely = (
+        Diagnosis(Cause.USE, "an inner block takes the place of the outer one")
+        if lone <= tolerance.rounding(found, dtype=dtype)
+        else None
+    )
     comparison.close(found, both, "the logits inside both blocks", where=where, likely=likely, dtype=dtype)
     comparison.close(before, alone, "the logits inside the outer block", where=where, dtype=dtype)
     comparison.identical(after, before, "the logits after the inner block", where=where)
@@ -277,7 +283,11 @@ def test_steers_after_compile(harness: Harness) -> None:
         # torch offers no way to undo Module.compile.
         harness.model._compiled_call_impl = None
         torch.compiler.reset()
-    likely = Diagnosis(Cause.COMPILED) if same_bits(found, before) else None
+    likely = (
+        Diagnosis(Cause.USE, "what is added after the first compiled call is not seen")
+        if same_bits(found, before)
+        else None
+    )
     where, dtype = checks.named(plan), harness.dtype_of(expected)
     comparison.close(found, expected, "the logits of the compiled model", where=where, likely=likely, dtype=dtype)
     comparison.identical(after, before, "the unsteered logits after the block", where=checks.named(plan))
@@ -300,7 +310,7 @@ def test_steers_in_inference_mode(harness: Harness) -> None:
         found = logits_of(steered(**inputs))
     with torch.inference_mode():
         plain = logits_of(harness.model(**inputs)).clone()
-    likely = Diagnosis(Cause.INFERENCE) if same_bits(plain, found) else None
+    likely = Diagnosis(Cause.USE, "nothing is steered in inference mode") if same_bits(plain, found) else None
     where, dtype = checks.named(plan), harness.dtype_of(wanted)
     comparison.close(found.clone(), wanted, "the logits in inference mode", where=where, likely=likely, dtype=dtype)
     if likely:

@@ -105,10 +105,10 @@ def test_two_adapters_on_one_model_know_of_each_others_generation(target: Target
 @pytest.mark.parametrize("positions", list(Positions))
 @pytest.mark.parametrize("target", ["llama", "mamba"], indirect=True)
 def test_a_call_inside_a_generation_is_no_part_of_it(target: Target, positions: Positions) -> None:
-    steered: Any = None
     inside: list[Tensor] = []
+    steered: Any
 
-    def asks(ids: Tensor, scores: Tensor) -> Tensor:
+    def asks(_ids: Tensor, scores: Tensor) -> Tensor:
         inside.append(steered(input_ids=IDS[:, 3:]).logits)
         return scores
 

@@ -46,7 +46,6 @@ class Cause(StrEnum):
     STALE = "stale-plan", "what an earlier plan steered is kept"
     STALE_MASK = "stale-mask", "the mask of an earlier batch is kept"
     KEPT = "kept", "what was steered is kept for good: memory grows with each use"
-    FIRST_CALL = "first-call-only", "only the first call inside a block is steered"
 
     # Which tokens
     NEVER = "never-arrives", "the vector never arrives: no hook fires, or what it returns is thrown away"
@@ -123,11 +122,6 @@ class Cause(StrEnum):
     # Ways to run
     SHARED = "state-shared", "state is shared between models"
     RUN_STATE = "state-between-runs", "state is kept from run to run"
-    INNER = "inner-replaces-outer", "an inner block takes the place of the outer one"
-    COMPILED = "compiled-unseen", "hooks added after the first compiled call are not seen"
-    INFERENCE = "inference-mode", "inference mode is not steered"
-    SAMPLING = "sampling-unsteered", "generation that samples is not steered"
-    NOT_GENERATING = "generation-unsteered", "generation is not steered"
     DETACHED = "vector-detached", "the vector is detached"
     OUTSIDE = "outside-state", "something outside the plan is used: a cache, the clock, the random state"
     SLOW_PASS = "slow-pass", "each pass takes longer"
