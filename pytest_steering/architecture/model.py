@@ -99,6 +99,11 @@ class Architecture:
         """How many positions of its own the model puts before the tokens."""
         return self.decoder_layers[0].layout.extra
 
+    def in_place(self, layer: int) -> nn.Module:
+        """What stands where the decoder layer stands: the layer itself, or what somebody put in its place."""
+        name = self.decoder_layers[layer].name
+        return self.entry.get_submodule(name.removeprefix(f"{self.entry_name}.") if self.entry_name else name)
+
     def on(self, model: nn.Module) -> Architecture:
         """The same of a copy of the model; ``AttributeError`` where that has other modules."""
 

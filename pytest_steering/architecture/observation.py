@@ -16,8 +16,8 @@ from torch.utils.hooks import RemovableHandle
 
 from pytest_steering.architecture.inputs import begins_at, input_mask, input_tokens
 from pytest_steering.architecture.model import Architecture, DecoderLayer
-from pytest_steering.architecture.residual import tensors_in
-from pytest_steering.architecture.tracing import copies, hooked
+from pytest_steering.architecture.residual import Layout, tensors_in
+from pytest_steering.architecture.tracing import around_calls, copies, hooked
 from pytest_steering.errors import Unseen
 
 
@@ -93,7 +93,7 @@ def observe(
                     else:
                         now.received[layer] = tensor.detach().clone()
 
-                stack.enter_context(at_receiver(architecture.decoder_layers[layer], keep))
+                stack.enter_context(at_receiver(architecture, layer, keep))
                 if inside:
                     stack.enter_context(_adding(architecture.decoder_layers[layer], layer, trace.passes))
             yield
@@ -166,13 +166,20 @@ def _adding(decoder_layer: DecoderLayer, layer: int, passes: list[Pass]) -> Iter
 
 @contextmanager
 def at_receiver(
-    decoder_layer: DecoderLayer, use: Callable[[Tensor], Tensor | None], *, edits: bool = False
+    architecture: Architecture, layer: int, use: Callable[[Tensor], Tensor | None], *, edits: bool = False
 ) -> Iterator[None]:
     """``use`` sees each residual stream that arrives after a layer, as ``(batch, sequence, hidden_size)``.
 
     With ``edits`` it returns another to take its place, for all that read it. Without, it sees also what hooks do that
     were registered after this began: whenever the layer runs, the watching hook is put behind them.
     """
+    decoder_layer = architecture.decoder_layers[layer]
+    if decoder_layer.receiver is None or (edits and not decoder_layer.alone):
+        # The model's own forward consumes what the layer returns: that is all that can be read.
+        with _returned(architecture.in_place(layer), decoder_layer.layout, use):
+            yield
+        return
+    receiver = decoder_layer.receiver
 
     def received(_module: nn.Module, args: Any, kwargs: Any) -> Any:
         layout = decoder_layer.receiver_layout
@@ -182,18 +189,8 @@ def at_receiver(
             return None
         return layout.write((args, kwargs), layout.native(new))
 
-    def emitted(_module: nn.Module, _args: Any, output: Any) -> Any:
-        layout = decoder_layer.layout
-        new = use(layout.canonical(layout.read(output)))
-        if new is None:
-            return None
-        return layout.write(output, layout.native(new))
-
     def watch() -> RemovableHandle:
-        if decoder_layer.receiver is not None and (decoder_layer.alone or not edits):
-            return decoder_layer.receiver.register_forward_pre_hook(received, with_kwargs=True)
-        # The model's own forward consumes the last layer's output: the output itself is all that can be read.
-        return decoder_layer.module.register_forward_hook(emitted)
+        return receiver.register_forward_pre_hook(received, with_kwargs=True)
 
     handles = [watch()]
 
@@ -208,3 +205,18 @@ def at_receiver(
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _returned(place: nn.Module, layout: Layout, use: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    """``use`` sees what the layer in this place returns to the model's forward, whatever anybody makes of it."""
+
+    def run(call: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        output = call(module, *args, **kwargs)
+        if module is not place:
+            return output
+        new = use(layout.canonical(layout.read(output)))
+        return output if new is None else layout.write(output, layout.native(new))
+
+    with around_calls(type(place), run):
+        yield

@@ -73,15 +73,28 @@ def copies(kind: type[nn.Module], begin: Callable[[nn.Module], None]) -> Iterato
     """``begin`` is told of each module of this class before it first runs in this thread: a model, or a copy of it."""
     seen: set[nn.Module] = set()
     thread = threading.get_ident()
+
+    def told(call: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        if module not in seen and threading.get_ident() == thread:
+            seen.add(module)
+            begin(module)
+        return call(module, *args, **kwargs)
+
+    # No hook is early enough: those that one registers on its own module run from the next call on.
+    with around_calls(kind, told):
+        yield
+
+
+@contextmanager
+def around_calls(
+    kind: type[nn.Module], run: Callable[[Callable[..., Any], nn.Module, Any, Any], Any]
+) -> Iterator[None]:
+    """Every call of a module of this class is what ``run(call, module, args, kwargs)`` returns, hooks and all."""
     own, call = vars(kind).get("__call__"), kind.__call__
 
     def called(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if self not in seen and threading.get_ident() == thread:
-            seen.add(self)
-            begin(self)
-        return call(self, *args, **kwargs)
+        return run(call, self, args, kwargs)
 
-    # No hook is early enough: those that one registers on its own module run from the next call on.
     kind.__call__ = called  # type: ignore[method-assign]
     try:
         yield

@@ -50,5 +50,5 @@ def reference(
                 mask = fitted(mask, tensor.shape[1])
                 return torch.where(mask.view(*mask.shape, *[1] * (tensor.ndim - 2)), tensor + step, tensor)
 
-            stack.enter_context(at_receiver(architecture.decoder_layers[layer], push, edits=True))
+            stack.enter_context(at_receiver(architecture, layer, push, edits=True))
         yield

@@ -11,7 +11,10 @@ import torch
 
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import THE_CALLERS, Piece, changed, model_state, process_settings
+from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.states import training
+
+_WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64}
 
 
 class Changes:
@@ -55,6 +58,8 @@ class Changes:
 
     def make(self, how: str) -> None:
         """The adapter is made in this way."""
+        # How large vectors are is measured on the model as it was.
+        self._harness.unsteered.residual_size(0)
         match how:
             case "in-training":
                 with training(self._harness.model):
@@ -68,6 +73,10 @@ class Changes:
                 self.computes = how
                 self._made()
                 self._change_weights()
+            case "widened":
+                self.computes = how
+                self._made()
+                self._widen()
             case "patched":
                 self._made()
                 self._patch()
@@ -103,6 +112,15 @@ class Changes:
                     parameter.copy_(values)
 
         self._undo.callback(undo)
+
+    def _widen(self) -> None:
+        model = self._harness.model
+        dtypes = {tensor.dtype for tensor in model.parameters()}
+        if len(dtypes) != 1 or (dtype := dtypes.pop()) not in _WIDER:
+            raise Unfit("the model has no one dtype that a wider one holds")
+        # What is widened and narrowed again has the bits that it had.
+        model.to(_WIDER[dtype])
+        self._undo.callback(model.to, dtype)
 
     def _accumulate(self) -> None:
         parameters = [parameter for parameter in self._harness.model.parameters() if parameter.is_floating_point()][:3]

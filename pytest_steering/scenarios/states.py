@@ -68,6 +68,18 @@ def _inference(_harness: Harness) -> Iterator[None]:
         yield
 
 
+@STATE.value("another default dtype", name="default-dtype", forward=True, alone=True)
+@contextmanager
+def _default_dtype(_harness: Harness) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if before != torch.float64 else torch.float32)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 @STATE.value("the hooks of someone else")
 @contextmanager
 def _hooked(harness: Harness) -> Iterator[None]:

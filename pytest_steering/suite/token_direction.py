@@ -27,7 +27,7 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
             offsets.append(torch.zeros_like(tensor, requires_grad=True))
         return tensor + offsets[0]
 
-    with torch.enable_grad(), at_receiver(architecture.decoder_layers[-1], shifted, edits=True):
+    with torch.enable_grad(), at_receiver(architecture, architecture.num_layers - 1, shifted, edits=True):
         logit = logits_of(model(**inputs))[:, -1, token].float().sum()
     (gradient,) = torch.autograd.grad(logit, offsets)
     direction = gradient[:, -1].float().flatten(0, -2).mean(0).cpu()
