@@ -78,9 +78,7 @@ def _judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], 
     first, *later = sorted(plan.vectors)
     if noted and harness.target.has_weights:
         pairs = list(zip(steered.passes, plain.passes, strict=False))[:1]
-        harness.figures.arrival(
-            plan, first, pairs, asked, prompt=asked.shape[1], padding=_padding(harness, inputs)
-        )
+        harness.figures.arrival(plan, first, pairs, asked, prompt=asked.shape[1], padding=_padding(harness, inputs))
     comparison.arrives(
         steered.received(first),
         plain.received(first),
@@ -152,9 +150,7 @@ def _passes(
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
     if closer:
         pairs = list(zip(steered.passes, plain.passes, strict=True))
-        harness.figures.arrival(
-            plan, layer, pairs, asked, prompt=harness.prompts.ids(inputs).shape[1], padding=padding
-        )
+        harness.figures.arrival(plan, layer, pairs, asked, prompt=harness.prompts.ids(inputs).shape[1], padding=padding)
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
         columns = slice(step.start, step.start + step.columns)
         _need_kept(before.received[layer], asked[:, columns])

@@ -58,7 +58,9 @@ class Figures:
         size = float(vector.abs().amax())
         if not size or not math.isfinite(size):
             return
-        rows, columns = min(ROWS, asked.shape[0]), min(COLUMNS, asked.shape[1])
+        # A token that was generated last went through no pass.
+        reached = max((step.start + step.columns for step, _ in pairs), default=0)
+        rows, columns = min(ROWS, asked.shape[0]), min(COLUMNS, asked.shape[1], reached)
         direction = vector / size
         arriving, moved = torch.zeros(rows, columns, dtype=torch.double), torch.zeros(rows, columns, dtype=torch.bool)
         for step, before in pairs:
@@ -88,9 +90,7 @@ class Figures:
     def layers(self, layer: int, plain: Trace, steered: Trace, expected: Trace) -> None:
         """How far the residual stream after every decoder layer moves when ``layer`` is steered, relative to its size:
         under the adapter, and under the reference implementation."""
-        self.note(
-            "layers", layer=layer, steered=_distances(steered, plain), expected=_distances(expected, plain)
-        )
+        self.note("layers", layer=layer, steered=_distances(steered, plain), expected=_distances(expected, plain))
 
 
 def _distances(trace: Trace, plain: Trace) -> list[float | None]:
