@@ -121,11 +121,9 @@ def test_logits_diverge(harness: Harness, place: str) -> None:
     inputs = harness.prompts.batch()
     for layer in harness.plans.layers(place):
         plan = harness.plans.plan([layer])
-        steered, plain, expected = (
-            harness.steered(plan, inputs).result,
-            harness.unsteered.run(inputs).result,
-            harness.expected(plan, inputs).result,
-        )
+        runs = harness.unsteered.run(inputs), harness.steered(plan, inputs), harness.expected(plan, inputs)
+        harness.figures.layers(layer, *runs)
+        plain, steered, expected = (trace.result for trace in runs)
         noise = tolerance.furthest(plain, harness.unsteered.run_again(inputs).result)
         floor = max(10 * noise, tolerance.rounding(plain, dtype=harness.dtype_of(plain)))
         distance = tolerance.furthest(steered, plain)
@@ -192,6 +190,7 @@ def test_dose_response(harness: Harness) -> None:
         float(harness.steered(SteeringPlan({layer: direction}, scale), inputs).result[:, -1, token].double().mean())
         for scale in scales
     ]
+    harness.figures.note("response", layer=layer, token=token, scales=scales, levels=levels)
     if any(after <= before for before, after in pairwise(levels)):
         curve = ", ".join(f"{scale:+g}: {level:.4g}" for scale, level in zip(scales, levels, strict=True))
         violation = Violation(

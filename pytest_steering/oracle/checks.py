@@ -37,7 +37,7 @@ def forward(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) 
     """
     given = {name: tensor.clone() for name, tensor in inputs.items()}
     try:
-        judged(harness, plan, inputs)
+        _judged(harness, plan, inputs, noted=True)
     except Violation as violation:
         changed = [name for name, tensor in given.items() if not same_bits(inputs[name], tensor)]
         if changed:
@@ -66,11 +66,19 @@ def looking_closer(harness: Harness) -> Iterator[Callable[[SteeringPlan, Mapping
 
 def judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> None:
     """The same as :func:`forward`; a failure says what its own numbers point to, and no further run is made."""
+    _judged(harness, plan, inputs)
+
+
+def _judged(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], *, noted: bool = False) -> None:
+    """With ``noted`` the report is told at which tokens how much arrived."""
     plain = harness.unsteered.run(inputs)
     need_sound(harness, plain)
     steered = harness.steered(plan, inputs)
     asked = harness.prompts.steered_tokens(inputs, plan.positions)
     first, *later = sorted(plan.vectors)
+    if noted and harness.target.has_weights:
+        pairs = list(zip(steered.passes, plain.passes, strict=False))[:1]
+        harness.figures.arrival(plan, first, pairs, asked, prompt=asked.shape[1], padding=_padding(harness, inputs))
     comparison.arrives(
         steered.received(first),
         plain.received(first),
@@ -140,6 +148,9 @@ def _passes(
     padding = _padding(harness, inputs)
     if padding is not None:
         padding = torch.nn.functional.pad(padding, (0, asked.shape[1] - padding.shape[1]))
+    if closer:
+        pairs = list(zip(steered.passes, plain.passes, strict=True))
+        harness.figures.arrival(plan, layer, pairs, asked, prompt=harness.prompts.ids(inputs).shape[1], padding=padding)
     for number, (step, before) in enumerate(zip(steered.passes, plain.passes, strict=True)):
         columns = slice(step.start, step.start + step.columns)
         _need_kept(before.received[layer], asked[:, columns])

@@ -15,6 +15,7 @@ from pytest_steering.architecture.observation import Trace
 from pytest_steering.errors import AdapterError
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.oracle.figures import Figures
 from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
 from pytest_steering.oracle.plans import Plans
 from pytest_steering.oracle.reference import deltas_of, reference
@@ -47,6 +48,8 @@ class Harness:
         """Another model that is steered beside this one, where one was asked for."""
         self.made: tuple[object, ...] = ()
         """What making the adapter changed of what is the caller's."""
+        self.figures = Figures()
+        """What the requirement that is tried now has measured, for the report."""
 
     def restore(self) -> None:
         """The model and the settings of the process are what they were, whatever an adapter left behind."""

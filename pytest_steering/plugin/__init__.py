@@ -137,6 +137,7 @@ def pytest_runtest_makereport(
     with outcomes.without_traceback(item, call):
         report = yield
     outcomes.judge(item, call, report)
+    outcomes.clean(report)
     return report
 
 

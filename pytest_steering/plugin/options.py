@@ -85,7 +85,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--steering-report",
         metavar="PATH",
-        help="Write a report to this .json file (repeatable)",
+        help="Write a report to this file: .json, .html (a page to look at) or .badge.json (what shields.io reads) "
+        "(repeatable)",
         **repeatable,
     )
     group.addoption(

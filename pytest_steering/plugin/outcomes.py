@@ -14,11 +14,14 @@ from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violatio
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
-from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, violation_text
+from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
+from pytest_steering.plugin.location import located
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
+from pytest_steering.plugin.options import settings_of
+from pytest_steering.report.text import printable
 from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import Requirement
 
@@ -63,6 +66,7 @@ def note_properties(item: pytest.Item, when: str) -> None:
         add(("steering_forward_passes", str(passes - before[0])))
         add(("steering_forward_tokens", str(tokens - before[1])))
         add(("steering_peak_bytes", str(peak_bytes())))
+        _note_figures(item)
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
     if target is not None:
         _note_model(item, target)
@@ -100,6 +104,11 @@ def without_traceback(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterato
         option.tbstyle = style
 
 
+def clean(report: pytest.TestReport) -> None:
+    """What a test says of code that is judged can be printed, written and sent by a worker."""
+    report.user_properties = [(name, printable(str(value))) for name, value in report.user_properties]
+
+
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """A failure gets its text, its reason for the reports, and the outcome ``known`` where it is known."""
     error = _innermost(call.excinfo.value) if call.excinfo is not None else None
@@ -120,9 +129,11 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     if first:
         text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
     if not item.config.option.fulltrace:
-        report.longrepr = text
+        report.longrepr = printable(text)
     if suite:
         _add(item, report, "steering_reason", reason)
+        _add(item, report, "steering_rerun", rerun(item, pairing))
+        _add(item, report, "steering_line", located(item, error))
         if isinstance(error, Violation) and error.likely is not None:
             _add(item, report, "steering_cause", error.likely.cause.value)
             _add(item, report, "steering_likely", str(error.likely))
@@ -187,6 +198,14 @@ def _note_model(item: pytest.Item, target: Target) -> None:
         once("steering_architecture", json.dumps(architecture.as_json(), ensure_ascii=False))
     for sentence in target.notes:
         once("steering_note", one_line(sentence))
+
+
+def _note_figures(item: pytest.Item) -> None:
+    """What the requirement measured on its way, where a report will show it."""
+    harness = (getattr(item, "funcargs", None) or {}).get("harness")
+    figures = harness.figures.take() if harness is not None else []
+    if figures and settings_of(item.config).reports:
+        item.user_properties.append(("steering_figures", json.dumps(figures)))
 
 
 def _placed(target: Target) -> str:

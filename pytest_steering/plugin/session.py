@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +12,8 @@ from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
 from pytest_steering.report import json_report, terminal
+from pytest_steering.report.badge import badge, unfinished
+from pytest_steering.report.files import is_badge, write_report
 from pytest_steering.report.gaps import gaps
 from pytest_steering.report.model import Outcome, Record
 
@@ -32,6 +36,10 @@ class Closing:
         self.amiss: list[str] = []
         """Why a run fails in which no requirement does."""
         self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
+
+    def pytest_sessionstart(self) -> None:
+        """A badge of an earlier run says nothing of this one: until it is over, there is none."""
+        self._write_badges(unfinished())
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Some tests do not run."""
@@ -68,12 +76,25 @@ class Closing:
                 self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
             document = json_report.as_json(self.record)
             for path in self.settings.reports:
-                try:
-                    json_report.write(self.config.invocation_params.dir / path, document)
-                except OSError as error:
-                    self.amiss.append(f"--steering-report={path} cannot be written: {error.strerror}")
+                if not is_badge(path):
+                    self._write(path, document, write_report)
             if self.amiss:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._write_badges(badge(self.record, succeeded=session.exitstatus == pytest.ExitCode.OK))
+            if self.amiss:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write_badges(self, document: dict[str, Any]) -> None:
+        for path in self.settings.reports:
+            if is_badge(path) and not is_worker(self.config):
+                self._write(path, document, json_report.write)
+
+    def _write(self, path: str, document: dict[str, Any], write: Callable[[Path, dict[str, Any]], None]) -> None:
+        try:
+            write(self.config.invocation_params.dir / path, document)
+        except OSError as error:
+            said = f"--steering-report={path} cannot be written: {error.strerror}"
+            self.amiss += [said] * (said not in self.amiss)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.report.files import KINDS
 from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
@@ -103,8 +104,8 @@ def _check_reports(here: Path, settings: Settings) -> None:
         raise SpecError("--steering-report has nothing to report on: name a model with --steering-model=SPEC")
     for text in settings.reports:
         path = here / text
-        if path.suffix != ".json":
-            raise SpecError(f"--steering-report={text}: reports are .json files")
+        if not text.endswith(KINDS):
+            raise SpecError(f"--steering-report={text}: reports are {', '.join(KINDS[:-1])} or {KINDS[-1]} files")
         if path.is_dir():
             raise SpecError(f"--steering-report={text} is a directory")
         if not path.parent.is_dir():

@@ -10,7 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pytest_steering.report.gaps import gaps
 from pytest_steering.report.model import Record, Result, Row
+from pytest_steering.report.text import clean
 
 SCHEMA = 1
 PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
@@ -19,7 +21,7 @@ PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
 def as_json(record: Record) -> dict[str, Any]:
     """The whole record, as the schema has it."""
     rows = record.rows()
-    return {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "suite": record.asked.version,
         "profile": record.asked.profile,
@@ -30,13 +32,19 @@ def as_json(record: Record) -> dict[str, Any]:
         },
         "models": [_model(row) for row in rows],
     }
+    return dict(clean(document))
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
     """The document is at ``path``, whole, or what was there before still is."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The text is at ``path``, whole, or what was there before still is."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -48,6 +56,7 @@ def _model(row: Row) -> dict[str, Any]:
         "adapter": row.title,
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,
+        "gaps": list(gaps(row)),
         "declared": row.model.declared.get(row.adapter, []),
         "architecture": row.model.architecture,
         "requirements": [_requirement(result) for result in row.results],
@@ -72,6 +81,8 @@ def _requirement(result: Result) -> dict[str, Any]:
         "reason": result.reason,
         "cause": result.cause,
         "program": result.program,
+        "rerun": result.rerun,
+        "figures": result.figures,
         "params": result.params,
         "nodeid": result.nodeid,
         "seconds": round(result.seconds, 4),

@@ -61,6 +61,12 @@ class Result:
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
     program: str = ""
     """The shortest Python program that shows a failure, where there is one."""
+    rerun: str = ""
+    """The command that repeats a failure."""
+    line: str = ""
+    """``file:line`` of the adapter that failed, relative to where pytest was started; empty when it is not known."""
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    """What was measured on the way: see ``oracle.figures``."""
     seconds: float = 0.0
     forward_passes: int = 0
     forward_tokens: int = 0
@@ -162,6 +168,7 @@ class Record:
         if report.when != "teardown":
             result.forward_passes = int(said.get("steering_forward_passes", 0))
             result.forward_tokens = int(said.get("steering_forward_tokens", 0))
+            result.figures = json.loads(said.get("steering_figures", "[]"))
             self._learn(result, report)
         outcome = _outcome(report, result)
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
@@ -171,6 +178,8 @@ class Record:
             result.cause = said.get("steering_cause", "")
             result.likely = said.get("steering_likely", "")
             result.program = said.get("steering_program", "")
+            result.rerun = said.get("steering_rerun", "")
+            result.line = said.get("steering_line", "")
 
     @property
     def judged(self) -> list[Result]:

@@ -6,6 +6,8 @@ import pytest
 
 from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, Desk, refused
 
+KINDS = "reports are .json, .html or .badge.json files"
+
 
 @pytest.mark.parametrize(
     ("args", "sentence"),
@@ -38,9 +40,9 @@ from conformance.selftest.desk import FEW, MODEL, OF_FEW, RIGHT, Desk, refused
             [MODEL, "-m", 'slow or steering_requirement(since="1.0", id="same-twic") and not fast'],
             "-m: there is no requirement 'same-twic'; did you mean 'same-twice'?",
         ),
-        ([MODEL, "--steering-report=x.html"], "--steering-report=x.html: reports are .json files"),
-        ([MODEL, "--steering-report=x"], "--steering-report=x: reports are .json files"),
-        ([MODEL, "--steering-report=x.txt"], "--steering-report=x.txt: reports are .json files"),
+        ([MODEL, "--steering-report=x.htm"], f"--steering-report=x.htm: {KINDS}"),
+        ([MODEL, "--steering-report=x"], f"--steering-report=x: {KINDS}"),
+        ([MODEL, "--steering-report=x.txt"], f"--steering-report=x.txt: {KINDS}"),
         ([MODEL, "--steering-report=no/x.json"], "--steering-report=no/x.json: there is no directory no"),
         ([MODEL, "--steering-report=dir.json"], "--steering-report=dir.json is a directory"),
         (

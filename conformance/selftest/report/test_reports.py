@@ -90,6 +90,9 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
     (failed,) = (entry for entry in bad["requirements"] if entry["nodeid"] == nodeid)
     assert 0 < failed.pop("forward_passes") < bad["cost"]["forward_passes"]
     reason = failed.pop("reason")
+    (figure,) = failed.pop("figures")
+    assert (figure["kind"], figure["layer"], figure["scale"]) == ("arrival", 0, 0.5)
+    assert [set(row) for row in figure["moved"]] == [{1}, {0}, {0}]
     assert reason.startswith("layer 0, scale 0.5: max |Δ| ")
     assert reason.endswith("; likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)")
     assert failed == {
@@ -98,6 +101,7 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
         "outcome": "failed",
         "cause": "row-zero-only",
         "program": "",
+        "rerun": f'pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{EXACT[0]}"',
         "params": {"place": "first", "scale": "0.5"},
         "nodeid": nodeid,
     }
@@ -137,6 +141,7 @@ def test_junit_carries_the_properties(desks: dict[str, Desk], workers: str) -> N
     found = {name: {str(p.get("name")): p.get("value") for p in case.iter("property")} for name, case in cases.items()}
     passed = found["test_exact_delta[my_models:a-my_steering:Timid-middle--3.0]"]
     assert int(str(passed.pop("steering_peak_bytes"))) > 0
+    assert [figure["kind"] for figure in json.loads(str(passed.pop("steering_figures")))] == ["arrival"]
     assert int(str(passed.pop("steering_forward_tokens"))) > int(str(passed.pop("steering_forward_passes"))) > 0
     assert passed == {
         "steering_requirement": "exact-delta",
