@@ -123,7 +123,11 @@ def add_options(parser: pytest.Parser) -> None:
 INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_models": ("args", "Models to test when --steering-model names none"),
     "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
-    "steering_known_failures": ("linelist", 'Requirements that are known to fail, one "requirement-id: reason" a line'),
+    "steering_known_failures": (
+        "linelist",
+        'Requirements that are known to fail, one "requirement-id: reason" a line, or '
+        '"requirement-id[cause=…, model=…, adapter=…]: reason" (also by a parameter of its tests)',
+    ),
     "steering_profile": ("string", "What --steering-profile is when it is not given"),
     "steering_suite": ("string", "What --steering-suite is when it is not given"),
 }

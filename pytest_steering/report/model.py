@@ -59,6 +59,8 @@ class Result:
     """The same as a sentence with details."""
     error: str = ""
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
+    known_as: tuple[str, ...] = ()
+    """The known failures that it is, as the project lists them."""
     program: str = ""
     """The shortest Python program that shows a failure, where there is one."""
     seconds: float = 0.0
@@ -171,6 +173,7 @@ class Record:
             result.cause = said.get("steering_cause", "")
             result.likely = said.get("steering_likely", "")
             result.program = said.get("steering_program", "")
+            result.known_as = tuple(json.loads(said.get("steering_known_as", "[]")))
 
     @property
     def judged(self) -> list[Result]:
