@@ -14,6 +14,7 @@ import pytest
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
+from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import check_requirement, parse_known_failures
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
@@ -45,6 +46,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
+        config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
     return settings
