@@ -1,4 +1,4 @@
-"""``python -m pytest_steering`` prints what the suite requires and what it found, and runs a steering experiment."""
+"""``python -m pytest_steering`` prints what the suite requires and found, compares reports, and runs an experiment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_steering.errors import SpecError
+from pytest_steering.report import commands as report_commands
 from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.survey.architectures import command
@@ -44,6 +46,9 @@ _TABLES: dict[str, Callable[[], str]] = {
 }
 
 
+_REPORTS = {"compare": report_commands.run_compare, "merge": report_commands.run_merge}
+
+
 def main() -> int:
     """The command line of the package."""
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
@@ -60,6 +65,8 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
+    report_commands.add_compare(commands.add_parser("compare", help="Say what got worse from one report to another"))
+    report_commands.add_merge(commands.add_parser("merge", help="Join the reports of shards into one"))
     study = commands.add_parser(
         "experiment", help="Train steering vectors on a model and measure what they do to its answers"
     )
@@ -73,10 +80,12 @@ def main() -> int:
         _say(_TABLES[options.command]())
         return 0
     try:
+        if options.command in _REPORTS:
+            return _REPORTS[options.command](options, _say)
         if options.command in _STORED:
             return _show(_STORED[options.command], options.reports, write=options.write)
         return command.run(options, _say)
-    except SurveyError as error:
+    except (SpecError, SurveyError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return BAD_INPUT
 

@@ -47,6 +47,8 @@ class Settings:
     """Minutes."""
     reports: tuple[str, ...]
     known_failures: tuple[str, ...]
+    baselines: tuple[str, ...]
+    update_baseline: bool
     provided: Mapping[str, Factory]
     """The adapters that hooks provide, by name."""
 
@@ -90,6 +92,19 @@ def add_options(parser: pytest.Parser) -> None:
         **repeatable,
     )
     group.addoption(
+        "--steering-baseline",
+        metavar="FILE",
+        help="Fail where anything is worse than in this file, or missing there or here (repeatable: a file for some of "
+        "the models each)",
+        **repeatable,
+    )
+    group.addoption(
+        "--steering-baseline-update",
+        action="store_true",
+        help="Write what this run finds into the --steering-baseline file. A run that fails writes nothing; what did "
+        "not run keeps its place in the file, and is told",
+    )
+    group.addoption(
         "--steering-profile",
         choices=PROFILES,
         help="core: what any steering library must do, a first look in seconds; full: everything (default)",
@@ -124,7 +139,11 @@ def add_options(parser: pytest.Parser) -> None:
 INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_models": ("args", "Models to test when --steering-model names none"),
     "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
-    "steering_known_failures": ("linelist", 'Requirements that are known to fail, one "requirement-id: reason" a line'),
+    "steering_known_failures": (
+        "linelist",
+        'Requirements that are known to fail, one "requirement-id: reason" a line, or '
+        '"requirement-id[cause=…, model=…, adapter=…]: reason" (also by a parameter of its tests)',
+    ),
     "steering_profile": ("string", "What --steering-profile is when it is not given"),
     "steering_suite": ("string", "What --steering-suite is when it is not given"),
 }
@@ -153,6 +172,8 @@ def read_settings(config: pytest.Config) -> Settings:
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),
+        baselines=_once(option.steering_baseline),
+        update_baseline=option.steering_baseline_update,
         provided={
             name: factory
             for adapters in config.hook.pytest_steering_adapter(config=config)
@@ -170,7 +191,15 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     """Whether this run says anything about steering that could be wrong."""
     if is_worker(config) or config.option.help or config.option.version:
         return False
-    options = (settings.known_failures, settings.reports, settings.device, settings.dtype, settings.asked != Asked())
+    options = (
+        settings.known_failures,
+        settings.reports,
+        settings.device,
+        settings.dtype,
+        settings.asked != Asked(),
+        settings.baselines,
+        settings.update_baseline,
+    )
     if misspelt(config):
         return True
     selected = "steering_requirement" in (config.option.markexpr or "")

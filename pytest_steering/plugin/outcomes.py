@@ -17,7 +17,7 @@ from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
-from pytest_steering.plugin.known_failures import known_failures
+from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
 from pytest_steering.plugin.options import settings_of
@@ -33,6 +33,11 @@ SEEN = pytest.StashKey[dict[tuple[str, ...], str]]()
 NOTED = pytest.StashKey[dict[str, set[str]]]()
 """What has been said of each model."""
 BEFORE = pytest.StashKey[tuple[int, int]]()
+
+
+def shown_parameters(item: pytest.Item) -> dict[str, str]:
+    """What a test is parametrised with beside the model and the adapter."""
+    return {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER)}
 
 
 def begin(item: pytest.Item) -> None:
@@ -54,12 +59,11 @@ def note_properties(item: pytest.Item, when: str) -> None:
     pairing = pairing_of(item)
     if when == "setup":
         requirement = requirement_of(item)
-        shown = {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER)}
         add(("steering_requirement", requirement.id))
         add(("steering_group", requirement.group))
         add(("steering_spec", pairing.spec))
         add(("steering_adapter", pairing.adapter))
-        add(("steering_params", json.dumps(shown, ensure_ascii=False)))
+        add(("steering_params", json.dumps(shown_parameters(item), ensure_ascii=False)))
     if when == "call":
         add(("steering_adapter_title", pairing.title))
         (passes, tokens), before = _meter(item), item.stash[BEFORE]
@@ -139,11 +143,12 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             _add(item, report, "steering_likely", str(error.likely))
         if isinstance(error, Violation) and (program := program_of(item, pairing, error)):
             _add(item, report, "steering_program", program)
-        known = known_failures(item.config).get(requirement_of(item).id)
-        if known is not None and not isinstance(error, SteeringError):
-            _add(item, report, "steering_known", known)
+        known = _known(item, pairing, error)
+        if known:
+            _add(item, report, "steering_known", known[0].reason)
+            _add(item, report, "steering_known_as", json.dumps(list(map(str, known)), ensure_ascii=False))
             report.outcome = "skipped"
-            report.wasxfail = known
+            report.wasxfail = known[0].reason
 
 
 def _judged(
@@ -160,6 +165,14 @@ def _judged(
     if error.likely is not None and error.likely.cause is Cause.NEVER:
         first = _first(item, (Cause.NEVER, pairing.spec, pairing.adapter))
     return violation_text(item, pairing, requirement, error), reason, first
+
+
+def _known(item: pytest.Item, pairing: Pairing, error: BaseException) -> list[KnownFailure]:
+    """The known failures that this is; a model or an adapter that is not there is never known."""
+    if isinstance(error, SteeringError):
+        return []
+    test = (requirement_of(item).id, pairing.spec, pairing.adapter, shown_parameters(item))
+    return [each for each in known_failures(item.config) if each.covers(*test) and each.explains(error)]
 
 
 def _first(item: pytest.Item, key: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_steering.plugin.baselines import GATE
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
@@ -33,6 +34,7 @@ class Closing:
         self.config = config
         self.settings = settings
         self.selection = Selection()
+        self.gate = config.stash.get(GATE, None)
         self.amiss: list[str] = []
         """Why a run fails in which no requirement does."""
         self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
@@ -75,6 +77,10 @@ class Closing:
             if self.settings.reports and not self.record.judged:
                 self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
             document = json_report.as_json(self.record)
+            if self.gate is not None:
+                passes = session.exitstatus == pytest.ExitCode.OK and not self.amiss
+                self.amiss += self.gate.judge(document, self.selection, passes=passes)
+                document["baseline"] = self.gate.as_json()
             for path in self.settings.reports:
                 if not is_badge(path):
                     self._write(path, document, write_report)
@@ -101,6 +107,8 @@ class Closing:
         """The report on the terminal."""
         if not is_worker(self.config):
             terminal.show(terminalreporter, self.record, self._stale())
+            if self.gate is not None:
+                self.gate.show(terminalreporter)
             for sentence in self.amiss:
                 terminalreporter.write_line(sentence, red=True)
 

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,11 @@ import pytest
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
+from pytest_steering.plugin.baselines import GATE, gate_of
+from pytest_steering.plugin.known_failures import check_requirement, parse_known_failures
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.report.files import KINDS
-from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
+from pytest_steering.suite.catalogue import PROFILES, Asked, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
@@ -46,6 +47,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
+        config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
     return settings
@@ -59,20 +61,6 @@ def _check_settings(unknown: list[str]) -> None:
         raise SpecError(f"there is no setting {name}: {hint}")
 
 
-def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:
-    """The reason of each requirement that is known to fail; ``SpecError`` for a line that cannot be meant."""
-    known: dict[str, str] = {}
-    for line in lines:
-        name, colon, reason = (part.strip() for part in line.partition(":"))
-        if not (colon and name and reason):
-            raise SpecError(f'steering_known_failures: {line!r} is not of the form "requirement-id: reason"')
-        _check_requirement(name, "steering_known_failures")
-        if name in known:
-            raise SpecError(f"steering_known_failures: {name!r} is listed twice")
-        known[name] = reason
-    return known
-
-
 def _check_selection(expression: str) -> None:
     for call in _MARKER_CALL.finditer(expression):
         if pytest.version_tuple < (8, 3):
@@ -81,15 +69,7 @@ def _check_selection(expression: str) -> None:
                 "or select by name with -k"
             )
         for single, double in _MARKER_ID.findall(call[1]):
-            _check_requirement(single or double, "-m")
-
-
-def _check_requirement(name: str, source: str) -> None:
-    known: Mapping[str, object] = catalogue()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"{source}: there is no requirement {name!r}{hint}")
+            check_requirement(single or double, "-m")
 
 
 def _check_asked(asked: Asked) -> None:

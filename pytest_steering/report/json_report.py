@@ -54,6 +54,8 @@ def _model(row: Row) -> dict[str, Any]:
     return {
         "spec": row.spec,
         "adapter": row.title,
+        "adapter_name": row.adapter,
+        "device": row.model.device,
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,
         "gaps": list(gaps(row)),

@@ -59,6 +59,8 @@ class Result:
     """The same as a sentence with details."""
     error: str = ""
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
+    known_as: tuple[str, ...] = ()
+    """The known failures that it is, as the project lists them."""
     program: str = ""
     """The shortest Python program that shows a failure, where there is one."""
     rerun: str = ""
@@ -180,6 +182,7 @@ class Record:
             result.program = said.get("steering_program", "")
             result.rerun = said.get("steering_rerun", "")
             result.line = said.get("steering_line", "")
+            result.known_as = tuple(json.loads(said.get("steering_known_as", "[]")))
 
     @property
     def judged(self) -> list[Result]:

@@ -42,10 +42,8 @@ def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]
         terminal.write_line(verdict(row), **{colour: True})
     if sweep:
         terminal.write_line(tally(rows))
-    for name in stale:
-        terminal.write_line(
-            f"{name} is a known failure and fails no more: remove it from steering_known_failures", red=True
-        )
+    for sentence in stale:
+        terminal.write_line(sentence, red=True)
 
 
 def block(row: Row) -> Iterator[str]:

@@ -28,6 +28,8 @@ class Requirement:
     nodeid: str
     core: bool = False
     """Any steering library must meet it."""
+    parameters: tuple[str, ...] = ()
+    """What its tests differ in, by name, beside the model and the adapter."""
 
 
 @dataclass(frozen=True)
@@ -131,4 +133,12 @@ def _in_file(path: Path) -> Iterator[Requirement]:
                     since=options.get("since", FIRST),
                     nodeid=f"conformance/{path.name}::{node.name}",
                     core=options.get("core", False),
+                    parameters=tuple(_parameters(node)),
                 )
+
+
+def _parameters(node: ast.FunctionDef) -> Iterator[str]:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith(".parametrize"):
+            names = ast.literal_eval(decorator.args[0])
+            yield from (name.strip() for name in (names.split(",") if isinstance(names, str) else names))
