@@ -46,6 +46,8 @@ class Settings:
     fuzz: float
     """Minutes."""
     reports: tuple[str, ...]
+    bundle: str
+    """The directory that bundles go to; empty for none."""
     known_failures: tuple[str, ...]
     provided: Mapping[str, Factory]
     """The adapters that hooks provide, by name."""
@@ -88,6 +90,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write a report to this file: .json, .html (a page to look at) or .badge.json (what shields.io reads) "
         "(repeatable)",
         **repeatable,
+    )
+    group.addoption(
+        "--steering-bundle",
+        metavar="DIR",
+        help="Leave a folder in DIR for each requirement that fails: inputs, plan, tensors, versions, and a script "
+        "that shows the failure without this package",
     )
     group.addoption(
         "--steering-profile",
@@ -152,6 +160,7 @@ def read_settings(config: pytest.Config) -> Settings:
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
+        bundle=option.steering_bundle or "",
         known_failures=tuple(config.getini("steering_known_failures")),
         provided={
             name: factory
@@ -170,7 +179,14 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     """Whether this run says anything about steering that could be wrong."""
     if is_worker(config) or config.option.help or config.option.version:
         return False
-    options = (settings.known_failures, settings.reports, settings.device, settings.dtype, settings.asked != Asked())
+    options = (
+        settings.known_failures,
+        settings.reports,
+        settings.device,
+        settings.dtype,
+        settings.asked != Asked(),
+        settings.bundle,
+    )
     if misspelt(config):
         return True
     selected = "steering_requirement" in (config.option.markexpr or "")

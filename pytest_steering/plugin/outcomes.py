@@ -13,6 +13,7 @@ import pytest
 from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
+from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
 from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
@@ -126,19 +127,27 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         text, reason, first = _judged(item, pairing, requirement_of(item), error)
     else:
         return
+    if suite:
+        program = program_of(item, pairing, error) if isinstance(error, Violation) else ""
+        likely = error.likely if isinstance(error, Violation) else None
+        said = {
+            "reason": reason,
+            "cause": likely.cause.value if likely is not None else "",
+            "likely": str(likely or ""),
+            "program": program,
+            "rerun": rerun(item, pairing),
+            "line": located(item, error),
+        }
+        if bundle := bundled(item, pairing, requirement_of(item), error, said):
+            text += f"\n{bundle}"
     if first:
         text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
     if not item.config.option.fulltrace:
         report.longrepr = printable(text)
     if suite:
-        _add(item, report, "steering_reason", reason)
-        _add(item, report, "steering_rerun", rerun(item, pairing))
-        _add(item, report, "steering_line", located(item, error))
-        if isinstance(error, Violation) and error.likely is not None:
-            _add(item, report, "steering_cause", error.likely.cause.value)
-            _add(item, report, "steering_likely", str(error.likely))
-        if isinstance(error, Violation) and (program := program_of(item, pairing, error)):
-            _add(item, report, "steering_program", program)
+        for name, value in said.items():
+            if value:
+                _add(item, report, f"steering_{name}", value)
         known = known_failures(item.config).get(requirement_of(item).id)
         if known is not None and not isinstance(error, SteeringError):
             _add(item, report, "steering_known", known)
