@@ -16,7 +16,7 @@ from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
-from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
+from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters, placed
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
 from pytest_steering.plugin.location import located
@@ -200,7 +200,7 @@ def _note_model(item: pytest.Item, target: Target) -> None:
 
     if not noted:
         once("steering_load_seconds", f"{target.load_seconds:.3f}")
-        once("steering_device", _placed(target))
+        once("steering_device", placed(target))
     architecture: Any = vars(target).get("architecture")
     if architecture is not None and "architecture" not in noted:
         noted.add("architecture")
@@ -215,10 +215,3 @@ def _note_figures(item: pytest.Item) -> None:
     figures = harness.figures.take() if harness is not None else []
     if figures and settings_of(item.config).reports:
         item.user_properties.append(("steering_figures", json.dumps(figures)))
-
-
-def _placed(target: Target) -> str:
-    try:
-        return f"{target.device} {str(target.dtype).removeprefix('torch.')}"
-    except SteeringError:
-        return ""
