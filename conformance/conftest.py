@@ -70,7 +70,9 @@ def _applicable(request: pytest.FixtureRequest) -> Iterator[None]:
             request.getfixturevalue("fresh_run")
         harness.need(*weights, *marker.kwargs.get("needs", ()))
         before = process_settings()
+        harness.ran.clear()
         yield
+        harness.ran.clear()
         put_back(before)
         harness.pristine.restore()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,15 @@ from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A steered run that was asked for: a forward pass, or a generation with its options."""
+
+    plan: SteeringPlan
+    inputs: Mapping[str, Tensor]
+    options: Mapping[str, Any] | None = None
 
 
 class Harness:
@@ -50,6 +59,8 @@ class Harness:
         """What making the adapter changed of what is the caller's."""
         self.figures = Figures()
         """What the requirement that is tried now has measured, for the report."""
+        self.ran: list[Ran] = []
+        """The steered runs of the requirement that is tried now."""
 
     def restore(self) -> None:
         """The model and the settings of the process are what they were, whatever an adapter left behind."""
@@ -139,11 +150,13 @@ class Harness:
     def steered(self, plan: SteeringPlan, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs`` under the adapter, watched after every layer."""
         given = self.unsteered.given(inputs)
+        self.ran.append(Ran(plan, inputs))
         with self.steering(plan) as steered, self.running():
             return runs.forward(self.target, steered, given)
 
     def generated(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the adapter; the result is the sequences, ``(rows, columns)``."""
+        self.ran.append(Ran(plan, inputs, options))
         with self.steering(plan) as steered, self.running():
             return self._generate(steered, plan, inputs, options)
 

@@ -52,9 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = check_usage(config, settings)
     config.stash[options.SETTINGS] = settings
     if settings.in_use and not config.option.collectonly:
+        from pytest_steering.plugin import progress
         from pytest_steering.plugin.session import Closing
 
         config.pluginmanager.register(Closing(config, settings), "steering-closing")
+        progress.begin(config, settings)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

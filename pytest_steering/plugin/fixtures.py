@@ -183,18 +183,29 @@ def steering_batch(steering_model: Target) -> Batch:
 
 
 def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
+    from pytest_steering.plugin import progress
     from pytest_steering.plugin.collection import is_suite_item
     from pytest_steering.plugin.metering import ForwardPasses
     from pytest_steering.targets.target import load_target
 
     settings = settings_of(request.config)
     _share_processors()
-    target = load_target(
-        spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
-    )
+    with progress.loading(request.config, spec.text) as loaded:
+        target = load_target(
+            spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
+        )
+        loaded(sum(each.numel() for each in target.model.parameters()), placed(target))
     if any(is_suite_item(item) for item in request.session.items):
         ForwardPasses.of(request.config).watch(target.model)
     return target
+
+
+def placed(target: Target) -> str:
+    """The device and the floating-point type of a model; empty where it has none."""
+    try:
+        return f"{target.device} {str(target.dtype).removeprefix('torch.')}"
+    except SteeringError:
+        return ""
 
 
 def _find_again(target: Target, adapter: str) -> None:

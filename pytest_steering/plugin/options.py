@@ -46,6 +46,8 @@ class Settings:
     fuzz: float
     """Minutes."""
     reports: tuple[str, ...]
+    bundle: str
+    """The directory that bundles go to; empty for none."""
     known_failures: tuple[str, ...]
     baselines: tuple[str, ...]
     update_baseline: bool
@@ -103,6 +105,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write what this run finds into the --steering-baseline file. A run that fails writes nothing; what did "
         "not run keeps its place in the file, and is told",
+    )
+    group.addoption(
+        "--steering-bundle",
+        metavar="DIR",
+        help="Leave a folder in DIR for each requirement that fails: inputs, plan, tensors, versions, and a script "
+        "that shows the failure without this package",
     )
     group.addoption(
         "--steering-profile",
@@ -171,6 +179,7 @@ def read_settings(config: pytest.Config) -> Settings:
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
+        bundle=option.steering_bundle or "",
         known_failures=tuple(config.getini("steering_known_failures")),
         baselines=_once(option.steering_baseline),
         update_baseline=option.steering_baseline_update,
@@ -199,6 +208,7 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
         settings.asked != Asked(),
         settings.baselines,
         settings.update_baseline,
+        settings.bundle,
     )
     if misspelt(config):
         return True

@@ -13,9 +13,10 @@ import pytest
 from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
+from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
-from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
+from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters, placed
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
@@ -130,19 +131,27 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         text, reason, first = _judged(item, pairing, requirement_of(item), error)
     else:
         return
+    if suite:
+        program = program_of(item, pairing, error) if isinstance(error, Violation) else ""
+        likely = error.likely if isinstance(error, Violation) else None
+        said = {
+            "reason": reason,
+            "cause": likely.cause.value if likely is not None else "",
+            "likely": str(likely or ""),
+            "program": program,
+            "rerun": rerun(item, pairing),
+            "line": located(item, error),
+        }
+        if bundle := bundled(item, pairing, requirement_of(item), error, said):
+            text += f"\n{bundle}"
     if first:
         text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
     if not item.config.option.fulltrace:
         report.longrepr = printable(text)
     if suite:
-        _add(item, report, "steering_reason", reason)
-        _add(item, report, "steering_rerun", rerun(item, pairing))
-        _add(item, report, "steering_line", located(item, error))
-        if isinstance(error, Violation) and error.likely is not None:
-            _add(item, report, "steering_cause", error.likely.cause.value)
-            _add(item, report, "steering_likely", str(error.likely))
-        if isinstance(error, Violation) and (program := program_of(item, pairing, error)):
-            _add(item, report, "steering_program", program)
+        for name, value in said.items():
+            if value:
+                _add(item, report, f"steering_{name}", value)
         known = _known(item, pairing, error)
         if known:
             _add(item, report, "steering_known", known[0].reason)
@@ -204,7 +213,7 @@ def _note_model(item: pytest.Item, target: Target) -> None:
 
     if not noted:
         once("steering_load_seconds", f"{target.load_seconds:.3f}")
-        once("steering_device", _placed(target))
+        once("steering_device", placed(target))
     architecture: Any = vars(target).get("architecture")
     if architecture is not None and "architecture" not in noted:
         noted.add("architecture")
@@ -219,10 +228,3 @@ def _note_figures(item: pytest.Item) -> None:
     figures = harness.figures.take() if harness is not None else []
     if figures and settings_of(item.config).reports:
         item.user_properties.append(("steering_figures", json.dumps(figures)))
-
-
-def _placed(target: Target) -> str:
-    try:
-        return f"{target.device} {str(target.dtype).removeprefix('torch.')}"
-    except SteeringError:
-        return ""

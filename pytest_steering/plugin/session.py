@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from pytest_steering.plugin.baselines import GATE
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
-from pytest_steering.report import json_report, terminal
+from pytest_steering.report import github, json_report, terminal
 from pytest_steering.report.badge import badge, unfinished
 from pytest_steering.report.files import is_badge, write_report
 from pytest_steering.report.gaps import gaps
@@ -111,6 +112,19 @@ class Closing:
                 self.gate.show(terminalreporter)
             for sentence in self.amiss:
                 terminalreporter.write_line(sentence, red=True)
+            if github.is_here() and self.record.judged:
+                self._tell_github(terminalreporter)
+
+    def _tell_github(self, terminal: pytest.TerminalReporter) -> None:
+        for command in github.annotations(self.record, self.config.invocation_params.dir):
+            terminal.write_line(command)
+        path = os.environ.get("GITHUB_STEP_SUMMARY")
+        try:
+            if path:
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(github.summary(self.record, self.amiss))
+        except OSError as error:
+            terminal.write_line(f"the job summary cannot be written to {path}: {error.strerror}", red=True)
 
     def _nothing(self) -> list[str]:
         return [] if self.record.judged else ["--steering-strict: no requirement was judged in this run"]

@@ -34,6 +34,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         parse_known_failures(settings.known_failures)
         _check_selection(config.option.markexpr or "")
         _check_reports(config.invocation_params.dir, settings)
+        _check_bundle(config.invocation_params.dir, settings)
         _check_asked(settings.asked)
         if not 0 <= settings.fuzz < math.inf:
             raise SpecError(f"--steering-fuzz={settings.fuzz:g} is no number of minutes: give one that is 0 or more")
@@ -77,6 +78,19 @@ def _check_asked(asked: Asked) -> None:
         raise SpecError(f"--steering-suite: there is no version {asked.version!r}: known are {', '.join(versions())}")
     if asked.profile not in PROFILES:
         raise SpecError(f"--steering-profile: there is no profile {asked.profile!r}: known are {', '.join(PROFILES)}")
+
+
+def _check_bundle(here: Path, settings: Settings) -> None:
+    if not settings.bundle:
+        return
+    if not settings.in_use:
+        raise SpecError("--steering-bundle has nothing to judge: name a model with --steering-model=SPEC")
+    path = here / settings.bundle
+    if path.exists() and not path.is_dir():
+        raise SpecError(f"--steering-bundle={settings.bundle} is a file: name a directory")
+    parent = next(each for each in (path, *path.parents) if each.exists())
+    if not os.access(parent, os.W_OK):
+        raise SpecError(f"--steering-bundle={settings.bundle} cannot be written to")
 
 
 def _check_reports(here: Path, settings: Settings) -> None:

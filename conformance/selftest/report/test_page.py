@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +18,7 @@ from pytest_steering.report.page.model import Subject
 from pytest_steering.suite.catalogue import Asked
 
 MEASURING = ("-k", "layers_found or exact_delta or every_row or same_twice or dose_response or logits_diverge or only")
-HOSTILE = "</style><script>alert(1)</script>\"' onload=x\n::error::\x1b[31m\x00\u202e\udce9 " + "long" * 2000
+HOSTILE = "</style><script>alert(1)</script>\"' onload=x\n::error::\x1b[31m\x00\u202e\udce9 " + "long" * 300
 CSS = (Path(pytest_steering.__file__).parent / "report" / "page" / "page.css").read_text(encoding="utf-8")
 
 
@@ -147,7 +148,7 @@ def test_headings_labels_and_tables_are_there_for_those_who_do_not_see(page: Pag
     levels = [int(each.tag[1]) for each in root.all("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     names = [each.attributes["id"] for each in root.all() if "id" in each.attributes]
     assert len(names) == len(set(names))
     for each in root.all():
@@ -216,7 +217,12 @@ def test_measured_counts_and_a_baseline_have_their_place(document: Any) -> None:
     document["models"][0]["requirements"][0]["measured"] = {"extra operations": 3, "synchronisations": 0}
     compared = {("my_models:a", "Timid"): ["exact-delta passed and fails"]}
     first, second = Page(render(document, compared)).root.of("subject")[:2]
-    assert [cell.text for cell in first.of("measured")[0].all("td")] == ["extra operations", "3", "synchronisations", "0"]
+    assert [cell.text for cell in first.of("measured")[0].all("td")] == [
+        "extra operations",
+        "3",
+        "synchronisations",
+        "0",
+    ]
     assert [each.text for each in second.of("compared")] == ["exact-delta passed and fails"]
 
 
