@@ -120,6 +120,27 @@ class Cause(StrEnum):
     ATTRIBUTE = "attribute-left", "an attribute is left on the model"
     PARAMETERS = "parameters-changed", "parameters or buffers are left changed"
 
+    # Engines
+    PREFIX = "prefix-of-another-plan", "the cached prefix of a request with another plan is taken"
+    SLOT = "plan-of-another-request", "a request gets the plan of another one"
+    WAITING = "waiting-unsteered", "requests that had to wait for a slot are not steered"
+    RESUMED = "resumed-unsteered", "a request that was preempted is not steered when it is resumed"
+    FIRST_CHUNK = "first-chunk-only", "only the first chunk or block of a prompt is steered"
+    CHUNK_TAIL = "chunk-tail", "a chunk of one token at the end of a prompt is taken for a decode pass"
+    CHUNK_LOCAL = "chunk-local-positions", "positions are counted anew in each chunk"
+    PROMPT_END = "prompt-end-left-out", "the last token of the prompt is not steered"
+    PROMPT_LEFT = "prompt-left-out", "the prompt is not steered"
+    DRAFTS = "drafts-unsteered", "tokens that were drafted are not steered"
+    FIRST_COPY = "first-completion-only", "only the first of several completions is steered"
+    ORDER = "responses-exchanged", "responses do not stand in the order of their requests"
+    INCOMPLETE = "response-incomplete", "a response does not hold what its request asks for"
+    NOT_CHOSEN = "tokens-from-elsewhere", "tokens are chosen from other log-probabilities than those that are given"
+    SEED = "seed-ignored", "a seed does not draw the same tokens again"
+    IGNORED = "plan-ignored", "a plan that cannot be meant is ignored, and the request runs"
+    HALVED = "half-added", "half of the vector is added"
+    UNEQUAL_ZERO = "other-path-at-zero", "a plan of scale 0 is computed otherwise than no plan"
+    SLOW = "slow-steering", "steered requests take much longer than unsteered ones"
+
     # Ways to run
     SHARED = "state-shared", "state is shared between models"
     RUN_STATE = "state-between-runs", "state is kept from run to run"
