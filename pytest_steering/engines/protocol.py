@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -33,6 +33,10 @@ class Request:
     """Where tokens are drawn, the same seed draws the same ones, whatever runs beside the request."""
     stop: tuple[int, ...] = ()
     """A completion ends with the first of these tokens, which it holds. Nothing else ends it early."""
+
+    def drawn(self, temperature: float, seed: int) -> Request:
+        """The same, with tokens that are drawn."""
+        return replace(self, temperature=temperature, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,12 @@ class Closing:
         self.selection = Selection()
         self.amiss: list[str] = []
         """Why a run fails in which no requirement does."""
-        self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
+        self.record = Record(
+            [spec.text for spec in settings.specs],
+            settings.adapters if settings.judges_adapters else (),
+            settings.asked,
+            settings.engines,
+        )
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Some tests do not run."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_steering.adapters.registry import find_factory
+from pytest_steering.engines.registry import find_engine
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
@@ -45,6 +46,10 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
+        for engine in settings.engines:
+            find_engine(engine)
+            if settings.judges_adapters and engine in settings.adapters:
+                raise SpecError(f"{engine!r} names an adapter and an engine: judge them in two runs")
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
     return settings

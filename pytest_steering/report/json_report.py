@@ -46,6 +46,7 @@ def _model(row: Row) -> dict[str, Any]:
     return {
         "spec": row.spec,
         "adapter": row.title,
+        "kind": "engine" if row.asked.engines else "adapter",
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,
         "declared": row.model.declared.get(row.adapter, []),

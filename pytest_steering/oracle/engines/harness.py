@@ -49,6 +49,7 @@ class EngineHarness:
         self.start = start
         self.plans = expected.plans
         self.limits = limits_of(engine)
+        self._cannot: str | None = None
         self.met: deque[SteeringPlan] = deque(maxlen=_REMEMBERED)
         """The plans of the last requests."""
 
@@ -174,6 +175,20 @@ class EngineHarness:
             )
 
     # How close is equal
+
+    def check_floor(self) -> None:
+        """The engine can be judged, or ``EngineError`` says why not: measured once, told each time."""
+        if self._cannot is None:
+            try:
+                self._cannot = "" if self.floor else "nothing was measured"
+            except EngineError as error:
+                self._cannot = str(error)
+        if self._cannot:
+            raise EngineError(self._cannot)
+
+    def measured_as(self, other: EngineHarness) -> None:
+        """The floor is that of another engine of the same kind."""
+        self.measured, self.floor = other.measured, other.floor
 
     @property
     def allowed(self) -> float:
