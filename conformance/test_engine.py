@@ -17,6 +17,12 @@ from pytest_steering.oracle.engines.harness import EngineHarness, bits
 from pytest_steering.oracle.timing import overhead, seconds_of
 from pytest_steering.steering.plan import Positions, SteeringPlan
 
+IN_COMPANY = dict.fromkeys(
+    (Cause.GIVES_UP, Cause.POSITIONS, Cause.PROMPT_ONLY, Cause.PROMPT_LEFT, Cause.BORDER, Cause.FIRST_LEFT),
+    Cause.COMPANY,
+)
+"""What goes wrong in a batch, where other requirements ask for it alone."""
+
 
 @pytest.mark.steering_requirement(id="agrees-unsteered", since="1.1", core=True)
 def test_agrees_unsteered(engine_harness: EngineHarness) -> None:
@@ -33,7 +39,7 @@ def test_agrees_unsteered(engine_harness: EngineHarness) -> None:
 def test_prompt_steered(engine_harness: EngineHarness, where: str, scale: float) -> None:
     """every prompt token of a steered request is steered, at the first, a middle and the last layer, plus and minus."""
     plan = engine_harness.plan(engine_harness.layer(where), scale=scale)
-    engine_harness.check(engine_harness.request(5, plan, seed=1, max_new_tokens=1), where=f"layer {where}, scale {scale}")
+    engine_harness.check(engine_harness.request(5, plan, seed=1), where=f"layer {where}, scale {scale}")
 
 
 @pytest.mark.steering_requirement(id="decode-steered", since="1.1", core=True)
@@ -60,7 +66,7 @@ def test_several_layers(engine_harness: EngineHarness) -> None:
     engine_harness.check(engine_harness.request(5, engine_harness.plan(*layers), seed=5))
 
 
-@pytest.mark.parametrize("scale", [0.125, 0.5, -2.0, 3.0, -8.0, 16.0])
+@pytest.mark.parametrize("scale", [0.125, 0.3, -3.0, 5.0, -7.0, 16.0])
 @pytest.mark.steering_requirement(id="each-scale", since="1.1", core=True)
 def test_each_scale(engine_harness: EngineHarness, scale: float) -> None:
     """every scale is meant as it stands, from an eighth to sixteen and of either sign.
@@ -98,36 +104,15 @@ def test_mixed_batch(engine_harness: EngineHarness) -> None:
         engine_harness.request(3, None, seed=11, max_new_tokens=2),
         engine_harness.request(8, engine_harness.plan(last, scale=-2.0, seed=2), seed=12, max_new_tokens=4),
     ][: max(2, engine_harness.limits.slots)]
-    together = engine_harness.run(*requests)
-    for number, (request, response) in enumerate(zip(requests, together, strict=True)):
-        try:
-            engine_harness.judge(request, response, where=f"request {number} of {len(requests)}")
-        except Violation as violation:
-            if violation.likely is None and _answers_another(engine_harness, requests, together):
-                violation.likely = Diagnosis(Cause.ORDER)
-            raise
-    (alone,) = engine_harness.run(requests[0])
-    engine_harness.judge(requests[0], alone, where="the same request alone")
-
-
-def _answers_another(harness: EngineHarness, requests: list[Request], responses: list[object]) -> bool:
-    """Each response is the right one of some request."""
-
-    def fits(request: Request, response: object) -> bool:
-        try:
-            harness.judge(request, response)  # type: ignore[arg-type]
-        except (Violation, RuntimeError, IndexError):
-            return False
-        return True
-
-    return all(any(fits(request, response) for request in requests) for response in responses)
+    engine_harness.check(requests[0], where="alone")
+    engine_harness.check(*requests, named={**IN_COMPANY, Cause.NEVER: Cause.COMPANY})
 
 
 @pytest.mark.steering_requirement(id="more-than-fit", since="1.1", core=True)
 def test_more_than_fit(engine_harness: EngineHarness) -> None:
     """more requests than fit at once are each steered by their own plan, whatever ran in their slot before."""
     layers = [engine_harness.layer(where) for where in ("first", "middle", "last")]
-    count = engine_harness.limits.slots + 3
+    count = engine_harness.limits.slots + 4
     requests = [
         engine_harness.request(
             2 + number % 3,
@@ -140,13 +125,15 @@ def test_more_than_fit(engine_harness: EngineHarness) -> None:
     # The last ones wait: one without a plan, one with a plan of its own.
     requests[-2] = replace(requests[-2], plan=None)
     for number, (request, response) in enumerate(zip(requests, engine_harness.run(*requests), strict=True)):
-        named = {Cause.NEVER: Cause.WAITING} if number >= engine_harness.limits.slots else {}
-        engine_harness.judge(request, response, where=f"request {number} of {count}", named=named)
+        late = {Cause.NEVER: Cause.WAITING} if number >= engine_harness.limits.slots else {}
+        where = f"request {number} of {count}"
+        engine_harness.judge(request, response, where=where, named={**IN_COMPANY, **late})
 
 
 @pytest.mark.steering_requirement(id="prefix-cache", since="1.1")
 def test_prefix_cache(engine_harness: EngineHarness) -> None:
     """no request is served a prefix that was computed under another plan, scale, vector or position."""
+    miscounted = dict.fromkeys((Cause.CHUNK_TAIL, Cause.PROMPT_END, Cause.POSITIONS, Cause.GIVES_UP), Cause.CACHED)
     plan = engine_harness.plan()
     own = {layer: vector.clone() for layer, vector in plan.vectors.items()}
     changing = SteeringPlan(own)
@@ -163,7 +150,9 @@ def test_prefix_cache(engine_harness: EngineHarness) -> None:
     engine_harness.judge(request(fresh), response, where="with other numbers in the same vector")
     for positions in (Positions.GENERATED, Positions.PROMPT, Positions.LAST):
         if engine_harness.can(positions.name):
-            engine_harness.check(request(replace(plan, positions=positions)), where=f"positions {positions}")
+            engine_harness.check(
+                request(replace(plan, positions=positions)), where=f"positions {positions}", named=miscounted
+            )
     engine_harness.check(
         request(engine_harness.plan(seed=3)), request(None), request(plan), where="several plans together"
     )
@@ -187,7 +176,9 @@ def test_one_token_request(engine_harness: EngineHarness, positions: Positions) 
     """a prompt of one token is a prompt: it is steered as one, and so is each token after it."""
     engine_harness.need_positions(positions)
     plan = engine_harness.plan(positions=positions)
-    engine_harness.check(engine_harness.request(1, plan, seed=50), where=f"positions {positions}")
+    mistaken = (Cause.NEVER, Cause.PROMPT_END, Cause.EXTRA_TOKENS, Cause.ALL_POSITIONS, Cause.OFF_BY_ONE)
+    named = dict.fromkeys(mistaken, Cause.ONE_TOKEN)
+    engine_harness.check(engine_harness.request(1, plan, seed=50), where=f"positions {positions}", named=named)
 
 
 @pytest.mark.steering_requirement(id="long-prompt", since="1.1")
@@ -204,11 +195,14 @@ def test_preempted(engine_harness: EngineHarness) -> None:
     limits = engine_harness.limits
     each = min(limits.context, limits.cache // limits.slots + 2 * limits.block)
     length = each // 2
-    kinds = [each for each in (Positions.ALL, Positions.GENERATED, Positions.ALL) if _can(engine_harness, each)]
+    # The youngest are preempted first, as a rule: they have the positions that a resumed request may mistake.
+    kinds = [each for each in (Positions.GENERATED, Positions.ALL) if _can(engine_harness, each)]
     requests = [
         engine_harness.request(
             length + number % 3,
-            engine_harness.plan(positions=kinds[number % len(kinds)], seed=number) if number != 1 else None,
+            engine_harness.plan(positions=kinds[(limits.slots - 1 - number) % len(kinds)], seed=number)
+            if number != 1
+            else None,
             seed=70 + number,
             max_new_tokens=each - length - 2,
         )
@@ -226,7 +220,7 @@ def _can(harness: EngineHarness, positions: Positions) -> bool:
 def test_several_completions(engine_harness: EngineHarness) -> None:
     """every one of several completions of a request is steered, and where they are drawn they are not all alike."""
     plan = engine_harness.plan()
-    named = {Cause.NEVER: Cause.FIRST_COPY}
+    named = {Cause.NEVER: Cause.FIRST_COPY, Cause.RESUMED: Cause.FIRST_COPY}
     engine_harness.check(engine_harness.request(5, plan, seed=80, n=3, max_new_tokens=4), named=named)
     if engine_harness.can("SAMPLING"):
         request = engine_harness.request(5, plan, seed=81, n=3, max_new_tokens=8).drawn(2.0, 5)
@@ -253,7 +247,7 @@ def test_stops_early(engine_harness: EngineHarness) -> None:
 @pytest.mark.steering_requirement(id="draws-with-a-seed", since="1.1", needs=("SAMPLING",))
 def test_draws_with_a_seed(engine_harness: EngineHarness) -> None:
     """drawn tokens come from the steered distribution, and the same seed draws the same ones in any company."""
-    request = engine_harness.request(5, engine_harness.plan(), seed=100, max_new_tokens=10).drawn(0.7, 11)
+    request = engine_harness.request(5, engine_harness.plan(), seed=100, max_new_tokens=24).drawn(0.5, 11)
     named = {Cause.NEVER: Cause.SAMPLING}
     (first,) = engine_harness.check(request, named=named)
     beside = engine_harness.request(3, None, seed=101, max_new_tokens=4).drawn(1.0, 12)
@@ -317,8 +311,7 @@ def test_plan_unchanged(engine_harness: EngineHarness) -> None:
 
 @pytest.mark.steering_requirement(id="two-engines", since="1.1")
 def test_two_engines(engine_harness: EngineHarness) -> None:
-    """two engines in one process are each steered by their own plans, or the second says in a sentence that it cannot.
-    """
+    """two engines in one process are each steered by their own plans, or the second says in a sentence that it cannot."""
     request = engine_harness.request(4, engine_harness.plan(), seed=150)
     try:
         other = engine_harness.start()

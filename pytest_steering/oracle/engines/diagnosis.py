@@ -11,9 +11,9 @@ from torch import Tensor
 from pytest_steering.engines.protocol import Limits
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.engines.expected import Expected, Steps, meant
-from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.steering.plan import Positions, SteeringPlan
 
-_CLAMPS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0)
+_CLAMPS = (2.0, 3.0, 4.0, 5.0, 8.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,27 +32,40 @@ class Seen:
 
 def diagnosed(expected: Expected, seen: Seen, others: Sequence[SteeringPlan], limits: Limits) -> Diagnosis | None:
     """The cause whose effect the engine shows; ``None`` when none of those that are tried fits."""
-    for diagnosis, steps in _bugs(expected, seen, others, limits):
+    plan = seen.plan
+    if plan is not None:
+        for diagnosis, steps in _of_the_plan(expected, seen, plan):
+            if seen.distance(expected.log_probs(seen.tokens, steps)) <= seen.allowed:
+                return diagnosis
+        if (where := _positions(expected, seen, plan)) is not None:
+            return _of_positions(seen, plan, where, limits)
+        if (row := _computed_anew(expected, seen, plan)) is not None:
+            return Diagnosis(Cause.RESUMED, f"from position {row} on, as if it had never been steered before")
+    for diagnosis, steps in _of_others(seen, others, limits):
         if seen.distance(expected.log_probs(seen.tokens, steps)) <= seen.allowed:
             return diagnosis
-    if seen.plan is not None and (where := _positions(expected, seen)) is not None:
-        return _of_positions(seen, where, limits)
     return None
 
 
-def _bugs(
-    expected: Expected, seen: Seen, others: Sequence[SteeringPlan], limits: Limits
-) -> Iterator[tuple[Diagnosis, Steps]]:
-    """Bugs, with what each of them steers."""
-    plan, total = seen.plan, len(seen.tokens)
-    if plan is not None:
-        yield Diagnosis(Cause.NEVER), ()
-        where = meant(plan, seen.prompt, total)
-        for cause, other in _other_plans(plan, expected.architecture.num_layers):
-            yield Diagnosis(cause), [(other, where)]
+def _of_the_plan(expected: Expected, seen: Seen, plan: SteeringPlan) -> Iterator[tuple[Diagnosis, Steps]]:
+    """Nothing is steered, or something else than the plan says."""
+    yield Diagnosis(Cause.NEVER), ()
+    where = meant(plan, seen.prompt, len(seen.tokens))
+    for cause, other in _other_plans(plan, expected.architecture.num_layers):
+        yield Diagnosis(cause), [(other, where)]
+
+
+def _of_others(seen: Seen, others: Sequence[SteeringPlan], limits: Limits) -> Iterator[tuple[Diagnosis, Steps]]:
+    """What belongs to another request is taken."""
     for other in others:
-        yield Diagnosis(Cause.SLOT), [(other, meant(other, seen.prompt, total))]
-    for other in others:
+        yield Diagnosis(Cause.SLOT), [(other, meant(other, seen.prompt, len(seen.tokens)))]
+        for position in range(len(seen.tokens)):
+            one = torch.arange(len(seen.tokens)) == position
+            steps = [(other, one)]
+            if seen.plan is not None:
+                steps.append((seen.plan, meant(seen.plan, seen.prompt, len(seen.tokens)) & ~one))
+            yield Diagnosis(Cause.SLOT, f"at position {position} alone"), steps
+    for other in (*others, None):
         yield from _prefixes(seen, other, limits)
 
 
@@ -74,8 +87,8 @@ def _other_plans(plan: SteeringPlan, layers: int) -> Iterator[tuple[Cause, Steer
     scale = plan.scale
     for cause, factor in ((Cause.TWICE, 2.0), (Cause.HALVED, 0.5), (Cause.SIGN if scale < 0 else Cause.SUBTRACTED, -1)):
         yield cause, replace(plan, scale=scale * factor)
-    if scale != 1:
-        yield Cause.SCALE_IGNORED, replace(plan, scale=1.0)
+    for one in {1.0, -1.0 if scale < 0 else 1.0} - {scale}:
+        yield Cause.SCALE_IGNORED, replace(plan, scale=one)
     for most in _CLAMPS:
         if abs(scale) > most:
             yield Cause.CLAMPED, replace(plan, scale=most if scale > 0 else -most)
@@ -101,28 +114,39 @@ def _other_plans(plan: SteeringPlan, layers: int) -> Iterator[tuple[Cause, Steer
         yield Cause.ROUNDED, replace(plan, vectors=rounded)
 
 
-def _positions(expected: Expected, seen: Seen) -> Tensor | None:
+def _positions(expected: Expected, seen: Seen, plan: SteeringPlan) -> Tensor | None:
     """At which positions the plan was followed, told one after the other: what a token says depends on none after it.
 
     ``None`` where neither to steer nor not to steer gives what the engine said.
     """
-    assert seen.plan is not None
     total = len(seen.tokens)
-    where = meant(seen.plan, seen.prompt, total)
+    where = meant(plan, seen.prompt, total)
     for position in range(total):
-        if seen.row_distance(expected.log_probs(seen.tokens, [(seen.plan, where)]), position) <= seen.allowed:
+        if seen.row_distance(expected.log_probs(seen.tokens, [(plan, where)]), position) <= seen.allowed:
             continue
         where[position] = ~where[position]
-        if seen.row_distance(expected.log_probs(seen.tokens, [(seen.plan, where)]), position) > seen.allowed:
+        if seen.row_distance(expected.log_probs(seen.tokens, [(plan, where)]), position) > seen.allowed:
             return None
     return where
 
 
-def _of_positions(seen: Seen, where: Tensor, limits: Limits) -> Diagnosis:
+def _computed_anew(expected: Expected, seen: Seen, plan: SteeringPlan) -> int | None:
+    """The position from which on all tokens were computed anew, and those before it not steered; ``None`` for none."""
+    total = len(seen.tokens)
+    asked = meant(plan, seen.prompt, total)
+    right = expected.log_probs(seen.tokens, [(plan, asked)])
+    first = next(row for row in range(total) if seen.row_distance(right, row) > seen.allowed)
+    for start in range(seen.prompt, total + 1):
+        other = expected.log_probs(seen.tokens, [(plan, asked & (torch.arange(total) >= start))])
+        if all(seen.row_distance(other, row) <= seen.allowed for row in range(first, total)):
+            return first
+    return None
+
+
+def _of_positions(seen: Seen, plan: SteeringPlan, where: Tensor, limits: Limits) -> Diagnosis:
     """What the positions that were steered point to."""
-    assert seen.plan is not None
     prompt, total = seen.prompt, len(seen.tokens)
-    at, asked = torch.arange(total), meant(seen.plan, seen.prompt, total)
+    at, asked = torch.arange(total), meant(plan, seen.prompt, total)
     wrong = [int(position) for position in at[where != asked]]
     detail = f"positions {', '.join(map(str, wrong[:8]))} of {total}, {prompt} of them the prompt's"
 
@@ -130,7 +154,10 @@ def _of_positions(seen: Seen, where: Tensor, limits: Limits) -> Diagnosis:
         """Alike but for the last position, which shows nowhere."""
         return bool((where == other)[:-1].all())
 
-    one = (prompt - 1) % limits.chunk == 0 and prompt > 1
+    one = prompt > 1 and 0 in ((prompt - 1) % limits.chunk, (prompt - 1) % limits.block)
+    left_out = bool(asked[wrong].all())
+    if wrong == [prompt - 1] and not left_out and plan.positions is Positions.GENERATED:
+        return Diagnosis(Cause.OFF_BY_ONE, detail)
     if is_(asked & (at != prompt - 1)) or (one and wrong == [prompt - 1]):
         return Diagnosis(Cause.CHUNK_TAIL if one else Cause.PROMPT_END, detail)
     if is_(asked & (at < prompt)):
@@ -139,13 +166,15 @@ def _of_positions(seen: Seen, where: Tensor, limits: Limits) -> Diagnosis:
         return Diagnosis(Cause.PROMPT_LEFT, detail)
     if wrong == [prompt]:
         return Diagnosis(Cause.BORDER, detail)
-    if any(
-        is_(asked & ((at < size) | (at >= prompt)))
-        for size in {limits.chunk, limits.block, *range(limits.block, total, limits.block)}
-    ):
+    sizes = {limits.chunk, *range(limits.block, total, limits.block)}
+    if any(is_(asked & ((at < size) | (at >= prompt))) for size in sizes):
         return Diagnosis(Cause.FIRST_CHUNK, detail)
+    if prompt > limits.block and any(is_(asked & (at >= size)) for size in sizes):
+        return Diagnosis(Cause.FIRST_LEFT, detail)
     if any(is_(asked & (at < prompt + new)) for new in range(1, total - prompt)):
         return Diagnosis(Cause.GIVES_UP, detail)
     if is_(torch.ones_like(asked)):
         return Diagnosis(Cause.ALL_POSITIONS, detail)
-    return Diagnosis(Cause.EXTRA_TOKENS if not bool(asked[wrong].any()) else Cause.POSITIONS, detail)
+    if plan.positions is Positions.LAST and not left_out and max(wrong) < prompt:
+        return Diagnosis(Cause.LAST_OF_PASS, detail)
+    return Diagnosis(Cause.POSITIONS if bool(asked[wrong].any()) else Cause.EXTRA_TOKENS, detail)

@@ -81,7 +81,9 @@ class EngineHarness:
 
     # What is asked
 
-    def plan(self, *layers: int, scale: float = 1.0, positions: Positions = Positions.ALL, seed: int = 0) -> SteeringPlan:
+    def plan(
+        self, *layers: int, scale: float = 1.0, positions: Positions = Positions.ALL, seed: int = 0
+    ) -> SteeringPlan:
         """A plan with seeded vectors, at the middle layer where none is named."""
         return self.plans.plan(layers or [self.layer("middle")], scale, positions, seed=seed)
 
@@ -167,9 +169,9 @@ class EngineHarness:
         mean = -(heated.exp() * heated).sum(-1)
         spread = float(((heated.exp() * heated.square()).sum(-1) - mean.square()).sum().clamp_min(1e-12).sqrt())
         excess = float((surprise - mean).sum())
-        if excess > 6 * spread + 1:
+        if excess > 5 * spread:
             raise Violation(
-                f"the drawn tokens are {excess:.1f} nats less likely than {spread:.1f} standard deviations allow",
+                f"the drawn tokens are {excess:.1f} nats less likely than drawn ones are, by a standard deviation of {spread:.1f}",
                 where=where,
                 likely=Diagnosis(Cause.NOT_CHOSEN),
             )

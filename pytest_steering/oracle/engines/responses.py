@@ -16,16 +16,33 @@ def check_shape(requests: Sequence[Request], responses: Sequence[Response], prom
     if len(responses) != len(requests):
         raise _incomplete(f"{len(responses)} responses to {len(requests)} requests")
     for number, (request, response) in enumerate(zip(requests, responses, strict=True)):
-        where = f"request {number} of {len(requests)}"
-        if len(response.completions) != request.n:
-            raise _incomplete(f"{len(response.completions)} completions; asked for {request.n}", where)
-        if prompts:
-            if response.prompt_log_probs is None:
-                raise _incomplete("no log-probabilities of the prompt, which the engine declares", where)
-            _positions(response.prompt_log_probs, len(request.prompt) - 1, "prompt tokens but the first", where)
-        for completion in response.completions:
-            _check_tokens(request, completion.tokens, where)
-            _positions(completion.log_probs, len(completion.tokens), "generated tokens", where)
+        try:
+            _check(request, response, prompts, f"request {number} of {len(requests)}")
+        except Violation as violation:
+            if any(_fits(other, response, prompts) for other in requests if other is not request):
+                violation.likely = Diagnosis(Cause.ORDER)
+            raise
+
+
+def _fits(request: Request, response: Response, prompts: bool) -> bool:
+    try:
+        _check(request, response, prompts, "")
+    except Violation:
+        return False
+    return True
+
+
+def _check(request: Request, response: Response, prompts: bool, where: str) -> None:
+    """The response holds what its request asks for."""
+    if len(response.completions) != request.n:
+        raise _incomplete(f"{len(response.completions)} completions; asked for {request.n}", where)
+    if prompts:
+        if response.prompt_log_probs is None:
+            raise _incomplete("no log-probabilities of the prompt, which the engine declares", where)
+        _positions(response.prompt_log_probs, len(request.prompt) - 1, "prompt tokens but the first", where)
+    for completion in response.completions:
+        _check_tokens(request, completion.tokens, where)
+        _positions(completion.log_probs, len(completion.tokens), "generated tokens", where)
 
 
 def _check_tokens(request: Request, tokens: Sequence[int], where: str) -> None:
