@@ -44,7 +44,7 @@ def test_prompt_steered(engine_harness: EngineHarness, where: str, scale: float)
 
 @pytest.mark.steering_requirement(id="decode-steered", since="1.1", core=True)
 def test_decode_steered(engine_harness: EngineHarness) -> None:
-    """every generated token of a steered request is steered, from the prompt's end for as long as generation goes on."""
+    """every generated token of a steered request is steered, for as long as generation goes on."""
     plan = engine_harness.plan()
     engine_harness.check(engine_harness.request(3, plan, seed=2, max_new_tokens=14))
     engine_harness.check(engine_harness.request(5, plan, seed=3, max_new_tokens=6, stop=()))
@@ -134,6 +134,7 @@ def test_more_than_fit(engine_harness: EngineHarness) -> None:
 def test_prefix_cache(engine_harness: EngineHarness) -> None:
     """no request is served a prefix that was computed under another plan, scale, vector or position."""
     miscounted = dict.fromkeys((Cause.CHUNK_TAIL, Cause.PROMPT_END, Cause.POSITIONS, Cause.GIVES_UP), Cause.CACHED)
+    miscounted |= dict.fromkeys((Cause.EXTRA_TOKENS, Cause.ALL_POSITIONS, Cause.OFF_BY_ONE), Cause.PREFIX)
     plan = engine_harness.plan()
     own = {layer: vector.clone() for layer, vector in plan.vectors.items()}
     changing = SteeringPlan(own)
@@ -269,7 +270,7 @@ def test_drafts_steered(engine_harness: EngineHarness) -> None:
 @pytest.mark.parametrize("what", ["width", "layer", "nan"])
 @pytest.mark.steering_requirement(id="plan-refused", since="1.1")
 def test_plan_refused(engine_harness: EngineHarness, what: str) -> None:
-    """a plan of another width, for a layer that cannot be steered, or with a NaN is refused, and what follows is not."""
+    """a plan of another width, for a layer that cannot be steered, or with a NaN is refused, and it alone."""
     right = engine_harness.request(4, engine_harness.plan(), seed=120)
     for wrong in refused(engine_harness, what):
         try:
@@ -311,7 +312,7 @@ def test_plan_unchanged(engine_harness: EngineHarness) -> None:
 
 @pytest.mark.steering_requirement(id="two-engines", since="1.1")
 def test_two_engines(engine_harness: EngineHarness) -> None:
-    """two engines in one process are each steered by their own plans, or the second says in a sentence that it cannot."""
+    """two engines in one process each steer by their own plans, or the second says in a sentence that it cannot."""
     request = engine_harness.request(4, engine_harness.plan(), seed=150)
     try:
         other = engine_harness.start()

@@ -14,7 +14,7 @@ from pytest_steering.suite.catalogue import MARKER, Requirement, catalogue, firs
 
 @dataclass(frozen=True)
 class Pairing:
-    """A target under an adapter or an engine: ``adapter`` as chosen, empty where none is asked for; ``title`` as shown."""
+    """A target under an adapter or an engine: ``adapter`` as chosen, empty where there is none; ``title`` as shown."""
 
     spec: str
     adapter: str

@@ -171,7 +171,8 @@ class EngineHarness:
         excess = float((surprise - mean).sum())
         if excess > 5 * spread:
             raise Violation(
-                f"the drawn tokens are {excess:.1f} nats less likely than drawn ones are, by a standard deviation of {spread:.1f}",
+                f"the drawn tokens are {excess:.1f} nats less likely than they should be; one standard deviation is "
+                f"{spread:.1f}",
                 where=where,
                 likely=Diagnosis(Cause.NOT_CHOSEN),
             )
