@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.engines.protocol import SteeringEngine
+from pytest_steering.engines.registry import start_engine
+from pytest_steering.oracle.engines.expected import Expected
+from pytest_steering.oracle.engines.harness import EngineHarness
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import process_settings, put_back
+from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.fresh_process import FreshRun, importable
@@ -51,6 +57,34 @@ def harness(
         steering_model.notes.append(harness.workload.note)
     yield harness
     loaded.restore()
+
+
+_EXPECTED = pytest.StashKey[dict[str, Expected]]()
+"""The reference implementation's log-probabilities of each model, which all engines share."""
+
+
+@pytest.fixture(scope="session")
+def engine_harness(
+    request: pytest.FixtureRequest, steering_model: Target, steering_checkpoint: Path, steering_engine: SteeringEngine
+) -> EngineHarness:
+    """The engine on the checkpoint, with the requests and runs that requirements are judged on."""
+    kept = request.config.stash.setdefault(_EXPECTED, {})
+    expected = kept.get(steering_model.spec) or Expected(steering_model, Unsteered.of(steering_model))
+    kept.clear()
+    kept[steering_model.spec] = expected
+    name = request.config.stash[ADAPTER_NAME]
+    start = partial(start_engine, name, steering_checkpoint, steering_model.architecture)
+    return EngineHarness(expected, steering_engine, start)
+
+
+@pytest.fixture(autouse=True)
+def _promised(request: pytest.FixtureRequest) -> None:
+    """A requirement that the engine has no part in is reported as not applicable; one that cannot be judged says so."""
+    marker = request.node.get_closest_marker("steering_requirement")
+    if marker is not None and "engine_harness" in request.fixturenames:
+        harness = request.getfixturevalue("engine_harness")
+        harness.need(*marker.kwargs.get("needs", ()))
+        harness.check_floor()
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,10 @@ class AdapterError(SteeringError):
     """An adapter that cannot be built or does not keep to the protocol: a failure."""
 
 
+class EngineError(SteeringError):
+    """An engine that cannot be started, does not keep to the protocol, or cannot be judged: a failure."""
+
+
 class Violation(AssertionError):
     """A requirement that is not met.
 

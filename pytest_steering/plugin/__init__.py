@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_steering.plugin import collection, fixtures, options
+from pytest_steering.plugin.engines import steering_checkpoint, steering_engine
 from pytest_steering.plugin.fixtures import steering_adapter, steering_batch, steering_model, steering_vector
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
-__all__ = ["steering_adapter", "steering_batch", "steering_model", "steering_vector"]
+__all__ = [
+    "steering_adapter",
+    "steering_batch",
+    "steering_checkpoint",
+    "steering_engine",
+    "steering_model",
+    "steering_vector",
+]
 
 _DIST = pytest.StashKey[str]()
 

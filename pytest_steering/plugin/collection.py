@@ -78,12 +78,14 @@ def ignore(path: Path, config: pytest.Config) -> bool | None:
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Requirements that the profile, or a pinned version of the suite, does not ask are deselected."""
-    asked = settings_of(config).asked
+    """Requirements that the profile, a pinned version of the suite, or the kind of subject does not ask are
+    deselected."""
+    judged = settings_of(config).judged
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:
-        (kept if not is_suite_item(item) or asked.asks(requirement_of(item)) else left).append(item)
+        asks = not is_suite_item(item) or any(asked.asks(requirement_of(item)) for asked in judged)
+        (kept if asks else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept

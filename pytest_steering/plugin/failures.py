@@ -89,9 +89,10 @@ def rerun(item: pytest.Item, pairing: Pairing) -> str:
     words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
     nodeid = item.nodeid
     if pairing.adapter:
-        if (pairing.adapter,) != settings.default_adapters:
-            words.append(f"--steering-adapter={pairing.adapter}")
-        if len(settings.adapters) > 1:
+        defaults = settings.default_engines if pairing.engine else settings.default_adapters
+        if (pairing.adapter,) != defaults:
+            words.append(f"--steering-{'engine' if pairing.engine else 'adapter'}={pairing.adapter}")
+        if len(settings.engines if pairing.engine else settings.adapters) > 1:
             nodeid = nodeid.replace(f"[{pairing.spec}-{pairing.adapter}", f"[{pairing.spec}", 1)
     if settings.device:
         words.append(f"--steering-device={settings.device}")

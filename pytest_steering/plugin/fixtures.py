@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from pytest_steering.engines.capability import EngineCapability
 from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.plugin.options import parsed, settings_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MODEL = "steering_model"
 ADAPTER = "steering_adapter"
+ENGINE = "steering_engine"
 NO_MODEL = (
     "no model to run on: type --steering-model=SPEC (for example --steering-model=tiny:llama), "
     "set steering_models in the pytest configuration, or name one in the steering_model marker"
@@ -67,6 +69,8 @@ def choose_models(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(MODEL, specs, ids=map(str, specs), indirect=True, scope="session")
         if ADAPTER in metafunc.fixturenames and len(settings.adapters) > 1:
             metafunc.parametrize(ADAPTER, settings.adapters, ids=settings.adapters, indirect=True, scope="session")
+        if ENGINE in metafunc.fixturenames and len(settings.engines) > 1:
+            metafunc.parametrize(ENGINE, settings.engines, ids=settings.engines, indirect=True, scope="session")
 
 
 def named_specs(node: pytest.Item) -> tuple[Spec, ...]:
@@ -103,8 +107,9 @@ def group_by_model(items: list[pytest.Item]) -> None:
     places = []
     for place, item in enumerate(items):
         params = parameters(item)
-        model, adapter = str(params.get(MODEL, "")), params.get(ADAPTER)
-        adapters = settings_of(item.config).adapters
+        settings = settings_of(item.config)
+        model, adapter = str(params.get(MODEL, "")), params.get(ADAPTER, params.get(ENGINE))
+        adapters = (*settings.adapters, *settings.engines)
         number = adapters.index(adapter) if adapter in adapters else -1
         places.append((models.setdefault(model, len(models)), number, place))
     items[:] = [items[place] for _, _, place in sorted(places)]
@@ -265,6 +270,9 @@ def _lacking(funcargs: dict[str, Any], needs: Iterable[str], min_layers: int) ->
             attribute, reason = FACTS[name]
             if not getattr(target, attribute):
                 yield reason
+        elif ENGINE in funcargs and name in set(EngineCapability):
+            if EngineCapability(name) not in funcargs[ENGINE].capabilities:
+                yield f"{funcargs[ENGINE].name} does not declare {name.upper()}"
         elif name not in set(Capability):
             known = ", ".join([*FACTS, *Capability])
             raise SpecError(f"the steering_model marker needs {need!r}, which is none of {known}")

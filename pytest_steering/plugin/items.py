@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import pytest
 
 from pytest_steering.adapters.protocol import version_of
-from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
+from pytest_steering.plugin.fixtures import ADAPTER, ENGINE, MODEL, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import MARKER, Requirement, catalogue, first_sentence
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """A target under an adapter: ``adapter`` as chosen, empty where none is asked for; ``title`` as shown."""
+    """A target under an adapter or an engine: ``adapter`` as chosen, empty where there is none; ``title`` as shown."""
 
     spec: str
     adapter: str
     title: str
+    engine: bool = False
+    """What is judged is an engine."""
 
     def __str__(self) -> str:
         return f"{self.title} on {self.spec}" if self.title else self.spec
@@ -32,14 +34,17 @@ def pairing_of(item: pytest.Item) -> Pairing:
     settings = settings_of(item.config)
     params = parameters(item)
     spec = str(params.get(MODEL) or (settings.specs[0] if len(settings.specs) == 1 else ""))
-    if ADAPTER not in getattr(item, "fixturenames", ()):
+    names = getattr(item, "fixturenames", ())
+    engine = ENGINE in names and bool(settings.engines)
+    if not engine and ADAPTER not in names:
         return Pairing(spec, "", "")
-    name = params.get(ADAPTER, settings.adapters[0])
+    fixture, named = (ENGINE, settings.engines) if engine else (ADAPTER, settings.adapters)
+    name = params.get(fixture, named[0])
     titles = item.config.stash.setdefault(TITLES, {})
-    adapter = (getattr(item, "funcargs", None) or {}).get(ADAPTER)
+    adapter = (getattr(item, "funcargs", None) or {}).get(fixture)
     if adapter is not None:
         titles[spec, name] = f"{adapter.name} {version_of(adapter)}".strip()
-    return Pairing(spec, name, titles.get((spec, name), name))
+    return Pairing(spec, name, titles.get((spec, name), name), engine)
 
 
 def requirement_of(item: pytest.Item) -> Requirement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -36,6 +36,11 @@ class Settings:
     adapters: tuple[str, ...]
     default_adapters: tuple[str, ...]
     """The adapters of a run that names none."""
+    engines: tuple[str, ...]
+    default_engines: tuple[str, ...]
+    """The engines of a run that names neither them nor an adapter."""
+    judges_adapters: bool
+    """Adapters are judged: always, but where only engines are named."""
     device: str | None
     dtype: str | None
     trust_remote_code: bool
@@ -53,6 +58,12 @@ class Settings:
     update_baseline: bool
     provided: Mapping[str, Factory]
     """The adapters that hooks provide, by name."""
+
+    @property
+    def judged(self) -> tuple[Asked, ...]:
+        """What is asked of adapters, of engines, or of both."""
+        of_engines = replace(self.asked, engines=True)
+        return (self.asked,) * self.judges_adapters + (of_engines,) * bool(self.engines)
 
     @property
     def in_use(self) -> bool:
@@ -82,6 +93,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--steering-adapter",
         metavar="NAME",
         help="Steering implementation to test: an installed name or module:attribute (repeatable; default: hooks)",
+        **repeatable,
+    )
+    group.addoption(
+        "--steering-engine",
+        metavar="NAME",
+        help="Serving engine to test: an installed name or module:attribute (repeatable). The requirements of engines "
+        "are asked of it, and those of adapters only where one is named too",
         **repeatable,
     )
     group.addoption("--steering-device", metavar="DEVICE", help="Device to run models on, for example cuda:1")
@@ -147,6 +165,7 @@ def add_options(parser: pytest.Parser) -> None:
 INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_models": ("args", "Models to test when --steering-model names none"),
     "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
+    "steering_engines": ("args", "Engines to test when neither --steering-engine nor --steering-adapter names any"),
     "steering_known_failures": (
         "linelist",
         'Requirements that are known to fail, one "requirement-id: reason" a line, or '
@@ -161,14 +180,21 @@ INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
 def read_settings(config: pytest.Config) -> Settings:
     """Options before ini settings before defaults; repetitions are folded into one."""
     option = config.option
-    defaults = _once(config.getini("steering_adapter")) or (DEFAULT_ADAPTER,)
+    in_ini = _once(config.getini("steering_adapter"))
+    defaults, engines_in_ini = in_ini or (DEFAULT_ADAPTER,), _once(config.getini("steering_engines"))
+    # What is typed goes before what the project says, as a whole: to name an engine is to ask for no adapter.
+    typed = _once(option.steering_adapter), _once(option.steering_engine)
+    adapters, engines = typed if any(typed) else (in_ini, engines_in_ini)
     named = parsed(_once(option.steering_model) or _once(config.getini("steering_models")))
     return Settings(
         specs=parsed(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
         named=named,
         typed=bool(option.steering_model),
-        adapters=_once(option.steering_adapter) or defaults,
+        adapters=adapters or defaults,
         default_adapters=defaults,
+        engines=engines,
+        default_engines=engines_in_ini,
+        judges_adapters=bool(adapters) or not engines,
         device=option.steering_device,
         dtype=option.steering_dtype,
         trust_remote_code=option.steering_trust_remote_code,
@@ -213,7 +239,8 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     if misspelt(config):
         return True
     selected = "steering_requirement" in (config.option.markexpr or "")
-    return settings.in_use or selected or bool(config.option.steering_adapter) or any(options)
+    named = bool(config.option.steering_adapter) or bool(config.option.steering_engine)
+    return settings.in_use or selected or named or any(options)
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -240,4 +267,5 @@ def header(settings: Settings) -> str:
     models = ", ".join(map(str, settings.specs))
     if len(settings.specs) > _FEW and any(spec.is_pattern for spec in settings.named):
         models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
-    return f"steering: {models} with {', '.join(settings.adapters)}"
+    subjects = (*(settings.adapters if settings.judges_adapters else ()), *settings.engines)
+    return f"steering: {models} with {', '.join(subjects)}"

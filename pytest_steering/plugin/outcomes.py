@@ -10,13 +10,14 @@ from unittest import SkipTest
 
 import pytest
 
-from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
+from pytest_steering.engines.capability import EngineCapability
+from pytest_steering.errors import AdapterError, EngineError, SteeringError, Unseen, Violation
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
-from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters, placed
+from pytest_steering.plugin.fixtures import ADAPTER, ENGINE, MODEL, parameters, placed
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
@@ -38,7 +39,7 @@ BEFORE = pytest.StashKey[tuple[int, int]]()
 
 def shown_parameters(item: pytest.Item) -> dict[str, str]:
     """What a test is parametrised with beside the model and the adapter."""
-    return {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER)}
+    return {name: str(value) for name, value in parameters(item).items() if name not in (MODEL, ADAPTER, ENGINE)}
 
 
 def begin(item: pytest.Item) -> None:
@@ -75,11 +76,12 @@ def note_properties(item: pytest.Item, when: str) -> None:
     target = (getattr(item, "funcargs", None) or {}).get(MODEL)
     if target is not None:
         _note_model(item, target)
-    adapter = (getattr(item, "funcargs", None) or {}).get(ADAPTER)
+    adapter = (getattr(item, "funcargs", None) or {}).get(ENGINE if pairing.engine else ADAPTER)
     noted = item.config.stash.setdefault(NOTED, {}).setdefault(f"{pairing.spec} {pairing.adapter}", set())
     if adapter is not None and not noted:
         noted.add("declared")
-        add(("steering_declared", json.dumps([str(each) for each in Capability if each in adapter.capabilities])))
+        promises = EngineCapability if pairing.engine else Capability
+        add(("steering_declared", json.dumps([str(each) for each in promises if each in adapter.capabilities])))
 
 
 @contextmanager
@@ -122,7 +124,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     pairing = pairing_of(item)
     suite = is_suite_item(item)
     if isinstance(error, SteeringError):
-        adapter = pairing.adapter if isinstance(error, AdapterError) else ""
+        adapter = pairing.adapter if isinstance(error, AdapterError | EngineError) else ""
         sentence = one_line(str(error))
         text, reason = sentence if pairing.spec in sentence else f"{pairing.spec}: {sentence}", sentence
         first = _first(item, (type(error).__name__, pairing.spec, adapter, sentence))

@@ -38,7 +38,12 @@ class Closing:
         self.gate = config.stash.get(GATE, None)
         self.amiss: list[str] = []
         """Why a run fails in which no requirement does."""
-        self.record = Record([spec.text for spec in settings.specs], settings.adapters, settings.asked)
+        self.record = Record(
+            [spec.text for spec in settings.specs],
+            settings.adapters if settings.judges_adapters else (),
+            settings.asked,
+            settings.engines,
+        )
 
     def pytest_sessionstart(self) -> None:
         """A badge of an earlier run says nothing of this one: until it is over, there is none."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_steering.adapters.registry import find_factory
+from pytest_steering.engines.registry import find_engine
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import check_requirement, parse_known_failures
@@ -48,6 +49,10 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_spec(spec)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
+        for engine in settings.engines:
+            find_engine(engine)
+            if settings.judges_adapters and engine in settings.adapters:
+                raise SpecError(f"{engine!r} names an adapter and an engine: judge them in two runs")
         config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
     except SpecError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error

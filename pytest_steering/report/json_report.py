@@ -56,6 +56,7 @@ def _model(row: Row) -> dict[str, Any]:
         "adapter": row.title,
         "adapter_name": row.adapter,
         "device": row.model.device,
+        "kind": "engine" if row.asked.engines else "adapter",
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,
         "gaps": list(gaps(row)),

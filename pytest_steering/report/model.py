@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from pytest_steering.oracle.applicability import PREFIX
 from pytest_steering.oracle.diagnosis.summary import Explanation, Failed, explanation_of
-from pytest_steering.suite.catalogue import Asked, catalogue
+from pytest_steering.suite.catalogue import ENGINES, Asked, catalogue
 from pytest_steering.targets.spec import spec_in
 
 
@@ -146,11 +146,14 @@ class Row:
 class Record:
     """The results of this run, as they come in."""
 
-    def __init__(self, specs: Sequence[str], adapters: Sequence[str], asked: Asked | None = None) -> None:
-        """``specs`` and ``adapters`` are those of the run, in the order in which they were named."""
+    def __init__(
+        self, specs: Sequence[str], adapters: Sequence[str], asked: Asked | None = None, engines: Sequence[str] = ()
+    ) -> None:
+        """``specs``, ``adapters`` and ``engines`` are those of the run, in the order in which they were named."""
         self.asked = asked or Asked()
         self.specs = specs
         self.adapters = adapters
+        self.engines = engines
         self.results: dict[str, Result] = {}
         self.models: dict[str, Model] = {}
         self.others_ran = False
@@ -199,14 +202,19 @@ class Record:
             by_spec.setdefault(result.spec, []).append(result)
         rows = []
         for spec in _ordered(by_spec, self.specs):
-            ran = {result.adapter for result in by_spec[spec] if result.adapter} or self.adapters
-            rows += [self._row(spec, adapter, by_spec[spec]) for adapter in _ordered(ran, self.adapters)]
+            of_engines = [result for result in by_spec[spec] if result.group == ENGINES]
+            others = [result for result in by_spec[spec] if result.group != ENGINES]
+            ran = {result.adapter for result in others if result.adapter} or (self.adapters if others else ())
+            rows += [self._row(spec, adapter, others) for adapter in _ordered(ran, self.adapters)]
+            ran = {result.adapter for result in of_engines if result.adapter} or (self.engines if of_engines else ())
+            rows += [self._row(spec, engine, of_engines, engine=True) for engine in _ordered(ran, self.engines)]
         return rows
 
-    def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
+    def _row(self, spec: str, adapter: str, results: Iterable[Result], *, engine: bool = False) -> Row:
         model = self.models.get(spec, Model())
         own = tuple(result for result in results if result.adapter in ("", adapter))
-        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own, self.asked)
+        asked = replace(self.asked, engines=engine)
+        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own, asked)
 
     def _begin(self, report: pytest.TestReport, said: dict[str, str]) -> Result | None:
         if "steering_requirement" in said:

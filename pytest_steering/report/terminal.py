@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_steering.architecture.facts import found
+from pytest_steering.engines.capability import EngineCapability
 from pytest_steering.report.gaps import missing, unjudged
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.steering.capability import Capability
@@ -53,8 +54,9 @@ def block(row: Row) -> Iterator[str]:
         yield from (f"note: {note}" for note in row.model.architecture.get("notes", ()))
     yield from (f"note: {note}" for note in row.model.notes)
     declared = row.model.declared.get(row.adapter)
-    if declared is not None and len(declared) < len(Capability):
-        yield f"declares {len(declared)} of {len(Capability)} capabilities: {', '.join(declared) or 'none'}"
+    promises = len(EngineCapability if row.asked.engines else Capability)
+    if declared is not None and len(declared) < promises:
+        yield f"declares {len(declared)} of {promises} capabilities: {', '.join(declared) or 'none'}"
     groups = dict.fromkeys(result.group for result in row.results)
     width = max(map(len, groups))
     for group in groups:

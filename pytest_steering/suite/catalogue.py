@@ -12,6 +12,8 @@ from typing import Any
 from pytest_steering._version import SUITE_VERSION
 
 MARKER = "steering_requirement"
+ENGINES = "engine"
+"""The group of requirements that are asked of engines; all others are asked of adapters."""
 FIRST = "1.0"
 """The version of the suite that a requirement is part of since, where it says nothing."""
 
@@ -39,6 +41,8 @@ class Asked:
     version: str = SUITE_VERSION
     profile: str = "full"
     """``core``: what any steering library must do; ``full``: everything."""
+    engines: bool = False
+    """Those that are asked of engines, and not of adapters."""
 
     def __str__(self) -> str:
         """What a verdict says that a model conforms to: ``1.1``, ``1.1 core``."""
@@ -51,6 +55,8 @@ class Asked:
 
     def asks(self, requirement: Requirement) -> bool:
         """Whether a requirement is one of them; one that a project adds to the suite always is."""
+        if (requirement.group == ENGINES) is not self.engines:
+            return False
         return not requirement.since or (
             _numbers(requirement.since) <= _numbers(self.version) and (requirement.core or self.profile != "core")
         )

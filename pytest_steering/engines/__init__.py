@@ -1,0 +1,1 @@
+"""How an engine runs a checkpoint itself: the contract of one, how one is found, and those that are built in."""

@@ -1,0 +1,126 @@
+"""What a user names on the command line: an installed entry point, or ``module:attribute``."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+from pytest_steering.errors import SpecError, SteeringError
+from pytest_steering.importing import ImportFailed, imported
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing that is named."""
+
+    word: str
+    """What it is called: ``adapter``, ``engine``."""
+    group: str
+    """The group of entry points."""
+    call: str
+    """How its factory is called, as in ``(model, architecture) -> adapter``."""
+    capability: type[StrEnum]
+    """What one can promise."""
+    error: type[SteeringError]
+    """Raised where one cannot be built."""
+
+    def find(self, name: str, provided: Mapping[str, Callable[..., Any]] | None = None) -> Callable[..., Any]:
+        """The factory ``name``: provided by a hook, an entry point, or ``module:attribute``.
+
+        Raises ``SpecError`` with one sentence when there is none or it cannot be called.
+        """
+        provided = provided or {}
+        if name in provided:
+            return provided[name]
+        if ":" in name:
+            return self._imported(name)
+        found = _installed(self.group, tuple(sys.path))
+        if name not in found:
+            known = sorted({*found, *provided})
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}, or module:attribute"
+            raise SpecError(f"there is no steering {self.word} {name!r}: {hint}")
+        try:
+            factory = found[name].load()
+        except (ImportError, AttributeError) as error:
+            raise SpecError(
+                f"steering {self.word} {name!r} cannot be imported ({_line(error)}): install its package, "
+                f"as in pip install 'pytest-steering[{name}]'"
+            ) from error
+        return self._callable(name, factory)
+
+    def make(self, name: str, factory: Callable[..., Any], *given: Any, methods: Mapping[str, str]) -> Any:
+        """What the factory makes of ``given``, which keeps to the contract; ``error`` where it does not.
+
+        ``methods`` are those that it must have, with how each is called.
+        """
+        try:
+            made = factory(*given)
+        except (KeyboardInterrupt, self.error):
+            raise
+        except BaseException as error:  # also pytest.skip and pytest.exit: judged code decides nothing
+            raise self.error(f"{self.word} {name} cannot be built: {type(error).__name__}: {_line(error)}") from error
+        for method, called in methods.items():
+            if not callable(getattr(made, method, None)):
+                raise self.error(
+                    f"{self.word} {name} made a {type(made).__name__}, which has no {called} method: "
+                    f"see the contract of an {self.word} in the README"
+                )
+        for attribute in ("name", "capabilities"):
+            if not hasattr(made, attribute):
+                raise self.error(f"{self.word} {name} has no attribute {attribute!r}: the contract asks for it")
+        self._check_capabilities(name, made.capabilities)
+        return made
+
+    def _check_capabilities(self, name: str, declared: object) -> None:
+        """A capability that is written wrong would be one that is not declared, and no requirement would be judged."""
+        kind = self.capability.__name__
+        if isinstance(declared, str) or not isinstance(declared, Iterable):
+            example = next(iter(self.capability)).name if self.word != "adapter" else "BATCH"
+            raise self.error(
+                f"{self.word} {name}: capabilities is the {type(declared).__name__} {declared!r}: give a set, as in "
+                f"frozenset({{{kind}.{example}}})"
+            )
+        known = [str(capability) for capability in self.capability]
+        for each in declared:
+            if each not in known:
+                close = difflib.get_close_matches(str(each).lower().rpartition(".")[2], known, n=1)
+                hint = f"did you mean {kind}.{close[0].upper()}?" if close else f"known are {', '.join(known)}"
+                raise self.error(f"{self.word} {name} declares {each!r}, which is no capability: {hint}")
+
+    def _imported(self, name: str) -> Callable[..., Any]:
+        module_name, _, attribute = name.partition(":")
+        try:
+            found: Any = imported(module_name)
+        except (ModuleNotFoundError, ImportFailed) as failed:
+            error = failed.__cause__ or failed
+            raise SpecError(
+                f"steering {self.word} {name!r}: module {module_name!r} cannot be imported "
+                f"({type(error).__name__}: {_line(error)})"
+            ) from error
+        for part in attribute.split("."):
+            if not hasattr(found, part):
+                raise SpecError(f"steering {self.word} {name!r}: module {module_name!r} has no attribute {attribute!r}")
+            found = getattr(found, part)
+        return self._callable(name, found)
+
+    def _callable(self, name: str, factory: object) -> Callable[..., Any]:
+        if not callable(factory):
+            raise SpecError(f"steering {self.word} {name!r} is a {type(factory).__name__}, not a callable {self.call}")
+        return cast(Callable[..., Any], factory)
+
+
+@cache
+def _installed(group: str, _path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What packages on this path have installed in a group, by name."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or "no message"

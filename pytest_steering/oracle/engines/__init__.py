@@ -1,0 +1,1 @@
+"""Whether an engine steers what the reference implementation steers, request by request."""
