@@ -9,8 +9,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_steering.adapters.protocol import Factory, SteeringAdapter
-from pytest_steering.errors import AdapterError, SpecError
+from pytest_steering.adapters.protocol import Factory, SteeringAdapter, accumulates, version_of
+from pytest_steering.errors import AdapterError, SpecError, one_line
 from pytest_steering.importing import ImportFailed, imported
 from pytest_steering.steering.capability import Capability
 
@@ -29,7 +29,7 @@ def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Fa
     """
     provided = provided or {}
     if name in provided:
-        return provided[name]
+        return _callable(name, provided[name])
     if ":" in name:
         return _imported(name)
     found = _installed(tuple(sys.path))
@@ -65,6 +65,17 @@ def make_adapter(
         raise
     except BaseException as error:  # also pytest.skip and pytest.exit: judged code decides nothing
         raise AdapterError(f"adapter {name} cannot be built: {type(error).__name__}: {_line(error)}") from error
+    try:
+        _check_contract(name, adapter)
+    except (AdapterError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # from a property
+        raise AdapterError(f"adapter {name} cannot be read: {type(error).__name__}: {_line(error)}") from error
+    return adapter
+
+
+def _check_contract(name: str, adapter: Any) -> None:
+    """It has what the contract asks for, and whatever the suite reads of it can be read."""
     if not callable(getattr(adapter, "steer", None)):
         raise AdapterError(
             f"adapter {name} made a {type(adapter).__name__}, which has no steer(plan) method: "
@@ -74,7 +85,8 @@ def make_adapter(
         if not hasattr(adapter, attribute):
             raise AdapterError(f"adapter {name} has no attribute {attribute!r}: the contract asks for it")
     _check_capabilities(name, adapter.capabilities)
-    return adapter
+    version_of(adapter)
+    accumulates(adapter)
 
 
 def _check_capabilities(name: str, declared: object) -> None:
@@ -118,4 +130,4 @@ def _callable(name: str, factory: object) -> Factory:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "no message"
+    return one_line(error, kind=False) or "no message"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_steering.errors import one_line
 from pytest_steering.suite.catalogue import PROFILES, Asked
 from pytest_steering.targets.spec import Spec, parse_spec
 
@@ -152,12 +153,23 @@ def read_settings(config: pytest.Config) -> Settings:
         fuzz=option.steering_fuzz,
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),
-        provided={
-            name: factory
-            for adapters in config.hook.pytest_steering_adapter(config=config)
-            for name, factory in adapters.items()
-        },
+        provided=_provided(config),
     )
+
+
+def _provided(config: pytest.Config) -> dict[str, Factory]:
+    """The adapters of every ``pytest_steering_adapter`` hook; ``pytest.UsageError`` for what is none."""
+    try:
+        found = config.hook.pytest_steering_adapter(config=config)
+    except BaseException as error:  # also pytest.skip and SystemExit: a hook that fails decides nothing
+        raise pytest.UsageError(f"a pytest_steering_adapter hook failed: {one_line(error)}") from error
+    for adapters in found:
+        if not isinstance(adapters, Mapping) or not all(isinstance(name, str) for name in adapters):
+            raise pytest.UsageError(
+                f"a pytest_steering_adapter hook returned {one_line(repr(adapters))}: "
+                "give a dict of names and callables (model, architecture) -> adapter"
+            )
+    return {name: factory for adapters in found for name, factory in adapters.items()}
 
 
 def misspelt(config: pytest.Config) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_steering.errors import printable
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
@@ -81,7 +82,7 @@ class Closing:
         if not is_worker(self.config):
             terminal.show(terminalreporter, self.record, self._stale())
             for sentence in self.amiss:
-                terminalreporter.write_line(sentence, red=True)
+                terminalreporter.write_line(printable(sentence), red=True)
 
     def _nothing(self) -> list[str]:
         return [] if self.record.judged else ["--steering-strict: no requirement was judged in this run"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_steering.adapters.registry import find_factory
-from pytest_steering.errors import SpecError
+from pytest_steering.errors import SpecError, one_line, printable
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
@@ -46,7 +46,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
     except SpecError as error:
-        raise pytest.UsageError(" ".join(str(error).split())) from error
+        raise pytest.UsageError(printable(" ".join(str(error).split()))) from error
     return settings
 
 
@@ -102,15 +102,20 @@ def _check_reports(here: Path, settings: Settings) -> None:
     if settings.reports and not settings.in_use:
         raise SpecError("--steering-report has nothing to report on: name a model with --steering-model=SPEC")
     for text in settings.reports:
-        path = here / text
-        if path.suffix != ".json":
-            raise SpecError(f"--steering-report={text}: reports are .json files")
-        if path.is_dir():
-            raise SpecError(f"--steering-report={text} is a directory")
-        if not path.parent.is_dir():
-            raise SpecError(f"--steering-report={text}: there is no directory {os.path.dirname(text) or '.'}")
         try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise SpecError(f"--steering-report={text} cannot be written: {error.strerror}") from error
+            _check_report(here / text, text)
+        except (OSError, ValueError) as error:  # too long, or holding what no path holds
+            reason = (isinstance(error, OSError) and error.strerror) or one_line(error, kind=False)
+            raise SpecError(f"--steering-report={text} cannot be written: {reason}") from error
+
+
+def _check_report(path: Path, text: str) -> None:
+    if path.suffix != ".json":
+        raise SpecError(f"--steering-report={text}: reports are .json files")
+    if path.is_dir():
+        raise SpecError(f"--steering-report={text} is a directory")
+    if not path.parent.is_dir():
+        raise SpecError(f"--steering-report={text}: there is no directory {os.path.dirname(text) or '.'}")
+    # Under the longest name that it will have on the way: a name may be too long for the disk.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+        pass

@@ -36,7 +36,9 @@ def write(path: Path, document: dict[str, Any]) -> None:
     """The document is at ``path``, whole, or what was there before still is."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        # Half of a character that came from an adapter's message becomes the escape that JSON has for it.
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -194,7 +194,10 @@ class Record:
     def _row(self, spec: str, adapter: str, results: Iterable[Result]) -> Row:
         model = self.models.get(spec, Model())
         own = tuple(result for result in results if result.adapter in ("", adapter))
-        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own, self.asked)
+        title = model.titles.get(adapter, adapter)
+        if list(model.titles.values()).count(title) > 1:
+            title += f" ({adapter})"  # two adapters with one name
+        return Row(spec, adapter, title, model, own, self.asked)
 
     def _begin(self, report: pytest.TestReport, said: dict[str, str]) -> Result | None:
         if "steering_requirement" in said:
