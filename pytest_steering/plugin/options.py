@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_steering.adapters.protocol import Factory
 
 DEFAULT_ADAPTER = "hooks"
+TIMEOUT = 600.0
+"""Seconds that a requirement may take."""
 
 MARKERS = (
     "steering_model(*specs, needs=(), min_layers=0): run the test on these models, or on those of "
@@ -46,6 +49,8 @@ class Settings:
     """The run fails where the verdict is silent."""
     fuzz: float
     """Minutes."""
+    timeout: float
+    """Seconds that a requirement may take; 0 is no limit."""
     reports: tuple[str, ...]
     known_failures: tuple[str, ...]
     provided: Mapping[str, Factory]
@@ -113,6 +118,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Go on trying new sessions for so many minutes; what fails is kept and tried first the next time",
     )
     group.addoption(
+        "--steering-timeout",
+        metavar="SECONDS",
+        type=float,
+        help=f"End a requirement that takes longer, and the run with it (default: {TIMEOUT:g}; 0: never)",
+    )
+    group.addoption(
         "--steering-trust-remote-code",
         action="store_true",
         help="Let a checkpoint run the Python code that comes with it",
@@ -127,6 +138,7 @@ INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_known_failures": ("linelist", 'Requirements that are known to fail, one "requirement-id: reason" a line'),
     "steering_profile": ("string", "What --steering-profile is when it is not given"),
     "steering_suite": ("string", "What --steering-suite is when it is not given"),
+    "steering_timeout": ("string", "What --steering-timeout is when it is not given"),
 }
 """Every setting of a project's, with its type and what it is."""
 
@@ -151,6 +163,7 @@ def read_settings(config: pytest.Config) -> Settings:
         ),
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
+        timeout=_timeout(option.steering_timeout, config.getini("steering_timeout")),
         reports=_once(option.steering_report),
         known_failures=tuple(config.getini("steering_known_failures")),
         provided=_provided(config),
@@ -201,6 +214,16 @@ def is_worker(config: pytest.Config) -> bool:
 def parsed(texts: Iterable[str]) -> tuple[Spec, ...]:
     """The specs that these texts mean by their form."""
     return tuple(map(parse_spec, texts))
+
+
+def _timeout(typed: float | None, setting: str | None) -> float:
+    """The seconds that a requirement may take; what is no number is told when the rest is checked."""
+    if typed is not None:
+        return typed
+    try:
+        return TIMEOUT if setting is None else float(setting)
+    except ValueError:
+        return math.nan
 
 
 def _once(texts: list[str]) -> tuple[str, ...]:

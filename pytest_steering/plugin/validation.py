@@ -15,12 +15,15 @@ import pytest
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError, one_line, printable
+from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
 
+_BENCHMARKS = ("benchmark_autosave", "benchmark_save", "benchmark_save_data", "benchmark_compare", "benchmark_compare_fail")
+"""Options of pytest-benchmark that ask for something to be kept or compared."""
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
 
@@ -35,6 +38,12 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         _check_asked(settings.asked)
         if not 0 <= settings.fuzz < math.inf:
             raise SpecError(f"--steering-fuzz={settings.fuzz:g} is no number of minutes: give one that is 0 or more")
+        if not 0 <= settings.timeout <= LONGEST:
+            raise SpecError(
+                f"--steering-timeout={settings.timeout:g} is no number of seconds from 0 (no limit) to {LONGEST:g}: "
+                "give one, for example 600"
+            )
+        _check_benchmarks(config)
         if settings.device is not None:
             parse_device(settings.device)
         if settings.dtype is not None:
@@ -48,6 +57,18 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     except SpecError as error:
         raise pytest.UsageError(printable(" ".join(str(error).split()))) from error
     return settings
+
+
+def _check_benchmarks(config: pytest.Config) -> None:
+    """Under pytest-xdist pytest-benchmark does nothing and says nothing."""
+    if getattr(config.option, "dist", "no") == "no" and not getattr(config.option, "numprocesses", None):
+        return
+    asked = [name for name in _BENCHMARKS if getattr(config.option, name, None)]
+    if asked:
+        raise SpecError(
+            f"--{asked[0].replace('_', '-')} does nothing under -n, where pytest-benchmark is off: "
+            "run the hot path without it, as in pytest --steering-model=SPEC -k hot_path"
+        )
 
 
 def _check_settings(unknown: list[str]) -> None:

@@ -16,13 +16,14 @@ SCHEMA = 1
 PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
 
 
-def as_json(record: Record) -> dict[str, Any]:
-    """The whole record, as the schema has it."""
+def as_json(record: Record, *, complete: bool = True) -> dict[str, Any]:
+    """The whole record, as the schema has it; not ``complete`` when the run was cut short."""
     rows = record.rows()
     return {
         "schema": SCHEMA,
         "suite": record.asked.version,
         "profile": record.asked.profile,
+        "complete": complete,
         "environment": {
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
