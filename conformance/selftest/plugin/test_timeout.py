@@ -32,8 +32,8 @@ class Hanging(Right):
 class HangingWhenMade(Right):
     def __init__(self, model, architecture): HOW()
 """
-LIMIT = "--steering-timeout=3"
-ENDED = "* has not ended after 3 s (--steering-timeout): the run ends; it stands here:"
+LIMIT = "--steering-timeout=6"
+ENDED = "* has not ended after 6 s (--steering-timeout): the run ends; it stands here:"
 
 
 def test_it_ends_with_the_name_and_the_place(desk: Desk) -> None:
@@ -43,7 +43,7 @@ def test_it_ends_with_the_name_and_the_place(desk: Desk) -> None:
     result.stderr.fnmatch_lines(
         [
             f"every-row (Hanging on my_models:a, *test_every_row*{ENDED}",
-            '*hanging.py", line 7 in sleep',
+            '*hanging.py", line * in sleep',
             '*test_positions.py", line * in test_every_row',
         ]
     )
@@ -57,7 +57,7 @@ def test_so_it_does_while_c_code_lets_no_thread_run_and_while_an_adapter_is_made
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, in_c\n")
     result = desk.run_apart(MODEL, "--steering-adapter=hanging:HangingWhenMade", "-k", "same_twice", LIMIT)
     assert result.ret == 1
-    result.stderr.fnmatch_lines(['*hanging.py", line 8 in in_c'])
+    result.stderr.fnmatch_lines(['*hanging.py", line * in in_c'])
 
 
 def test_a_worker_ends_alone(desk: Desk) -> None:
