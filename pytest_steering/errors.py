@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_steering.oracle.diagnosis.causes import Diagnosis
 
 _LONGEST = 300
+_LONGEST_SHOWN = 2000
 
 
 class SteeringError(Exception):
@@ -56,9 +57,33 @@ class Unseen(Violation):
     """The suite's own hooks saw nothing where they had to: what ran is not the model that they stand on."""
 
 
+def text_of(error: BaseException | str) -> str:
+    """What an exception says, also where its own ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return "it has no text of its own, because its __str__ raises an exception"
+
+
+def printable(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Text as it can be shown anywhere: no line break, no terminal escape, no half of a character, no endless length.
+
+    What a terminal would obey is written as an escape, and of what is longer than ``longest`` the middle is left out:
+    a sentence names its thing at the beginning and its reason at the end.
+    """
+    if len(text) > longest:
+        head, tail = longest * 2 // 3, longest // 3
+        text = f"{text[:head]} … {text[-tail:]}"
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
+    )
+
+
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:
     """An exception as ``Type: message`` on one line, cut to 300 characters; only the message unless ``kind``."""
-    message = " ".join(str(error).split())
+    message = printable(" ".join(text_of(error).split()))
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST].rstrip()} …"
     if not kind or isinstance(error, str):

@@ -24,7 +24,7 @@ def imported(name: str) -> ModuleType:
         sys.path.append(here)
     try:
         return importlib.import_module(name)
-    except (ModuleNotFoundError, KeyboardInterrupt):
+    except ModuleNotFoundError:
         raise
-    except BaseException as error:  # also SystemExit, and what pytest skips and ends by
+    except BaseException as error:  # also SystemExit, KeyboardInterrupt, and what pytest skips and ends by
         raise ImportFailed from error

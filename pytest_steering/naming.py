@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from pytest_steering.errors import SpecError, SteeringError
+from pytest_steering.errors import SpecError, SteeringError, one_line
 from pytest_steering.importing import ImportFailed, imported
 
 
@@ -37,7 +37,7 @@ class Kind:
         """
         provided = provided or {}
         if name in provided:
-            return provided[name]
+            return self._callable(name, provided[name])
         if ":" in name:
             return self._imported(name)
         found = _installed(self.group, tuple(sys.path))
@@ -55,10 +55,17 @@ class Kind:
             ) from error
         return self._callable(name, factory)
 
-    def make(self, name: str, factory: Callable[..., Any], *given: Any, methods: Mapping[str, str]) -> Any:
+    def make(
+        self,
+        name: str,
+        factory: Callable[..., Any],
+        *given: Any,
+        methods: Mapping[str, str],
+        read: Iterable[Callable[[Any], object]] = (),
+    ) -> Any:
         """What the factory makes of ``given``, which keeps to the contract; ``error`` where it does not.
 
-        ``methods`` are those that it must have, with how each is called.
+        ``methods`` are those that it must have, with how each is called; what ``read`` reads of it can be read.
         """
         try:
             made = factory(*given)
@@ -66,6 +73,18 @@ class Kind:
             raise
         except BaseException as error:  # also pytest.skip and pytest.exit: judged code decides nothing
             raise self.error(f"{self.word} {name} cannot be built: {type(error).__name__}: {_line(error)}") from error
+        try:
+            self._check(name, made, methods)
+            for of in read:
+                of(made)
+        except (self.error, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # from a property
+            raise self.error(f"{self.word} {name} cannot be read: {type(error).__name__}: {_line(error)}") from error
+        return made
+
+    def _check(self, name: str, made: Any, methods: Mapping[str, str]) -> None:
+        """It has what the contract asks for."""
         for method, called in methods.items():
             if not callable(getattr(made, method, None)):
                 raise self.error(
@@ -76,7 +95,6 @@ class Kind:
             if not hasattr(made, attribute):
                 raise self.error(f"{self.word} {name} has no attribute {attribute!r}: the contract asks for it")
         self._check_capabilities(name, made.capabilities)
-        return made
 
     def _check_capabilities(self, name: str, declared: object) -> None:
         """A capability that is written wrong would be one that is not declared, and no requirement would be judged."""
@@ -123,4 +141,4 @@ def _installed(group: str, _path: tuple[str, ...]) -> dict[str, EntryPoint]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "no message"
+    return one_line(error, kind=False) or "no message"

@@ -56,7 +56,7 @@ class FoldedAdapter(SteeringAdapter):
                 "of its own before the tokens; use --steering-adapter=hooks"
             )
         run = partial(_run, model, architecture)
-        self._biases = [_Bias(_foldable(run, decoder_layer)) for decoder_layer in architecture.decoder_layers]
+        self._linear = [_foldable(run, decoder_layer) for decoder_layer in architecture.decoder_layers]
 
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
@@ -68,17 +68,26 @@ class FoldedAdapter(SteeringAdapter):
         with ExitStack() as stack:
             for layer, delta in deltas.items():
                 if plan.scale != 0:
-                    stack.enter_context(self._biases[layer].shifted(delta))
+                    stack.enter_context(_Bias.of(self._linear[layer]).shifted(delta))
             yield self.model
 
 
 class _Bias:
-    """The bias of one linear module with the shifts of every open block, in whatever order blocks are left."""
+    """The bias of one linear module with the shifts of every open block, in whatever order blocks are left.
+
+    While a block is open, the changed bias knows what it was changed by: another adapter on the same model adds to it.
+    """
 
     def __init__(self, linear: nn.Module) -> None:
         self._linear = linear
         self._before: Tensor | None = None
         self._shifts: list[Tensor] = []
+
+    @classmethod
+    def of(cls, linear: nn.Module) -> _Bias:
+        """That of the blocks that are open at ``linear``, or a new one."""
+        found = getattr(linear.bias, "folded", None)
+        return found if isinstance(found, cls) else cls(linear)
 
     @contextmanager
     def shifted(self, delta: Tensor) -> Iterator[None]:
@@ -103,7 +112,8 @@ class _Bias:
         for shift in self._shifts:
             total = shift.clone() if total is None else total + shift
         assert total is not None
-        self._linear.bias = nn.Parameter(total, requires_grad=False)
+        self._linear.bias = changed = nn.Parameter(total, requires_grad=False)
+        changed.folded = self  # type: ignore[attr-defined]
 
 
 def _run(model: nn.Module, architecture: Architecture) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_steering.adapters.protocol import Factory, SteeringAdapter
+from pytest_steering.adapters.protocol import Factory, SteeringAdapter, accumulates, version_of
 from pytest_steering.errors import AdapterError
 from pytest_steering.naming import Kind
 from pytest_steering.steering.capability import Capability
@@ -33,5 +33,7 @@ def make_adapter(
 ) -> SteeringAdapter:
     """The adapter ``name`` for one model; ``AdapterError`` when it cannot be built or breaks the protocol."""
     factory = find_factory(name, provided)
-    adapter: SteeringAdapter = _ADAPTER.make(name, factory, model, architecture, methods={"steer": "steer(plan)"})
+    adapter: SteeringAdapter = _ADAPTER.make(
+        name, factory, model, architecture, methods={"steer": "steer(plan)"}, read=(version_of, accumulates)
+    )
     return adapter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from pytest_steering.vectors._common import whole_file
 IDENTITY = "experiment.json"
 RESULTS = "results.json"
 _PARTS = "parts"
+_SEAL = "sha256"
+"""Under this name a part holds the checksum of all the rest of it."""
 
 
 class Store:
@@ -57,23 +60,30 @@ class Store:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """The part is finished."""
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _made(path.parent)
         _write(path, content)
 
     def finish(self, results: Mapping[str, Any]) -> Path:
         """The results are written, beside the parts that they were made from."""
         path = self.directory / RESULTS
-        _write(path, results)
+        _write(path, results, sealed=False)
         return path
 
     def vectors_path(self, name: str) -> Path:
         """Where the steering vectors of a part are kept; its directory exists."""
         path = self.directory / "vectors" / f"{name.replace('/', '-')}.safetensors"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _made(path.parent)
         return path
 
     def _path(self, name: str) -> Path:
         return self.directory / _PARTS / f"{name}.json"
+
+
+def _made(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExperimentError(f"{directory}: it cannot be made ({error.strerror or error}); make room for it") from None
 
 
 def as_json(content: Any) -> str:
@@ -81,19 +91,33 @@ def as_json(content: Any) -> str:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write(path: Path, content: Any) -> None:
-    with whole_file(path) as unfinished:
-        unfinished.write_text(as_json(content), encoding="utf-8")
+def _write(path: Path, content: Any, *, sealed: bool = True) -> None:
+    text = as_json({**content, _SEAL: _digest(content)} if sealed else content)
+    try:
+        with whole_file(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ExperimentError(
+            f"{path}: it cannot be written ({error.strerror or error}); what is finished is kept: make room, and run "
+            "the same command again to go on"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What was written, to the last bit: a disk or a hand that changed it is told, and no result is made of it."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError("it holds no object")
-    except (OSError, ValueError) as error:
+        if found.pop(_SEAL, None) != _digest(found):
+            raise ValueError("it is not what was written: its checksum is another")
+    except (OSError, ValueError, RecursionError) as error:
         raise ExperimentError(f"{path}: it cannot be read ({error}); delete it, and it is made again") from None
     return found
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(as_json(content).encode()).hexdigest()
 
 
 def _check_same(directory: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

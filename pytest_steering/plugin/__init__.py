@@ -54,6 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     settings = options.read_settings(config)
     config.stash[fixtures.FAILURES] = fixtures.Failures()
+    if settings.in_use and not config.option.help:
+        from pytest_steering.plugin.guarding import guard
+
+        guard(config)
     if options.needs_check(config, settings):
         from pytest_steering.plugin.validation import check_usage
 
@@ -103,6 +107,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     collection.leave_out(config, items)
     fixtures.group_by_model(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    if not (fixtures.asks_for_model(item) and collection.is_suite_item(item)):
+        return (yield)
+    from pytest_steering.plugin.guarding import limited
+
+    with limited(item):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import pytest
 
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Violation, printable, text_of
 from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import Requirement
@@ -62,7 +62,7 @@ def error_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, er
 
 def cause(config: pytest.Config, error: BaseException) -> str:
     """An exception in one line, with the place in the user's own code where it was raised."""
-    message = one_line(str(error))
+    message = one_line(text_of(error))
     kind = "" if isinstance(error, pytest.fail.Exception) else type(error).__name__
     place = raised_at(config, error.__traceback__)
     said = ": ".join(part for part in (kind, message) if part)
@@ -105,5 +105,5 @@ def rerun(item: pytest.Item, pairing: Pairing) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text with its line breaks and runs of blanks folded into one blank each."""
-    return " ".join(text.split())
+    """Text with its line breaks and runs of blanks folded into one blank each, and nothing that a terminal obeys."""
+    return printable(" ".join(text.split()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from pytest_steering.adapters.protocol import version_of
+from pytest_steering.errors import printable
 from pytest_steering.plugin.fixtures import ADAPTER, ENGINE, MODEL, parameters
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import MARKER, Requirement, catalogue, first_sentence
@@ -26,6 +27,8 @@ class Pairing:
         return f"{self.title} on {self.spec}" if self.title else self.spec
 
 
+_LONGEST = 80
+"""More characters of an adapter's name are not shown."""
 TITLES = pytest.StashKey[dict[tuple[str, str], str]]()
 
 
@@ -43,7 +46,7 @@ def pairing_of(item: pytest.Item) -> Pairing:
     titles = item.config.stash.setdefault(TITLES, {})
     adapter = (getattr(item, "funcargs", None) or {}).get(fixture)
     if adapter is not None:
-        titles[spec, name] = f"{adapter.name} {version_of(adapter)}".strip()
+        titles[spec, name] = printable(f"{adapter.name} {version_of(adapter)}".strip(), _LONGEST)
     return Pairing(spec, name, titles.get((spec, name), name), engine)
 
 

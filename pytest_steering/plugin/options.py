@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_steering.errors import one_line
 from pytest_steering.suite.catalogue import PROFILES, Asked
 from pytest_steering.targets.spec import Spec, parse_spec
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_steering.adapters.protocol import Factory
 
 DEFAULT_ADAPTER = "hooks"
+TIMEOUT = 600.0
+"""Seconds that a requirement may take."""
 
 MARKERS = (
     "steering_model(*specs, needs=(), min_layers=0): run the test on these models, or on those of "
@@ -50,6 +54,8 @@ class Settings:
     """The run fails where the verdict is silent."""
     fuzz: float
     """Minutes."""
+    timeout: float
+    """Seconds that a requirement may take; 0 is no limit."""
     reports: tuple[str, ...]
     bundle: str
     """The directory that bundles go to; empty for none."""
@@ -154,6 +160,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Go on trying new sessions for so many minutes; what fails is kept and tried first the next time",
     )
     group.addoption(
+        "--steering-timeout",
+        metavar="SECONDS",
+        type=float,
+        help=f"End a requirement that takes longer, and the run with it (default: {TIMEOUT:g}; 0: never)",
+    )
+    group.addoption(
         "--steering-trust-remote-code",
         action="store_true",
         help="Let a checkpoint run the Python code that comes with it",
@@ -173,6 +185,7 @@ INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     ),
     "steering_profile": ("string", "What --steering-profile is when it is not given"),
     "steering_suite": ("string", "What --steering-suite is when it is not given"),
+    "steering_timeout": ("string", "What --steering-timeout is when it is not given"),
 }
 """Every setting of a project's, with its type and what it is."""
 
@@ -204,17 +217,29 @@ def read_settings(config: pytest.Config) -> Settings:
         ),
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
+        timeout=_timeout(option.steering_timeout, config.getini("steering_timeout")),
         reports=_once(option.steering_report),
         bundle=option.steering_bundle or "",
         known_failures=tuple(config.getini("steering_known_failures")),
         baselines=_once(option.steering_baseline),
         update_baseline=option.steering_baseline_update,
-        provided={
-            name: factory
-            for adapters in config.hook.pytest_steering_adapter(config=config)
-            for name, factory in adapters.items()
-        },
+        provided=_provided(config),
     )
+
+
+def _provided(config: pytest.Config) -> dict[str, Factory]:
+    """The adapters of every ``pytest_steering_adapter`` hook; ``pytest.UsageError`` for what is none."""
+    try:
+        found = config.hook.pytest_steering_adapter(config=config)
+    except BaseException as error:  # also pytest.skip and SystemExit: a hook that fails decides nothing
+        raise pytest.UsageError(f"a pytest_steering_adapter hook failed: {one_line(error)}") from error
+    for adapters in found:
+        if not isinstance(adapters, Mapping) or not all(isinstance(name, str) for name in adapters):
+            raise pytest.UsageError(
+                f"a pytest_steering_adapter hook returned {one_line(repr(adapters))}: "
+                "give a dict of names and callables (model, architecture) -> adapter"
+            )
+    return {name: factory for adapters in found for name, factory in adapters.items()}
 
 
 def misspelt(config: pytest.Config) -> list[str]:
@@ -256,6 +281,16 @@ def is_worker(config: pytest.Config) -> bool:
 def parsed(texts: Iterable[str]) -> tuple[Spec, ...]:
     """The specs that these texts mean by their form."""
     return tuple(map(parse_spec, texts))
+
+
+def _timeout(typed: float | None, setting: str | None) -> float:
+    """The seconds that a requirement may take; what is no number is told when the rest is checked."""
+    if typed is not None:
+        return typed
+    try:
+        return TIMEOUT if setting is None else float(setting)
+    except ValueError:
+        return math.nan
 
 
 def _once(texts: list[str]) -> tuple[str, ...]:

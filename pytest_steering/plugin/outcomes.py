@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from unittest import SkipTest
 import pytest
 
 from pytest_steering.engines.capability import EngineCapability
-from pytest_steering.errors import AdapterError, EngineError, SteeringError, Unseen, Violation
+from pytest_steering.errors import AdapterError, EngineError, SteeringError, Unseen, Violation, text_of
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.bundles import bundled
@@ -84,6 +85,9 @@ def note_properties(item: pytest.Item, when: str) -> None:
         add(("steering_declared", json.dumps([str(each) for each in promises if each in adapter.capabilities])))
 
 
+_ENDING = (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SkipTest, SystemExit)
+
+
 @contextmanager
 def deciding_nothing() -> Iterator[None]:
     """Judged code does not skip a requirement, expect it to fail or end the run: that is a violation."""
@@ -91,9 +95,9 @@ def deciding_nothing() -> Iterator[None]:
         yield
     except NotApplicable:
         raise
-    except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SkipTest, SystemExit) as error:
+    except _ENDING as error:
         raise Violation(
-            f"the judged code ends the test by raising {one_line(f'{type(error).__name__}: {error}')}"
+            f"the judged code ends the test by raising {one_line(f'{type(error).__name__}: {text_of(error)}')}"
         ) from error
 
 
@@ -102,8 +106,8 @@ def without_traceback(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterato
     """No traceback is made of an error that gets a text of its own: to read the sources of it takes a quarter of a
     second, for each test on a model that cannot be loaded."""
     option, error = item.config.option, _innermost(call.excinfo.value) if call.excinfo is not None else None
-    style = option.tbstyle
-    if not option.fulltrace and (is_suite_item(item) or isinstance(error, SteeringError)):
+    style = getattr(option, "tbstyle", "auto")  # no option of pytest's without its terminal
+    if not _in_full(option) and (is_suite_item(item) or isinstance(error, SteeringError)):
         option.tbstyle = "no"
     try:
         yield
@@ -148,7 +152,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             text += f"\n{bundle}"
     if first:
         text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
-    if not item.config.option.fulltrace:
+    if not _in_full(item.config.option):
         report.longrepr = printable(text)
     if suite:
         for name, value in said.items():
@@ -190,6 +194,11 @@ def _first(item: pytest.Item, key: tuple[str, ...]) -> str:
     """The earlier test that met this cause; empty when this is the first."""
     first = item.config.stash.setdefault(SEEN, {}).setdefault(key, item.nodeid)
     return "" if first == item.nodeid else first
+
+
+def _in_full(option: argparse.Namespace) -> bool:
+    """Whether tracebacks were asked for."""
+    return bool(getattr(option, "fulltrace", False))
 
 
 def _add(item: pytest.Item, report: pytest.TestReport, name: str, value: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_steering.errors import printable
 from pytest_steering.plugin.baselines import GATE
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
@@ -75,26 +76,40 @@ class Closing:
         """The reports are written, unless the run was cut short."""
         if is_worker(self.config):
             self.config.workeroutput[WORKER_KEY] = self.selection.dump()  # type: ignore[attr-defined]
-        elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            if exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = self._exitstatus()
-            if self.settings.strict:
-                self.amiss += [gap for row in self.record.rows() for gap in gaps(row)] or self._nothing()
-            if self.settings.reports and not self.record.judged:
-                self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
-            document = json_report.as_json(self.record)
-            if self.gate is not None:
-                passes = session.exitstatus == pytest.ExitCode.OK and not self.amiss
-                self.amiss += self.gate.judge(document, self.selection, passes=passes)
-                document["baseline"] = self.gate.as_json()
-            for path in self.settings.reports:
-                if not is_badge(path):
-                    self._write(path, document, write_report)
-            if self.amiss:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            self._write_badges(badge(self.record, succeeded=session.exitstatus == pytest.ExitCode.OK))
-            if self.amiss:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        if exitstatus == pytest.ExitCode.INTERRUPTED and self._stopped_by_failures(session):
+            exitstatus = session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            if self.record.judged:
+                self.cut_short()
+            return
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exitstatus()
+        if self.settings.strict:
+            self.amiss += [gap for row in self.record.rows() for gap in gaps(row)] or self._nothing()
+        if self.settings.reports and not self.record.judged:
+            self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
+        document = json_report.as_json(self.record)
+        if self.gate is not None:
+            passes = session.exitstatus == pytest.ExitCode.OK and not self.amiss
+            self.amiss += self.gate.judge(document, self.selection, passes=passes)
+            document["baseline"] = self.gate.as_json()
+        self._write_reports(document)
+        if self.amiss:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._write_badges(badge(self.record, succeeded=session.exitstatus == pytest.ExitCode.OK))
+        if self.amiss:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def cut_short(self) -> None:
+        """The run ends before its time: the reports say what was judged until now, and that it is not all."""
+        if not is_worker(self.config):
+            self._write_reports(json_report.as_json(self.record, complete=False))
+
+    def _write_reports(self, document: dict[str, Any]) -> None:
+        for path in self.settings.reports:
+            if not is_badge(path):
+                self._write(path, document, write_report)
 
     def _write_badges(self, document: dict[str, Any]) -> None:
         for path in self.settings.reports:
@@ -108,6 +123,11 @@ class Closing:
             said = f"--steering-report={path} cannot be written: {error.strerror}"
             self.amiss += [said] * (said not in self.amiss)
 
+    def _stopped_by_failures(self, session: pytest.Session) -> bool:
+        """Whether -x or --maxfail ended it: pytest-xdist says the same of that as of Ctrl-C, pytest does not."""
+        most = self.config.getvalue("maxfail")
+        return bool(most) and session.testsfailed >= most and isinstance(session.shouldstop or session.shouldfail, str)
+
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The report on the terminal."""
@@ -116,7 +136,7 @@ class Closing:
             if self.gate is not None:
                 self.gate.show(terminalreporter)
             for sentence in self.amiss:
-                terminalreporter.write_line(sentence, red=True)
+                terminalreporter.write_line(printable(sentence), red=True)
             if github.is_here() and self.record.judged:
                 self._tell_github(terminalreporter)
 
@@ -136,9 +156,10 @@ class Closing:
 
     def _exitstatus(self) -> pytest.ExitCode:
         """That of a run in which nothing failed; one in which nothing was called or applicable ran nothing."""
-        if self._stale():
-            return pytest.ExitCode.TESTS_FAILED
         outcomes = {result.outcome for result in self.record.judged}
+        if self._stale() or not outcomes.isdisjoint({Outcome.FAILED, Outcome.ERROR}):
+            # The second where a plugin has failed tests run again until they pass.
+            return pytest.ExitCode.TESTS_FAILED
         if self.record.results and outcomes <= {Outcome.NOT_APPLICABLE} and not self.record.others_ran:
             return pytest.ExitCode.NO_TESTS_COLLECTED
         return pytest.ExitCode.OK

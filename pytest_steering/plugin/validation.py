@@ -14,9 +14,10 @@ import pytest
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.engines.registry import find_engine
-from pytest_steering.errors import SpecError
+from pytest_steering.errors import SpecError, one_line, printable
 from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import check_requirement, parse_known_failures
+from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.report.files import KINDS
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
@@ -24,6 +25,14 @@ from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
 
+_BENCHMARKS = (
+    "benchmark_autosave",
+    "benchmark_save",
+    "benchmark_save_data",
+    "benchmark_compare",
+    "benchmark_compare_fail",
+)
+"""Options of pytest-benchmark that ask for something to be kept or compared."""
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
 
@@ -39,6 +48,12 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
         _check_asked(settings.asked)
         if not 0 <= settings.fuzz < math.inf:
             raise SpecError(f"--steering-fuzz={settings.fuzz:g} is no number of minutes: give one that is 0 or more")
+        if not 0 <= settings.timeout <= LONGEST:
+            raise SpecError(
+                f"--steering-timeout={settings.timeout:g} is no number of seconds from 0 (no limit) to {LONGEST:g}: "
+                "give one, for example 600"
+            )
+        _check_benchmarks(config)
         if settings.device is not None:
             parse_device(settings.device)
         if settings.dtype is not None:
@@ -55,8 +70,20 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
                 raise SpecError(f"{engine!r} names an adapter and an engine: judge them in two runs")
         config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
     except SpecError as error:
-        raise pytest.UsageError(" ".join(str(error).split())) from error
+        raise pytest.UsageError(printable(" ".join(str(error).split()))) from error
     return settings
+
+
+def _check_benchmarks(config: pytest.Config) -> None:
+    """Under pytest-xdist pytest-benchmark does nothing and says nothing."""
+    if getattr(config.option, "dist", "no") == "no" and not getattr(config.option, "numprocesses", None):
+        return
+    asked = [name for name in _BENCHMARKS if getattr(config.option, name, None)]
+    if asked:
+        raise SpecError(
+            f"--{asked[0].replace('_', '-')} does nothing under -n, where pytest-benchmark is off: "
+            "run the hot path without it, as in pytest --steering-model=SPEC -k hot_path"
+        )
 
 
 def _check_settings(unknown: list[str]) -> None:
@@ -102,15 +129,20 @@ def _check_reports(here: Path, settings: Settings) -> None:
     if settings.reports and not settings.in_use:
         raise SpecError("--steering-report has nothing to report on: name a model with --steering-model=SPEC")
     for text in settings.reports:
-        path = here / text
-        if not text.endswith(KINDS):
-            raise SpecError(f"--steering-report={text}: reports are {', '.join(KINDS[:-1])} or {KINDS[-1]} files")
-        if path.is_dir():
-            raise SpecError(f"--steering-report={text} is a directory")
-        if not path.parent.is_dir():
-            raise SpecError(f"--steering-report={text}: there is no directory {os.path.dirname(text) or '.'}")
         try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise SpecError(f"--steering-report={text} cannot be written: {error.strerror}") from error
+            _check_report(here / text, text)
+        except (OSError, ValueError) as error:  # too long, or holding what no path holds
+            reason = (isinstance(error, OSError) and error.strerror) or one_line(error, kind=False)
+            raise SpecError(f"--steering-report={text} cannot be written: {reason}") from error
+
+
+def _check_report(path: Path, text: str) -> None:
+    if not text.endswith(KINDS):
+        raise SpecError(f"--steering-report={text}: reports are {', '.join(KINDS[:-1])} or {KINDS[-1]} files")
+    if path.is_dir():
+        raise SpecError(f"--steering-report={text} is a directory")
+    if not path.parent.is_dir():
+        raise SpecError(f"--steering-report={text}: there is no directory {os.path.dirname(text) or '.'}")
+    # Under the longest name that it will have on the way: a name may be too long for the disk.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+        pass

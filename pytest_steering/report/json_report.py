@@ -18,13 +18,14 @@ SCHEMA = 1
 PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
 
 
-def as_json(record: Record) -> dict[str, Any]:
-    """The whole record, as the schema has it."""
+def as_json(record: Record, *, complete: bool = True) -> dict[str, Any]:
+    """The whole record, as the schema has it; not ``complete`` when the run was cut short."""
     rows = record.rows()
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "suite": record.asked.version,
         "profile": record.asked.profile,
+        "complete": complete,
         "environment": {
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
@@ -44,7 +45,8 @@ def write_text(path: Path, text: str) -> None:
     """The text is at ``path``, whole, or what was there before still is."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        # Half of a character that came from an adapter's message becomes the escape that JSON has for it.
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

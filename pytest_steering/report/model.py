@@ -214,7 +214,10 @@ class Record:
         model = self.models.get(spec, Model())
         own = tuple(result for result in results if result.adapter in ("", adapter))
         asked = replace(self.asked, engines=engine)
-        return Row(spec, adapter, model.titles.get(adapter, adapter), model, own, asked)
+        title = model.titles.get(adapter, adapter)
+        if list(model.titles.values()).count(title) > 1:
+            title += f" ({adapter})"  # two adapters with one name
+        return Row(spec, adapter, title, model, own, asked)
 
     def _begin(self, report: pytest.TestReport, said: dict[str, str]) -> Result | None:
         if "steering_requirement" in said:

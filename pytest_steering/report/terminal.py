@@ -13,6 +13,7 @@ import pytest
 
 from pytest_steering.architecture.facts import found
 from pytest_steering.engines.capability import EngineCapability
+from pytest_steering.errors import printable
 from pytest_steering.report.gaps import missing, unjudged
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.steering.capability import Capability
@@ -34,13 +35,13 @@ def show(terminal: pytest.TerminalReporter, record: Record, stale: Iterable[str]
     for row in rows:
         if sweep and row.verdict is Verdict.CONFORMS:
             continue
-        terminal.write_sep("-", f"{row.spec} with {row.title}")
+        terminal.write_sep("-", printable(f"{row.spec} with {row.title}"))
         for line in block(row):
-            terminal.write_line(line)
+            terminal.write_line(printable(line))
     terminal.write_sep("-", "steering")
     for row in rows:
         colour = "green" if row.verdict is Verdict.CONFORMS else "red"
-        terminal.write_line(verdict(row), **{colour: True})
+        terminal.write_line(printable(verdict(row)), **{colour: True})
     if sweep:
         terminal.write_line(tally(rows))
     for sentence in stale:

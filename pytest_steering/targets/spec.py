@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -87,6 +88,19 @@ def check_spec(spec: Spec) -> None:
     """The spec can be meant, as far as is known without loading; otherwise ``SpecError`` says why."""
     if not spec.text.strip():
         raise SpecError(f"the model spec is empty: give {_FORMS}")
+    try:
+        _check_kind(spec)
+    except (OSError, ValueError) as error:  # longer than a path may be, or no text that a path may hold
+        reason = (isinstance(error, OSError) and error.strerror) or one_line(error, kind=False)
+        raise SpecError(f"{spec.text}: it cannot be a path ({reason}); give {_FORMS}") from None
+
+
+def path_of(text: str) -> Path:
+    """The path that a user wrote, with ``~`` followed where there is such a user."""
+    return Path(os.path.expanduser(text))
+
+
+def _check_kind(spec: Spec) -> None:
     match spec.kind:
         case SpecKind.HUB:
             _check_hub(spec)
@@ -127,7 +141,7 @@ def read_config(spec: Spec) -> dict[str, Any]:
     """The contents of the config.json that ``config:PATH`` names; ``SpecError`` when there are none."""
     if not spec.value:
         raise SpecError(f"{spec.text} names no path; give a directory with a config.json, or the file")
-    path = Path(spec.value).expanduser()
+    path = path_of(spec.value)
     if path.is_dir():
         path = path / "config.json"
         if not path.is_file():
@@ -136,7 +150,7 @@ def read_config(spec: Spec) -> dict[str, Any]:
         raise SpecError(f"{spec.text}: there is no such file or directory")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{spec.text}: {path.name} is not valid JSON: {one_line(error, kind=False)}") from None
     if not isinstance(config, dict):
         raise SpecError(f"{spec.text}: {path.name} holds JSON of type {type(config).__name__}, not an object")
@@ -223,7 +237,7 @@ def _no_module(spec: Spec, missing: str) -> str:
 
 
 def _check_directory(spec: Spec) -> None:
-    path = Path(spec.value).expanduser()
+    path = path_of(spec.value)
     if not path.exists():
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
     if path.suffix == ".gguf":

@@ -177,7 +177,9 @@ def _called(request: _Request) -> Target:
     build = find_callable(spec)
     try:
         result = build()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit, and what pytest skips and ends by
         raise TargetError(f"{spec.text}: calling it raised {one_line(error)}") from error
     model, tokenizer = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(model, nn.Module):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +58,50 @@ def test_a_part_that_fails_to_be_written_is_not_there(tmp_path: Path) -> None:
         store.write("part", {"value": float("nan")})
     assert not store.has("part")
     assert [path.name for path in (tmp_path / "parts").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["parts/a/doses.json", "experiment.json"])
+def test_every_damage_to_a_stored_file_is_told(tmp_path: Path, name: str) -> None:
+    """One bit, wherever it lies, makes no other result: it is an error, or no change of what was written."""
+    content = {"answers": [0.25, -1.5, 3], "texts": ["a", "é"], "clean_after": True}
+    store = Store(tmp_path, identity())
+    store.write("a/doses", content)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    told = 0
+    for place in range(len(whole)):
+        for bit in (0x01, 0x04, 0x80):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            try:
+                found = store.read("a/doses") if name.startswith("parts") else Store(tmp_path, identity()).identity
+            except ExperimentError as error:
+                assert "delete it, and it is made again" in str(error)
+                told += 1
+            else:
+                assert found == (content if name.startswith("parts") else json.loads(json.dumps(identity())))
+    assert told > 2.5 * len(whole), "but for blanks, which mean nothing"
+    for end in range(len(whole) - 1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ExperimentError):
+            store.read("a/doses") if name.startswith("parts") else Store(tmp_path, identity())
+
+
+def test_a_full_disk_is_told_and_nothing_is_torn(tmp_path: Path) -> None:
+    store = Store(tmp_path, identity())
+    store.write("a/doses", {"value": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ExperimentError) as caught:
+            store.write("a/texts", {"texts": ["x" * 5000]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handled)
+    assert str(caught.value).endswith(
+        "it cannot be written (File too large); what is finished is kept: make room, and run the same command again to "
+        "go on"
+    )
+    assert [path.name for path in (tmp_path / "parts" / "a").iterdir()] == ["doses.json"]
+    store.write("a/texts", {"texts": ["x" * 5000]})
+    assert store.read("a/texts") == {"texts": ["x" * 5000]}
