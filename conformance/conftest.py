@@ -9,6 +9,7 @@ import pytest
 
 from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.oracle.costs import Idle
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import process_settings, put_back
@@ -20,6 +21,7 @@ from pytest_steering.targets.memory import available_bytes, parameter_bytes
 from pytest_steering.targets.target import Target
 
 _FRESH = pytest.StashKey[set[tuple[object, object]]]()
+_COUNTED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +37,17 @@ def loaded(steering_model: Target) -> Loaded:
 
 
 @pytest.fixture(scope="session")
+def unsteered_cost(request: pytest.FixtureRequest, loaded: Loaded) -> Idle | None:
+    """What the model costs before any adapter is made, where a requirement asks for it."""
+    return Idle.of(loaded) if request.config.stash[_COUNTED] and loaded.target.has_weights else None
+
+
+@pytest.fixture(scope="session")
 def harness(
     request: pytest.FixtureRequest,
     steering_model: Target,
     loaded: Loaded,
+    unsteered_cost: Idle | None,
     steering_adapter: SteeringAdapter,
     adapter_name: str,
 ) -> Iterator[Harness]:
@@ -137,3 +146,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """The subjects of this run that a fresh process is compared with are known."""
     fresh = (item for item in session.items if "fresh_run" in getattr(item, "fixturenames", ()))
     session.config.stash[_FRESH] = {_pairing(item) for item in fresh}
+    session.config.stash[_COUNTED] = any("costs" in getattr(item, "fixturenames", ()) for item in session.items)
