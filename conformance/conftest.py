@@ -12,6 +12,7 @@ from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.engines.protocol import SteeringEngine
 from pytest_steering.engines.registry import start_engine
+from pytest_steering.oracle.costs import Idle
 from pytest_steering.oracle.engines.expected import Expected
 from pytest_steering.oracle.engines.harness import EngineHarness
 from pytest_steering.oracle.harness import Harness
@@ -26,6 +27,7 @@ from pytest_steering.targets.memory import available_bytes, parameter_bytes
 from pytest_steering.targets.target import Target
 
 _FRESH = pytest.StashKey[set[tuple[object, object]]]()
+_COUNTED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +43,17 @@ def loaded(steering_model: Target) -> Loaded:
 
 
 @pytest.fixture(scope="session")
+def unsteered_cost(request: pytest.FixtureRequest, loaded: Loaded) -> Idle | None:
+    """What the model costs before any adapter is made, where a requirement asks for it."""
+    return Idle.of(loaded) if request.config.stash[_COUNTED] and loaded.target.has_weights else None
+
+
+@pytest.fixture(scope="session")
 def harness(
     request: pytest.FixtureRequest,
     steering_model: Target,
     loaded: Loaded,
+    unsteered_cost: Idle | None,
     steering_adapter: SteeringAdapter,
     adapter_name: str,
 ) -> Iterator[Harness]:
@@ -173,3 +182,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """The subjects of this run that a fresh process is compared with are known."""
     fresh = (item for item in session.items if "fresh_run" in getattr(item, "fixturenames", ()))
     session.config.stash[_FRESH] = {_pairing(item) for item in fresh}
+    session.config.stash[_COUNTED] = any("costs" in getattr(item, "fixturenames", ()) for item in session.items)

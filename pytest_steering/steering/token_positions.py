@@ -98,9 +98,6 @@ class PassPositions:
         rows, columns = tokens.shape[:2]
         self.start = self._start(kwargs, columns, mask)
         self.rows, self.columns = rows, columns
-        if mask is not None:
-            # Some models put a token after the prompt in which they write the next one.
-            mask = torch.nn.functional.pad(mask, (0, max(0, self.start + columns - mask.shape[1])), value=1)
         if self.prompt is None:
             self.mask = self._plain(mask, tokens.device)
         else:
@@ -123,7 +120,7 @@ class PassPositions:
     def _plain(self, mask: Tensor | None, device: torch.device) -> Tensor | bool:
         if self.positions is Positions.GENERATED:
             return False
-        real = _real(mask, self.start, self.columns)
+        real = _real(_reaching(mask, self.start + self.columns), self.start, self.columns)
         if self.positions is not Positions.LAST:
             return True if real is None else real
         if real is None:
@@ -135,8 +132,7 @@ class PassPositions:
         if start >= prompt.columns > 0:
             return self.positions is not Positions.PROMPT
         known = _each_row(prompt, rows)
-        if mask is None and known is not None:
-            mask = torch.nn.functional.pad(known, (0, max(0, start + columns - known.shape[1])), value=1)
+        mask = _reaching(known if mask is None else mask, start + columns)
         real = _real(mask, start, columns)
         if real is None:
             if self.positions is Positions.ALL:
@@ -171,13 +167,19 @@ def _each_row(prompt: Prompt, rows: int) -> Tensor | None:
     return mask.repeat_interleave(rows // prompt.rows, dim=0)
 
 
+def _reaching(mask: Tensor | None, columns: int) -> Tensor | None:
+    """The mask with at least so many columns: some models put a token after the prompt in which they write the next."""
+    missing = 0 if mask is None else columns - mask.shape[1]
+    return mask if mask is None or missing <= 0 else torch.nn.functional.pad(mask, (0, missing), value=1)
+
+
 def _real(mask: Tensor | None, start: int, columns: int) -> Tensor | None:
-    """The real tokens of the pass, ``None`` when all are: one look at the mask, so that a pass without padding
-    needs no masking at all."""
+    """The real tokens of the pass, ``None`` when all are known to be: one look at the mask, so that a pass without
+    padding needs no masking at all. A GPU's mask is not looked at, for that would wait for all that the GPU does."""
     if mask is None:
         return None
     real = mask[:, start : start + columns].to(torch.bool)
-    return None if bool(real.all()) else real
+    return None if real.device.type == "cpu" and bool(real.all()) else real
 
 
 def _last_of(real: Tensor) -> Tensor:
