@@ -172,7 +172,7 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     options = (settings.known_failures, settings.reports, settings.device, settings.dtype, settings.asked != Asked())
     if misspelt(config):
         return True
-    selected = "steering_requirement" in (config.option.markexpr or "")
+    selected = "steering_" in (config.option.markexpr or "")
     return settings.in_use or selected or bool(config.option.steering_adapter) or any(options)
 
 

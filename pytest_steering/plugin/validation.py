@@ -5,9 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,11 @@ import pytest
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.plugin.selections import check_selection
 from pytest_steering.suite.catalogue import PROFILES, Asked, catalogue, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
-
-_MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
-_MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
 
 
 def check_usage(config: pytest.Config, settings: Settings) -> Settings:
@@ -30,7 +27,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     try:
         _check_settings(misspelt(config))
         parse_known_failures(settings.known_failures)
-        _check_selection(config.option.markexpr or "")
+        check_selection(config)
         _check_reports(config.invocation_params.dir, settings)
         _check_asked(settings.asked)
         if not 0 <= settings.fuzz < math.inf:
@@ -72,23 +69,14 @@ def parse_known_failures(lines: tuple[str, ...]) -> dict[str, str]:
     return known
 
 
-def _check_selection(expression: str) -> None:
-    for call in _MARKER_CALL.finditer(expression):
-        if pytest.version_tuple < (8, 3):
-            raise SpecError(
-                f"-m: pytest {pytest.__version__} cannot select by what a marker is given; update it to 8.3 or newer, "
-                "or select by name with -k"
-            )
-        for single, double in _MARKER_ID.findall(call[1]):
-            _check_requirement(single or double, "-m")
-
-
 def _check_requirement(name: str, source: str) -> None:
-    known: Mapping[str, object] = catalogue()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"{source}: there is no requirement {name!r}{hint}")
+    if name not in catalogue():
+        raise SpecError(f"{source}: there is no requirement {name!r}{_close(name, catalogue())}")
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _check_asked(asked: Asked) -> None:
