@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.plugin import collection, fixtures, options
+from pytest_steering.plugin import cases, collection, fixtures, needs, options
 from pytest_steering.plugin.engines import steering_checkpoint, steering_engine
 from pytest_steering.plugin.fixtures import steering_adapter, steering_batch, steering_model, steering_vector
+from pytest_steering.plugin.needs import _steering_needs
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 __all__ = [
+    "_steering_needs",
     "steering_adapter",
     "steering_batch",
     "steering_checkpoint",
@@ -94,8 +96,11 @@ def pytest_collect_file(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
-    fixtures.request_by_marker(collector, obj)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: Any) -> None:
+    if cases.is_case(obj):
+        cases.request_by_marker(obj)
+    else:
+        fixtures.request_by_marker(collector, obj)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -103,9 +108,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fixtures.choose_models(metafunc)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    cases.choose_model(item)
+    collection.say_all_in_marker(item)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     collection.leave_out(config, items)
+    needs.ask_early(items)
     fixtures.group_by_model(items)
 
 
@@ -124,19 +135,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if fixtures.asks_for_model(item):
         from pytest_steering.plugin import outcomes
 
+        cases.check(item)
         outcomes.begin(item)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
-    if fixturedef.scope == "function" and fixtures.asks_for_model(request.node):
-        fixtures.check_needs(request.node)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    if fixtures.asks_for_model(item):
-        fixtures.check_needs(item)
 
 
 @pytest.hookimpl(wrapper=True)

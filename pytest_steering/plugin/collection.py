@@ -12,7 +12,7 @@ import pytest
 
 from pytest_steering.plugin.items import requirement_of
 from pytest_steering.plugin.options import settings_of
-from pytest_steering.suite.catalogue import suite_directory
+from pytest_steering.suite.catalogue import SELECTED_BY, suite_directory
 
 NAME = "conformance"
 SELFTEST = "selftest"
@@ -75,6 +75,14 @@ def ignore(path: Path, config: pytest.Config) -> bool | None:
     if path.parent in foreign:
         return True
     return False if _is_suite(path.parent) else None
+
+
+def say_all_in_marker(item: pytest.Item) -> None:
+    """A test of the suite is selected by all that its requirement is, also by what its marker takes from the file."""
+    if is_suite_item(item):
+        requirement = requirement_of(item)
+        facts = {name: getattr(requirement, name) for name in SELECTED_BY if requirement.since}
+        item.add_marker(pytest.mark.steering_requirement(**facts))
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -8,17 +8,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_steering.engines.capability import EngineCapability
-from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError
-from pytest_steering.oracle.applicability import not_applicable
+from pytest_steering.errors import AdapterError, ArchitectureError, SteeringError
 from pytest_steering.plugin.options import parsed, settings_of
-from pytest_steering.steering.capability import Capability
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import Spec
 
@@ -240,43 +236,3 @@ def _free() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-FACTS = {
-    "weights": ("has_weights", "the model has shapes and no weights"),
-    "trained": ("trained", "the weights are untrained"),
-    "tokenizer": ("tokenizer", "the model comes without a tokenizer"),
-}
-
-
-def check_needs(item: pytest.Item) -> None:
-    """The test goes on, or is reported as not applicable with the reason."""
-    funcargs = getattr(item, "funcargs", None) or {}
-    if MODEL not in funcargs:
-        return
-    for mark in item.iter_markers(MODEL):
-        needs = mark.kwargs.get("needs", ())
-        names = (needs,) if isinstance(needs, str) else needs
-        reason = next(_lacking(funcargs, names, mark.kwargs.get("min_layers", 0)), "")
-        if reason:
-            not_applicable(reason)
-
-
-def _lacking(funcargs: dict[str, Any], needs: Iterable[str], min_layers: int) -> Iterator[str]:
-    target: Target = funcargs[MODEL]
-    for need in needs:
-        name = str(need).lower()
-        if name in FACTS:
-            attribute, reason = FACTS[name]
-            if not getattr(target, attribute):
-                yield reason
-        elif ENGINE in funcargs and name in set(EngineCapability):
-            if EngineCapability(name) not in funcargs[ENGINE].capabilities:
-                yield f"{funcargs[ENGINE].name} does not declare {name.upper()}"
-        elif name not in set(Capability):
-            known = ", ".join([*FACTS, *Capability])
-            raise SpecError(f"the steering_model marker needs {need!r}, which is none of {known}")
-        elif ADAPTER in funcargs and Capability(name) not in funcargs[ADAPTER].capabilities:
-            yield f"{funcargs[ADAPTER].name} does not declare {name.upper()}"
-    if min_layers and target.architecture.num_layers < min_layers:
-        yield f"{target.spec} has {target.architecture.num_layers} decoder layers, fewer than {min_layers}"

@@ -263,7 +263,7 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
     )
     if misspelt(config):
         return True
-    selected = "steering_requirement" in (config.option.markexpr or "")
+    selected = "steering_" in (config.option.markexpr or "")
     named = bool(config.option.steering_adapter) or bool(config.option.steering_engine)
     return settings.in_use or selected or named or any(options)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from pytest_steering.adapters.registry import find_factory
 from pytest_steering.engines.registry import find_engine
 from pytest_steering.errors import SpecError, one_line, printable
 from pytest_steering.plugin.baselines import GATE, gate_of
-from pytest_steering.plugin.known_failures import check_requirement, parse_known_failures
+from pytest_steering.plugin.known_failures import parse_known_failures
 from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
 from pytest_steering.targets.devices import parse_device, parse_dtype
@@ -33,16 +33,13 @@ _BENCHMARKS = (
     "benchmark_compare_fail",
 )
 """Options of pytest-benchmark that ask for something to be kept or compared."""
-_MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
-_MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")
-
 
 def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     """The settings with every pattern expanded: all of it can be meant, or ``pytest.UsageError`` says what cannot."""
     try:
         _check_settings(misspelt(config))
         parse_known_failures(settings.known_failures)
-        _check_selection(config.option.markexpr or "")
+        check_selection(config)
         _check_reports(config.invocation_params.dir, settings)
         _check_bundle(config.invocation_params.dir, settings)
         _check_asked(settings.asked)
@@ -94,15 +91,6 @@ def _check_settings(unknown: list[str]) -> None:
         raise SpecError(f"there is no setting {name}: {hint}")
 
 
-def _check_selection(expression: str) -> None:
-    for call in _MARKER_CALL.finditer(expression):
-        if pytest.version_tuple < (8, 3):
-            raise SpecError(
-                f"-m: pytest {pytest.__version__} cannot select by what a marker is given; update it to 8.3 or newer, "
-                "or select by name with -k"
-            )
-        for single, double in _MARKER_ID.findall(call[1]):
-            check_requirement(single or double, "-m")
 
 
 def _check_asked(asked: Asked) -> None:

@@ -63,6 +63,8 @@ class Asked:
 
 
 PROFILES = ("full", "core")
+SELECTED_BY = ("id", "group", "since", "core")
+"""What ``-m "steering_requirement(…)"`` can ask of a requirement."""
 
 
 def versions() -> list[str]:
