@@ -19,7 +19,7 @@ from pytest_steering.oracle.diagnosis.tokens import Evidence, likely_cause
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.token_direction import token_direction
-from pytest_steering.suite.trained import CONTROLS, Behaviour, Effect, by_name
+from pytest_steering.suite.trained import CONTROLS, Behaviour, Effect, WeaknessBehaviour, by_name
 
 PLACES = ("first", "middle", "last")
 
@@ -206,7 +206,8 @@ def test_dose_response(harness: Harness) -> None:
 def test_beats_random_direction(harness: Harness, behaviour: Behaviour) -> None:
     """a trained direction moves its own behaviour more than random directions of the same size.
 
-    The behaviour is to say yes to vulnerable code and no to patched code; a model that cannot tell them has none.
+    The behaviour is the first that the unsteered model has: it goes on in the language of a text, in code or in prose,
+    with the sentiment of a review, with the truth of a sentence, or says yes to vulnerable code and no to patched code.
     """
     behaviour.need()
     by_chance = max(behaviour.expected(SteeringPlan(behaviour.random(number))) for number in range(CONTROLS))
@@ -215,26 +216,28 @@ def test_beats_random_direction(harness: Harness, behaviour: Behaviour) -> None:
         wanted = behaviour.expected(plan) * scale
         if wanted <= by_chance:
             not_applicable(
-                f"the reference implementation's direction moves the answer by {wanted:+.3g} nats and a random one "
-                f"by up to {by_chance:+.3g}: this model does not hold the behaviour as a direction"
+                f"the reference implementation's direction moves the answers about {behaviour.name} by {wanted:+.3g} "
+                f"nats and a random one by up to {by_chance:+.3g}: this model does not hold the behaviour as a direction"
             )
         with harness.steering(plan) as steered, harness.running():
             found = behaviour.effect(steered) * scale
         if found <= by_chance:
             raise Violation(
-                f"the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
+                f"{behaviour.name}: the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
                 f"random directions of the same norm, and by {wanted:+.3g} for the reference implementation",
                 where=checks.named(plan),
             )
 
 
 @pytest.mark.steering_requirement(id="consistent-across-cwes", needs=("trained",))
-def test_consistent_across_cwes(harness: Harness, behaviour: Behaviour, request: pytest.FixtureRequest) -> None:
+def test_consistent_across_cwes(harness: Harness, request: pytest.FixtureRequest) -> None:
     """a trained direction moves the answer in every weakness as far as the reference implementation moves it.
 
+    Asked of models that tell vulnerable from patched code.
     The effect in each of eight weaknesses is reported in nats, with a 95% interval over scenarios.
     """
     need_package("scipy", "study")
+    behaviour = WeaknessBehaviour(harness)
     behaviour.need()
     plan = SteeringPlan(behaviour.direction)
     wanted = behaviour.expected_effects(plan)

@@ -55,8 +55,8 @@ def test_reproducible_experiment(
 ) -> None:
     """a trained direction has the same effect in two fresh processes, to the last bit.
 
-    Asked of models that tell vulnerable from patched code. Each process loads the model, trains the direction from the
-    same pairs and asks about the same others under it.
+    Asked of models that have one of the behaviours of ``beats-random-direction``. Each process loads the model, trains
+    the direction from the same pairs and asks about the same others under it.
     """
     harness.unsteered.need_repeatable()
     behaviour.need()

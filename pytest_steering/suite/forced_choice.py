@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.suite.encoding import (
+    PromptError,
     Question,
     check_lengths,
     context_limit,
@@ -61,6 +62,36 @@ def forced_choice(
             scores = scored(call, model, [questions[row] for row in rows], filler, device)
         differences[rows] = scores[:, 0] - scores[:, 1]
     return differences
+
+
+def word_choice(
+    call: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    wordings: Sequence[tuple[str, str]],
+    *,
+    batch_size: int = 8,
+    device: torch.device | None = None,
+    model: Any = None,
+) -> Tensor:
+    """``logp(first) - logp(second)`` of each wording after each prompt: ``(prompts, wordings)``, float64, in nats.
+
+    Every word is one token after every prompt, so each prompt is read once for all of them. The rest as in
+    :func:`forced_choice`.
+    """
+    words = [word for wording in wordings for word in wording]
+    questions = [question(tokenizer, prompt, words) for prompt in prompts]
+    if any(len(answer) != 1 for asked in questions for answer in asked.answers):
+        raise PromptError("one of the words has several tokens after one of the prompts; ask with forced_choice")
+    columns = [asked.columns for asked in questions]
+    model = model if model is not None else call
+    check_lengths(columns, context_limit(model, tokenizer))
+    device, filler = device or device_of(model), filler_of(tokenizer)
+    scores = torch.zeros(len(prompts), len(words), dtype=torch.float64)
+    for rows in in_batches(columns, batch_size, progress=False, what="words"):
+        with torch.no_grad():
+            scores[rows] = _at_once(call, model, [questions[row] for row in rows], filler, device)
+    return scores[:, ::2] - scores[:, 1::2]
 
 
 def generate_answers(

@@ -17,10 +17,8 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.inputs import zero_mean
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.contrasts import Contrast, Pair, Weaknesses, plain, told, train
 from pytest_steering.suite.encoding import PromptError
-from pytest_steering.suite.forced_choice import forced_choice
-from pytest_steering.suite.paired_prompts import PairedPrompt, paired_prompts
-from pytest_steering.vectors import train_from_texts
 
 CONTROLS = 19
 """Random directions: the fewest among which to be first has a chance of one in twenty."""
@@ -28,51 +26,40 @@ CONTROLS = 19
 RELATIVE_NORM = 0.25
 """The norm of a vector beside that of the residual stream: well within the range where the effect grows with it."""
 
-_BUILD = 5
-_FEW = 2
-_CHANCE = 0.01
 _FEWEST = 3
 """Scenarios below which an interval says nothing."""
 
 
 class Behaviour:
-    """Answers yes or no to whether a piece of code is vulnerable, of a model that tells vulnerable from patched code.
+    """What a trained model can do: the first contrast that it tells apart, unsteered, by its own log-probabilities.
 
-    The pairs are the project's own (``fixtures/mini_cwe``): of each CWE some train the direction, by difference in
-    means at the end of the prompt, and others are asked about.
+    Some pairs train a direction, by difference in means at the end of the prompt, and others are asked about.
     """
 
-    def __init__(self, harness: Harness) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, harness: Harness, contrasts: Sequence[Contrast] | None = None) -> None:
+        """Nothing is asked yet. Without ``contrasts``: the plain ones, and then the embedded pairs of code."""
         self.harness = harness
-        of_each: dict[str, list[PairedPrompt]] = {}
-        for pair in paired_prompts(harness.target.tokenizer):
-            of_each.setdefault(pair.cwe, []).append(pair)
-        self._build = [pair for pairs in of_each.values() for pair in pairs[:_BUILD]]
-        self._held_out = [pair for pairs in of_each.values() for pair in pairs[_BUILD:]]
-        self._few = [pair for pairs in of_each.values() for pair in pairs[_BUILD : _BUILD + _FEW]]
+        self._contrasts = contrasts
 
     @property
     def lacking(self) -> str:
-        """Why there is none: the model cannot be asked, or does not tell vulnerable from patched code."""
-        return self._told[0]
+        """Why there is none: the model cannot be asked, or tells none of the contrasts apart; with the figures."""
+        return "" if isinstance(self._found, _Told) else self._found
 
     def need(self) -> None:
-        """The model has the behaviour, or the requirement is not applicable to it."""
+        """The model has a behaviour, or the requirement is not applicable to it."""
         if self.lacking:
             not_applicable(self.lacking)
 
+    @property
+    def name(self) -> str:
+        """What the model tells apart."""
+        return self._told.contrast.name
+
     @cached_property
     def direction(self) -> dict[int, Tensor]:
-        """The trained direction of each layer, of that relative norm: it points to " yes"."""
-        trained = train_from_texts(
-            self.harness.model,
-            self.harness.architecture,
-            self.harness.target.tokenizer,
-            [pair.sides for pair in self._build],
-            layers=self._layers,
-        )
-        return self._sized(trained)
+        """The trained direction of each layer, of that relative norm: it points to the first side of the pairs."""
+        return self._sized(train(self.harness, self._told.contrast, self._layers))
 
     def random(self, number: int) -> dict[int, Tensor]:
         """Random directions of the same norm, one for each layer."""
@@ -80,63 +67,54 @@ class Behaviour:
         return self._sized({layer: zero_mean(width, 7919 * number + layer) for layer in self._layers})
 
     def effect(self, call: Any) -> float:
-        """How far ``call`` moves ``logp(yes) - logp(no)`` from the unsteered model's, in nats, on average."""
-        return mean(self._moves(call, self._few))
-
-    def effects(self, call: Any) -> dict[str, list[float]]:
-        """The same by weakness, for every pair that trains nothing."""
-        found: dict[str, list[float]] = {}
-        for pair, moved in zip(self._held_out, self._moves(call, self._held_out), strict=True):
-            found.setdefault(pair.cwe, []).append(moved)
-        return found
+        """How far ``call`` moves the first answer beside the second from the unsteered model's, in nats, on average."""
+        return mean(self.moves(call, self._told.contrast.few))
 
     def expected(self, plan: SteeringPlan) -> float:
         """The effect of this plan by the reference implementation."""
-        with self._reference(plan):
+        with self.reference(plan):
             return self.effect(self.harness.model)
 
-    def expected_effects(self, plan: SteeringPlan) -> dict[str, list[float]]:
-        """The same by weakness."""
-        with self._reference(plan):
-            return self.effects(self.harness.model)
-
     @contextmanager
-    def _reference(self, plan: SteeringPlan) -> Iterator[None]:
+    def reference(self, plan: SteeringPlan) -> Iterator[None]:
+        """The model is steered by the reference implementation."""
         deltas = deltas_of(plan)
         with self.harness.running(), reference(self.harness.architecture, deltas):
             yield
 
-    def _moves(self, call: Any, pairs: list[PairedPrompt]) -> list[float]:
-        """How far the answers about each pair move, on average over its two sides."""
-        answers, (_, unsteered) = self._asked(call, pairs), self._told
-        return [float((answers[index] - unsteered[pair]).mean()) for index, pair in enumerate(pairs)]
+    def moves(self, call: Any, pairs: Sequence[Pair]) -> list[float]:
+        """How far the answers about each pair move, on average over its two sides and over the wordings."""
+        told = self._told
+        answers = told.contrast.answers(self.harness, call, pairs)
+        return [float((answers[index] - told.answers[pair]).mean()) for index, pair in enumerate(pairs)]
 
     @property
     def _layers(self) -> tuple[int, ...]:
         layers = self.harness.architecture.steering_layers
         return layers if self.harness.can("MULTI_LAYER") else layers[-1:]
 
-    @cached_property
-    def _told(self) -> tuple[str, dict[PairedPrompt, Tensor]]:
-        """Why there is no such behaviour, and the unsteered answers about each pair that trains nothing."""
-        try:
-            answers = self._asked(self.harness.model, self._held_out)
-        except PromptError as error:
-            return f"the model cannot be asked: {error}", {}
-        lacking = ""
-        right = int((answers[:, 0] > answers[:, 1]).sum())
-        if _at_least(right, len(answers)) > _CHANCE:
-            lacking = (
-                f"the model does not tell vulnerable from patched code: {right} of {len(answers)} pairs, as by chance"
-            )
-        return lacking, dict(zip(self._held_out, answers, strict=True))
+    @property
+    def _told(self) -> _Told:
+        assert isinstance(self._found, _Told)
+        return self._found
 
-    def _asked(self, call: Any, pairs: list[PairedPrompt]) -> Tensor:
-        """The answers about each pair, the vulnerable side first: ``(pairs, 2)``."""
-        prompts = [prompt for pair in pairs for prompt in pair.sides]
-        target = self.harness.target
-        answers = forced_choice(call, target.tokenizer, prompts, batch_size=8, device=target.device, model=target.model)
-        return answers.reshape(-1, 2)
+    @cached_property
+    def _found(self) -> _Told | str:
+        tokenizer = self.harness.target.tokenizer
+        tried = []
+        try:
+            contrasts = self._contrasts or (*plain(), Weaknesses(tokenizer))
+        except PromptError as error:
+            return f"the model cannot be asked: {error}"
+        for contrast in contrasts:
+            try:
+                lacking, answers = told(self.harness, contrast)
+            except PromptError as error:
+                lacking, answers = str(error), {}
+            if not lacking:
+                return _Told(contrast, answers)
+            tried.append(f"{contrast.name} ({lacking})")
+        return f"the model does not tell apart, by its log-probabilities, {'; '.join(tried)}"
 
     def _sized(self, vectors: Mapping[int, Tensor]) -> dict[int, Tensor]:
         width, size_of = self.harness.architecture.hidden_size, self.harness.unsteered.residual_size
@@ -146,9 +124,34 @@ class Behaviour:
         }
 
 
-def _at_least(right: int, of: int) -> float:
-    """The chance that as many or more of so many coins fall right."""
-    return sum(math.comb(of, k) for k in range(right, of + 1)) / 2.0**of
+@dataclass(frozen=True)
+class _Told:
+    """A contrast that the unsteered model tells apart, and its answers about each pair that trains nothing."""
+
+    contrast: Contrast
+    answers: dict[Pair, Tensor]
+
+
+class WeaknessBehaviour(Behaviour):
+    """Whether a piece of code is vulnerable, asked of a model that tells vulnerable from patched code."""
+
+    def __init__(self, harness: Harness) -> None:
+        """Nothing is asked yet."""
+        self._weaknesses = Weaknesses(harness.target.tokenizer)
+        super().__init__(harness, (self._weaknesses,))
+
+    def effects(self, call: Any) -> dict[str, list[float]]:
+        """How far ``call`` moves the answers, by weakness, for every pair that trains nothing."""
+        moved = self.moves(call, self._weaknesses.held_out)
+        found: dict[str, list[float]] = {}
+        for cwe, each in zip(self._weaknesses.cwes, moved, strict=True):
+            found.setdefault(cwe, []).append(each)
+        return found
+
+    def expected_effects(self, plan: SteeringPlan) -> dict[str, list[float]]:
+        """The same by the reference implementation."""
+        with self.reference(plan):
+            return self.effects(self.harness.model)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import torch
 import transformers
 
 from pytest_steering.errors import TargetError, one_line
-from pytest_steering.targets.spec import GGUF
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -86,7 +85,9 @@ def choose_weights(name: str, present: Collection[str], *, trust_remote_code: bo
         )
     others = sorted(file for file in present if file.endswith((".safetensors", ".gguf")))
     if others and others[0].endswith(".gguf"):
-        raise TargetError(f"{name}: its weights are a GGUF file ({others[0]}); {GGUF}")
+        raise TargetError(
+            f"{name}: its weights are a GGUF file ({others[0]}); download it, and give its path as the model"
+        )
     if others:
         raise TargetError(f"{name}: transformers reads no weights from {others[0]}; call the file {SINGLE}")
     raise TargetError(f"{name}: config.json only, no weights; use config:DIRECTORY to check shapes, or add {SINGLE}")

@@ -12,7 +12,9 @@ import transformers
 from torch import nn
 
 from pytest_steering.errors import TargetError, one_line
-from pytest_steering.targets.checkpoint import Weights, check_config, check_weights
+from pytest_steering.targets.checkpoint import INDEX, Weights, check_config, check_weights
+from pytest_steering.targets.gguf import check_gguf, read_gguf
+from pytest_steering.targets.gguf_paths import gguf_in
 from pytest_steering.targets.hub import snapshot
 from pytest_steering.targets.memory import available_bytes, check_fits
 from pytest_steering.targets.quiet import quiet_transformers
@@ -44,6 +46,8 @@ def load_checkpoint(
     directory = Path(spec.value).expanduser()
     if spec.kind is SpecKind.HUB:
         directory, origin = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
+    elif (file := _gguf(name, directory)) is not None:
+        return _from_gguf(name, file, device, dtype)
     config = check_config(name, directory, trust_remote_code=trust_remote_code)
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
     # The dtype that the config asks to be loaded in need not be that of the files.
@@ -52,6 +56,27 @@ def load_checkpoint(
     model, more = _model(name, directory, where, dtype, trust_remote_code)
     tokenizer, missing = _tokenizer(directory, trust_remote_code)
     return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
+
+
+def _gguf(name: str, path: Path) -> Path | None:
+    """The GGUF file that the spec means: itself, or the one in a directory without other weights to read."""
+    if not path.is_dir():
+        return path
+    if any(path.glob("*.safetensors")) or (path / INDEX).exists():
+        return None
+    return gguf_in(name, path)
+
+
+def _from_gguf(name: str, file: Path, device: torch.device | None, dtype: torch.dtype | None) -> Loaded:
+    weights = check_gguf(name, file)
+    where, notes = _place(name, weights, device, dtype)
+    try:
+        model, info, tokenizer, more = read_gguf(file, device=where, dtype=dtype)
+    except Exception as error:
+        raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
+    _check_complete(name, model, info)
+    _check_finite(name, model, dtype)
+    return Loaded(model, tokenizer, [*notes, *more])
 
 
 def _place(

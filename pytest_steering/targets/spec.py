@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
 from pytest_steering.importing import ImportFailed, imported
+from pytest_steering.targets.gguf_paths import check_gguf_path, gguf_in, is_gguf
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes, parted, sizes_in
 
 Task = Literal["text-generation", "image-text-to-text"]
@@ -28,14 +29,7 @@ _CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HUB_PART = r"\w(?:[\w.-]*\w)?"
 _HUB_ID = re.compile(rf"(?!.*(--|\.\.)){_HUB_PART}(/{_HUB_PART})?", re.ASCII)
 _WILDCARDS = frozenset("*?[")
-_FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
-
-
-GGUF = (
-    "name a callable as module:callable that returns what transformers makes of it: "
-    "AutoModelForCausalLM.from_pretrained(directory, gguf_file=file)"
-)
-"""What to do with a GGUF file."""
+_FORMS = "a Hub id, a directory, a GGUF file, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
 class SpecKind(StrEnum):
@@ -45,6 +39,8 @@ class SpecKind(StrEnum):
     """A Hub id: ``name`` or ``owner/name``."""
     DIRECTORY = "directory"
     """A directory that holds a checkpoint."""
+    GGUF = "gguf"
+    """``model.gguf``: a file as llama.cpp has it."""
     TINY = "tiny"
     """``tiny:TYPE``, ``tiny:TYPE@TASK`` or either with ``?layers=N&hidden=N``: a small random instance of a
     transformers model type."""
@@ -81,6 +77,8 @@ def parse_spec(text: str) -> Spec:
             return Spec(text, kind, text.removeprefix(f"{kind}:"))
     if _CALLABLE.fullmatch(text):
         return Spec(text, SpecKind.CALLABLE, text)
+    if is_gguf(text):
+        return Spec(text, SpecKind.GGUF, text)
     return Spec(text, SpecKind.DIRECTORY if _is_path(text) else SpecKind.HUB, text)
 
 
@@ -106,6 +104,8 @@ def _check_kind(spec: Spec) -> None:
             _check_hub(spec)
         case SpecKind.DIRECTORY:
             _check_directory(spec)
+        case SpecKind.GGUF:
+            check_gguf_path(spec.text, Path(spec.value))
         case SpecKind.TINY:
             _check_tiny(spec)
         case SpecKind.CONFIG:
@@ -240,11 +240,9 @@ def _check_directory(spec: Spec) -> None:
     path = path_of(spec.value)
     if not path.exists():
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
-    if path.suffix == ".gguf":
-        raise SpecError(f"{spec.text} is a GGUF file; {GGUF}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
-    if not (path / "config.json").is_file():
+    if not (path / "config.json").is_file() and gguf_in(spec.text, path) is None:
         raise SpecError(f"{spec.text}: the directory has no config.json, {_instead(path)}")
 
 
@@ -255,8 +253,6 @@ def _instead(path: Path) -> str:
             "it holds an adapter of PEFT: name a callable as module:callable that returns "
             "PeftModel.from_pretrained(base, directory)"
         )
-    if any(path.glob("*.gguf")):
-        return f"it holds a GGUF file: {GGUF}"
     return "so it is no checkpoint"
 
 

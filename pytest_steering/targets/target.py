@@ -220,5 +220,6 @@ _LOADERS = {
     SpecKind.CALLABLE: _called,
     SpecKind.CONFIG: _shapes,
     SpecKind.DIRECTORY: _checkpoint,
+    SpecKind.GGUF: _checkpoint,
     SpecKind.HUB: _checkpoint,
 }

@@ -31,6 +31,7 @@ OURS_ALONE = (
     "conformance/selftest/",
     "fixtures/false_alarms.py",
     "fixtures/fresh_seeds.py",
+    "fixtures/gguf_files.py",
     "fixtures/hostile.py",
     "fixtures/hub_server.py",
     "fixtures/trained/",

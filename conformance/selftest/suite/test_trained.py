@@ -40,7 +40,9 @@ def test_one_that_does_not_is_no_better_than_chance(name: str, build: Factory) -
 
 
 def test_a_model_that_cannot_tell_has_no_behaviour(tmp_path: Path) -> None:
-    with pytest.raises(pytest.skip.Exception, match="does not tell vulnerable from patched code"):
+    with pytest.raises(
+        pytest.skip.Exception, match=r"does not tell apart, .* vulnerable and patched code \(\d+ of 16 pairs\)"
+    ):
         beats_random_direction(*asked(write_checkpoint(tmp_path / "random"), HooksAdapter))
 
 

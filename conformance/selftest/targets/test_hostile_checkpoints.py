@@ -13,7 +13,6 @@ from pytest_steering.fixtures.checkpoint import main, write_checkpoint
 from transformers.utils import logging as transformers_logging
 
 from pytest_steering import TargetError, load_target
-from pytest_steering.targets.spec import GGUF
 
 AGAIN = "save or download the checkpoint again"
 KEY = hostile.BROKEN_KEY
@@ -25,7 +24,10 @@ SENTENCES: dict[Callable[[Path], Path], str] = {
     hostile.weights_of_another_name: (
         "transformers reads no weights from weights.safetensors; call the file model.safetensors"
     ),
-    hostile.weights_for_llama_cpp: f"its weights are a GGUF file (model.gguf); {GGUF}",
+    hostile.weights_for_llama_cpp: (
+        "model.gguf is no sound GGUF file: it is cut short: it has 4 bytes and says that it goes on to 24; "
+        "save or download it again"
+    ),
     hostile.git_lfs_pointer: (
         "model.safetensors is not the file itself but git-lfs's pointer to it; fetch it with git lfs pull"
     ),

@@ -10,10 +10,10 @@ import transformers
 
 from pytest_steering.errors import SpecError
 from pytest_steering.targets.devices import parse_device, parse_dtype
-from pytest_steering.targets.spec import GGUF, SpecKind, check_spec, parse_spec, tiny_types
+from pytest_steering.targets.spec import SpecKind, check_spec, parse_spec, tiny_types
 
 VERSION = transformers.__version__
-FORMS = "a Hub id, a directory, tiny:TYPE, config:DIRECTORY or module:callable"
+FORMS = "a Hub id, a directory, a GGUF file, tiny:TYPE, config:DIRECTORY or module:callable"
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,8 @@ def refusal(text: str) -> str:
         ("../there", SpecKind.DIRECTORY, "../there"),
         ("/absolute/path", SpecKind.DIRECTORY, "/absolute/path"),
         ("~/models/one", SpecKind.DIRECTORY, "~/models/one"),
+        ("~/models/one.gguf", SpecKind.GGUF, "~/models/one.gguf"),
+        ("one.Q4_1.gguf", SpecKind.GGUF, "one.Q4_1.gguf"),
         ("tiny:llama", SpecKind.TINY, "llama"),
         ("tiny:roberta-prelayernorm", SpecKind.TINY, "roberta-prelayernorm"),
         ("config:./dir", SpecKind.CONFIG, "./dir"),
@@ -130,14 +132,10 @@ def test_directory_without_config(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_and_looks_like_one(tmp_path: Path) -> None:
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora/adapter_config.json").write_text("{}")
-    (tmp_path / "cpp").mkdir()
-    (tmp_path / "cpp/model.gguf").write_bytes(b"GGUF")
     assert refusal("./lora") == (
         "./lora: the directory has no config.json, it holds an adapter of PEFT: name a callable as module:callable "
         "that returns PeftModel.from_pretrained(base, directory)"
     )
-    assert refusal("./cpp") == f"./cpp: the directory has no config.json, it holds a GGUF file: {GGUF}"
-    assert refusal("./cpp/model.gguf") == f"./cpp/model.gguf is a GGUF file; {GGUF}"
 
 
 def test_config_paths(tmp_path: Path) -> None:
