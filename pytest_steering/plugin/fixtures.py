@@ -16,7 +16,7 @@ import pytest
 
 from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError
 from pytest_steering.oracle.applicability import not_applicable
-from pytest_steering.plugin.options import parsed, settings_of
+from pytest_steering.plugin.options import GIVEN, parsed, settings_of
 from pytest_steering.steering.capability import Capability
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import Spec
@@ -189,7 +189,7 @@ def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
 
     settings = settings_of(request.config)
     _share_processors()
-    target = load_target(
+    target = request.config.stash.get(GIVEN, {}).get(spec.text) or load_target(
         spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
     )
     if any(is_suite_item(item) for item in request.session.items):
