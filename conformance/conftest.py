@@ -20,7 +20,7 @@ from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import process_settings, put_back
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
-from pytest_steering.plugin.options import settings_of
+from pytest_steering.plugin.options import GIVEN, settings_of
 from pytest_steering.suite.fresh_process import FreshRun, importable
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
@@ -152,6 +152,9 @@ def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -
         yield f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
         return
     settings = settings_of(config)
+    if harness.target.spec in config.stash.get(GIVEN, {}):
+        yield "the model was given as an object, and no other process can load it"
+        return
     adapter = importable(adapter_name, settings.provided.get(adapter_name))
     if not adapter:
         yield f"the adapter {adapter_name} comes from a hook, and no other process can import it"

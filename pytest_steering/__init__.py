@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_steering.adapters.protocol import SteeringAdapter
     from pytest_steering.architecture.detection import detect_architecture
     from pytest_steering.architecture.model import Architecture
+    from pytest_steering.checking import Failure, Report, check_adapter
     from pytest_steering.errors import AdapterError, ArchitectureError, SpecError, SteeringError, TargetError
     from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
     from pytest_steering.steering.capability import Capability
@@ -31,8 +32,10 @@ _HOMES = {
     "Architecture": "architecture.model",
     "ArchitectureError": "errors",
     "Capability": "steering.capability",
+    "Failure": "checking",
     "Positions": "steering.plan",
     "Replay": "suite.replay",
+    "Report": "checking",
     "SpecError": "errors",
     "SteeringAdapter": "adapters.protocol",
     "SteeringError": "errors",
@@ -41,6 +44,7 @@ _HOMES = {
     "TargetError": "errors",
     "UniversalSteeringConfig": "evaluation.config",
     "UniversalSteeringExperiment": "evaluation.experiment",
+    "check_adapter": "checking",
     "detect_architecture": "architecture.detection",
     "load_target": "targets.target",
 }
@@ -50,8 +54,10 @@ __all__ = [
     "Architecture",
     "ArchitectureError",
     "Capability",
+    "Failure",
     "Positions",
     "Replay",
+    "Report",
     "SpecError",
     "SteeringAdapter",
     "SteeringError",
@@ -60,6 +66,7 @@ __all__ = [
     "TargetError",
     "UniversalSteeringConfig",
     "UniversalSteeringExperiment",
+    "check_adapter",
     "detect_architecture",
     "load_target",
 ]

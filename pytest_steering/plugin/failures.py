@@ -11,7 +11,7 @@ import pytest
 
 from pytest_steering.errors import Violation, printable, text_of
 from pytest_steering.plugin.items import Pairing
-from pytest_steering.plugin.options import settings_of
+from pytest_steering.plugin.options import GIVEN, settings_of
 from pytest_steering.suite.catalogue import Requirement
 
 LONGEST = 16
@@ -37,7 +37,7 @@ def violation_text(item: pytest.Item, pairing: Pairing, requirement: Requirement
 
 def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str:
     """The shortest program that shows the violation; empty where there is none."""
-    if violation.program is None:
+    if violation.program is None or pairing.spec in item.config.stash.get(GIVEN, {}):
         return ""
     settings = settings_of(item.config)
     given = {

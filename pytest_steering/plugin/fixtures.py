@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_steering.errors import AdapterError, ArchitectureError, SteeringError
-from pytest_steering.plugin.options import parsed, settings_of
+from pytest_steering.plugin.options import GIVEN, parsed, settings_of
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import Spec
 
@@ -192,7 +192,7 @@ def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
     settings = settings_of(request.config)
     _share_processors()
     with progress.loading(request.config, spec.text) as loaded:
-        target = load_target(
+        target = request.config.stash.get(GIVEN, {}).get(spec.text) or load_target(
             spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
         )
         loaded(sum(each.numel() for each in target.model.parameters()), placed(target))

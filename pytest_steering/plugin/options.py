@@ -11,10 +11,11 @@ import pytest
 
 from pytest_steering.errors import one_line
 from pytest_steering.suite.catalogue import PROFILES, Asked
-from pytest_steering.targets.spec import Spec, parse_spec
+from pytest_steering.targets.spec import Spec, SpecKind, parse_spec
 
 if TYPE_CHECKING:
     from pytest_steering.adapters.protocol import Factory
+    from pytest_steering.targets.target import Target
 
 DEFAULT_ADAPTER = "hooks"
 TIMEOUT = 600.0
@@ -78,6 +79,8 @@ class Settings:
 
 
 SETTINGS = pytest.StashKey[Settings]()
+GIVEN = pytest.StashKey[Mapping[str, "Target"]]()
+"""The models of a run that were given as objects, by the names that stand for them."""
 SPECS = "steering_specs"
 """Under this key a controller of pytest-xdist tells its workers the models."""
 _FEW = 6
@@ -199,6 +202,8 @@ def read_settings(config: pytest.Config) -> Settings:
     typed = _once(option.steering_adapter), _once(option.steering_engine)
     adapters, engines = typed if any(typed) else (in_ini, engines_in_ini)
     named = parsed(_once(option.steering_model) or _once(config.getini("steering_models")))
+    if given := config.stash.get(GIVEN, None):
+        named = tuple(Spec(name, SpecKind.GIVEN, name) for name in given)
     return Settings(
         specs=parsed(config.workerinput[SPECS]) if is_worker(config) else named,  # type: ignore[attr-defined]
         named=named,

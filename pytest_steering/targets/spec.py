@@ -48,6 +48,8 @@ class SpecKind(StrEnum):
     """``config:PATH``: full-size shapes from a config.json, without weights."""
     CALLABLE = "callable"
     """``module:callable``: a function that returns the model."""
+    GIVEN = "given"
+    """A model of this process, under the name of its class: nothing can be typed that means it."""
 
 
 @dataclass(frozen=True)
