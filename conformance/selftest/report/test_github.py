@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import yaml
 
+import conformance
 from conformance.selftest.desk import BAD, FEW, MODEL, RIGHT, TIMID, Desk
 from pytest_steering.report.badge import badge
 from pytest_steering.report.github import annotations, summary
@@ -185,3 +191,36 @@ def test_the_summary_stays_below_what_github_takes() -> None:
         result.outcome, result.reason = Outcome.FAILED, "long " * 100_000
     assert len(summary(record, []).encode()) < 1_000_000
     assert len(list(annotations(record, Path.cwd(), {}))) <= 10
+
+
+def the_action() -> Any:
+    text = (Path(conformance.__file__).parent / "README.md").read_text(encoding="utf-8")
+    return yaml.safe_load(text.partition("<!-- action -->\n```yaml\n")[2].partition("```")[0])
+
+
+def test_the_action_to_copy_runs(desk: Desk, github: Path) -> None:
+    """Its step is run as GitHub does it: inputs as the environment, by bash -e -o pipefail."""
+    action = the_action()
+    step = action["runs"]["steps"][0]
+    given = {"models": "my_models:a my_models:b", "adapter": "my_steering:FirstRowOnly", "profile": "core"}
+    inputs = {
+        f"${{{{ inputs.{name} }}}}": given.get(name, each.get("default")) for name, each in action["inputs"].items()
+    }
+    environment = {
+        **os.environ,
+        **{name: inputs[value] for name, value in step["env"].items()},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": "-k every_row",
+    }
+    command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, cwd=desk.path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert [model["spec"] for model in desk.report("steering.json")["models"]] == ["my_models:a", "my_models:b"]
+    assert {path.name for path in desk.path.glob("steering.*")} == {
+        "steering.html",
+        "steering.json",
+        "steering.badge.json",
+        "steering.xml",
+    }
+    assert done.stdout.count("::error file=my_steering.py,line=") == 2
+    assert "## Steering: suite 1.1 core" in github.read_text().replace("&#46;", ".")

@@ -226,6 +226,17 @@ def test_measured_counts_and_a_baseline_have_their_place(document: Any) -> None:
     assert [each.text for each in second.of("compared")] == ["exact-delta passed and fails"]
 
 
+def test_every_failing_requirement_is_there_however_many(document: Any) -> None:
+    document = deepcopy(document)
+    model = document["models"][0]
+    failing = next(each for each in model["requirements"] if each["outcome"] == "failed")
+    model["requirements"] = [{**failing, "id": f"odd-{at // 50}", "rerun": f"pytest {at}"} for at in range(60 * 50)]
+    articles = Page(render(document)).root.all("article")[:60]
+    assert [each.attributes["id"] for each in articles] == [f"m0-f-odd-{at}" for at in range(60)]
+    assert [len(each.all("pre")) for each in articles] == [40] * 60
+    assert articles[-1].text.endswith("and 10 more, in the JSON report")
+
+
 def test_nothing_judged_is_no_page_that_says_conforms() -> None:
     document = {"suite": "1.1", "environment": {"versions": {}, "platform": "p", "device": ""}, "models": []}
     page = Page(render(document))

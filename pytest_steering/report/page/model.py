@@ -24,7 +24,7 @@ SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "known": "~", "not_appl
 _WORST = ("error", "failed", "known", "passed", "not_applicable")
 _BAD = ("failed", "error")
 SHOWN = 40
-"""Failing tests of one model that are shown in full."""
+"""Failing tests of one requirement that are shown."""
 
 
 @dataclass(frozen=True)
