@@ -72,6 +72,7 @@ def _requirement(result: Result) -> dict[str, Any]:
         "reason": result.reason,
         "cause": result.cause,
         "program": result.program,
+        "measured": result.measured,
         "params": result.params,
         "nodeid": result.nodeid,
         "seconds": round(result.seconds, 4),

@@ -61,6 +61,8 @@ class Result:
     """The sentence of a model that cannot be loaded or an adapter that cannot be built."""
     program: str = ""
     """The shortest Python program that shows a failure, where there is one."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """The figures that it was judged by, also where it passed: plain numbers, by name."""
     seconds: float = 0.0
     forward_passes: int = 0
     forward_tokens: int = 0
@@ -163,6 +165,7 @@ class Record:
             result.forward_passes = int(said.get("steering_forward_passes", 0))
             result.forward_tokens = int(said.get("steering_forward_tokens", 0))
             self._learn(result, report)
+            result.measured = json.loads(said.get("steering_measured", "{}"))
         outcome = _outcome(report, result)
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome

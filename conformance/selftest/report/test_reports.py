@@ -98,6 +98,7 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
         "outcome": "failed",
         "cause": "row-zero-only",
         "program": "",
+        "measured": {},
         "params": {"place": "first", "scale": "0.5"},
         "nodeid": nodeid,
     }
