@@ -27,7 +27,7 @@ from pytest_steering.steering.plan import Positions, SteeringPlan
 
 _SILENT = 1e-30
 """Lost in rounding beside any number of a residual stream."""
-STEPS = 4
+STEPS = 3
 """Decode steps that are counted, after one that is not."""
 
 

@@ -1,7 +1,7 @@
 """What one run costs, counted and not timed: the same on a busy machine as on an idle one.
 
-A run is counted twice: once under modes of torch that see every operation, and once under the interpreter's own
-events, which see every Python call.
+A run is counted twice: once under a mode of torch that sees every operation, and once under the interpreter's
+profiling events, which see every Python call.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _READ: Final = frozenset(
@@ -37,10 +36,10 @@ _READ: Final = frozenset(
     }
 )
 """Operations whose result, or its shape, the host has to wait for."""
-_READ_ON_CPU: Final = frozenset({Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu})
+_READ_ON_CPU: Final = frozenset({"tolist", "numpy", "cpu"})
 """Methods that read a tensor of the CPU without any operation, and would wait for one of a GPU."""
+_COPY: Final = frozenset({"aten::_to_copy", "aten::copy_"})
 _INDEX: Final = frozenset({"aten::index", "aten::index_put", "aten::index_put_"})
-_OWN: Final = __file__
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ def count(run: Callable[[Mark], Any], given: Iterable[Tensor] = ()) -> Counted:
     time prepares something.
     """
     operations, calls = _Operations(given), _Calls()
-    with operations, _Readings(operations):
+    with operations:
         run(operations.mark)
     with calls.counting():
         run(calls.mark)
@@ -125,6 +124,7 @@ def count(run: Callable[[Mark], Any], given: Iterable[Tensor] = ()) -> Counted:
         raise RuntimeError("a run that is counted did not do the same twice")
     for (_, counts), (_, other) in zip(operations.spans, calls.spans, strict=True):
         counts.calls = other.calls
+        counts.synchronisations += other.synchronisations
     return Counted(operations.spans, operations.peak)
 
 
@@ -148,8 +148,8 @@ class _Operations(_Spans, TorchDispatchMode):
         self.held = self.peak = 0
         self._of_inputs = {_place(tensor) for tensor in given}
         """Memory that holds something of the inputs."""
-        self._made: dict[int, Recipe] = {}
-        """How the memory that holds nothing of them was made."""
+        self._made: dict[int, Recipe | int] = {}
+        """How memory was made that holds nothing of them."""
         self._recipes: dict[tuple[Any, ...], Recipe] = {}
         self._sizes: dict[Any, int] = {}
 
@@ -160,7 +160,7 @@ class _Operations(_Spans, TorchDispatchMode):
         name, now = _name(func), self.now
         given = list(_leaves((*args, *kwargs.values())))
         tensors = [leaf for leaf in given if isinstance(leaf, Tensor)]
-        before = {_place(tensor) for tensor in tensors}
+        before = set(map(_place, tensors))
         now.operations += 1
         now.synchronisations += _reads(name, tensors, result)
         takes = not before.isdisjoint(self._of_inputs) and name != "aten::lift_fresh"
@@ -175,10 +175,9 @@ class _Operations(_Spans, TorchDispatchMode):
             if place not in before:
                 self._allocated(returned.untyped_storage())
                 self._of_inputs.discard(place)
+                self._made[place] = place if takes else recipe
             if takes:
                 self._of_inputs.add(place)
-            else:
-                self._made[place] = recipe
         return result
 
     def _source(self, leaf: Any) -> Any:
@@ -199,79 +198,36 @@ class _Operations(_Spans, TorchDispatchMode):
         self.held -= self._sizes.pop(gone)
 
 
-class _Readings(TorchFunctionMode):
-    """Counts what reads a tensor of the CPU without any operation."""
-
-    def __init__(self, operations: _Operations) -> None:
-        super().__init__()
-        self._operations = operations
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """One function or method."""
-        if func in _READ_ON_CPU and args[0].device.type == "cpu":
-            self._operations.now.synchronisations += 1
-        return func(*args, **(kwargs or {}))
-
-
 class _Calls(_Spans):
-    """Counts calls of Python functions: by ``sys.monitoring`` where there is one, else by ``sys.setprofile``."""
+    """Counts calls of Python functions, and of methods by which the host reads a tensor without any operation."""
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Calls inside are counted; no garbage is collected meanwhile, whose finalizers would count."""
-        collecting = gc.isenabled()
+        """Calls inside are counted, in threads that begin there too.
+
+        No garbage is collected meanwhile, whose finalizers would count.
+        """
+        collecting, before, of_threads = gc.isenabled(), sys.getprofile(), threading.getprofile()
         gc.collect(0)
         gc.disable()
+        threading.setprofile(self._event)
+        sys.setprofile(self._event)
         try:
-            if sys.version_info >= (3, 12):
-                with self._monitoring():
-                    yield
-            else:
-                with self._profiling():
-                    yield
+            yield
         finally:
+            sys.setprofile(before)
+            threading.setprofile(of_threads)  # type: ignore[arg-type]
             if collecting:
                 gc.enable()
 
-    def _begun(self, code: CodeType) -> None:
-        if code.co_filename != _OWN:
-            self.now.calls += 1
-
-    @contextmanager
-    def _profiling(self) -> Iterator[None]:
-        def event(frame: FrameType, kind: str, _argument: Any) -> None:
-            if kind == "call":
-                self._begun(frame.f_code)
-
-        before = sys.getprofile(), threading.getprofile()
-        threading.setprofile(event)
-        sys.setprofile(event)
-        try:
-            yield
-        finally:
-            sys.setprofile(before[0])
-            threading.setprofile(before[1])  # type: ignore[arg-type]
-
-    @contextmanager
-    def _monitoring(self) -> Iterator[None]:
-        if sys.version_info < (3, 12):
-            raise AssertionError
-        monitoring = sys.monitoring
-        tool = next((number for number in (3, 4, 2, 5) if monitoring.get_tool(number) is None), None)
-        if tool is None:
-            with self._profiling():
-                yield
-            return
-        monitoring.use_tool_id(tool, "pytest-steering")
-        starts = monitoring.events.PY_START | monitoring.events.PY_RESUME
-        monitoring.register_callback(tool, monitoring.events.PY_START, lambda code, _offset: self._begun(code))
-        monitoring.register_callback(tool, monitoring.events.PY_RESUME, lambda code, _offset: self._begun(code))
-        monitoring.set_events(tool, starts)
-        try:
-            yield
-        finally:
-            monitoring.set_events(tool, 0)
-            monitoring.free_tool_id(tool)
+    def _event(self, frame: FrameType, kind: str, called: Any) -> None:
+        if kind == "call":
+            if frame.f_code.co_filename != __file__:
+                self.now.calls += 1
+        elif kind == "c_call" and called.__name__ in _READ_ON_CPU:
+            tensor = getattr(called, "__self__", None)
+            if isinstance(tensor, Tensor) and tensor.device.type == "cpu":
+                self.now.synchronisations += 1
 
 
 @cache
@@ -300,10 +256,6 @@ def _reads(name: str, tensors: list[Tensor], result: Any) -> bool:
         return True
     if name in _INDEX:
         return any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors[1:])
-    returned = result if isinstance(result, Tensor) else None
-    return (
-        returned is not None
-        and returned.device.type == "cpu"
-        and any(tensor.device.type not in ("cpu", "meta") for tensor in tensors[-1:])
-        and name in ("aten::_to_copy", "aten::copy_")
-    )
+    if name not in _COPY or not isinstance(result, Tensor) or result.device.type != "cpu":
+        return False
+    return tensors[-1].device.type not in ("cpu", "meta")

@@ -88,6 +88,7 @@ def _requirement(result: Result) -> dict[str, Any]:
         "program": result.program,
         "rerun": result.rerun,
         "figures": result.figures,
+        "measured": result.measured,
         "params": result.params,
         "nodeid": result.nodeid,
         "seconds": round(result.seconds, 4),

@@ -69,6 +69,8 @@ class Result:
     """``file:line`` of the adapter that failed, relative to where pytest was started; empty when it is not known."""
     figures: list[dict[str, Any]] = field(default_factory=list)
     """What was measured on the way: see ``oracle.figures``."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """The figures that it was judged by, also where it passed: plain numbers, by name."""
     seconds: float = 0.0
     forward_passes: int = 0
     forward_tokens: int = 0
@@ -175,6 +177,7 @@ class Record:
             result.forward_tokens = int(said.get("steering_forward_tokens", 0))
             result.figures = json.loads(said.get("steering_figures", "[]"))
             self._learn(result, report)
+            result.measured = json.loads(said.get("steering_measured", "{}"))
         outcome = _outcome(report, result)
         if result.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
             result.outcome = outcome

@@ -71,4 +71,4 @@ def test_a_requirement_of_the_projects_own_is_always_asked() -> None:
 def test_every_group_but_the_costly_ones_has_a_core() -> None:
     groups = {each.group for each in catalogue().values()}
     core = {each.group for each in Asked(profile="core").requirements.values()}
-    assert groups - core == {"hot-path"}
+    assert groups - core == {"hot-path", "cost"}

@@ -102,6 +102,7 @@ def test_the_json_report(desks: dict[str, Desk], workers: str) -> None:
         "cause": "row-zero-only",
         "program": "",
         "rerun": f'pytest --steering-model=my_models:a --steering-adapter=my_steering:FirstRowOnly "{EXACT[0]}"',
+        "measured": {},
         "params": {"place": "first", "scale": "0.5"},
         "nodeid": nodeid,
     }

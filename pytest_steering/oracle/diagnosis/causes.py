@@ -149,14 +149,14 @@ class Cause(StrEnum):
     OUTSIDE = "outside-state", "something outside the plan is used: a cache, the clock, the random state"
 
     # What it costs
+    IDLE = "idle-work", "something is done while nothing steers"
+    OTHER_LAYERS = "other-layers-work", "layers that are not steered do something for steering"
     READS_BACK = "reads-back", "the host reads a tensor and waits for it (.item(), .tolist(), .nonzero(), a bool)"
     GROWS = "grows", "each step costs more than the one before: something is made anew over all of the past"
     TOKEN_LOOP = "token-loop", "rows or tokens are walked through one by one"
     LAYER_LOOP = "layer-loop", "each steered layer does the work of the others too"
     PREPARED_EACH_PASS = "prepared-each-pass", "what the plan alone determines is computed anew in each pass"
     COPIED = "copied", "the residual stream is copied beside the sum"
-    OTHER_LAYERS = "other-layers-work", "layers that are not steered do something for steering"
-    IDLE = "idle-work", "something is done while nothing steers"
     SLOW_PASS = "slow-pass", "each pass takes longer"
 
     USE = "use", "one kind of use goes wrong"
