@@ -10,7 +10,7 @@ from pytest_steering.fixtures.known_bad import ALL, USES
 from pytest_steering.fixtures.known_bad.honest import EVERYTHING
 
 from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
-from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.suite.catalogue import Asked
 
 OF_MODELS = {
     "layers-found": "detection finds the layers or the model is refused: see architecture/test_detection.py",
@@ -66,4 +66,4 @@ def test_one_requirement_alone_names_the_cause(caught: dict[str, dict[str, Any]]
 def test_every_requirement_is_broken_by_one() -> None:
     broken = {name for adapter in ALL for name in (adapter.chiefly, *adapter.breaks)}
     broken |= {adapter.chiefly for adapter in USES if hasattr(adapter, "chiefly")}
-    assert catalogue().keys() - broken == OF_MODELS.keys()
+    assert Asked().requirements.keys() - broken == OF_MODELS.keys()

@@ -98,8 +98,8 @@ def test_settings(desk: Desk, line: str, sentence: str) -> None:
         ("steering_known = exact-delta: because", "there is no setting steering_known: *"),
         (
             "steering_zzz = 1",
-            "there is no setting steering_zzz: known are steering_models, steering_adapter, steering_known_failures, "
-            "steering_profile, steering_suite",
+            "there is no setting steering_zzz: known are steering_models, steering_adapter, steering_engines, "
+            "steering_known_failures, steering_profile, steering_suite",
         ),
     ],
 )

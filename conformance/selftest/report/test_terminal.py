@@ -7,11 +7,11 @@ from pytest_steering._version import SUITE_VERSION
 from pytest_steering.report.model import Model, Outcome, Result, Row
 from pytest_steering.report.terminal import verdict
 from pytest_steering.steering.capability import Capability
-from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.suite.catalogue import Asked
 
 FOUND = "Found trunk with 4 layers, hidden size 16; steering layers [1, 2, 3]"
 ROW_ZERO = "likely: only batch row 0 is steered (output[0] on a layer that returns a tensor)"
-PART = f"as far as it ran, {len(catalogue()) - 4} of {len(catalogue())} requirements left out"
+PART = f"as far as it ran, {len(Asked().requirements) - 4} of {len(Asked().requirements)} requirements left out"
 NOTHING_DECLARED = f"declares 0 of {len(Capability)} capabilities: none"
 
 
@@ -95,13 +95,13 @@ def whole(**outcomes: Outcome) -> Row:
             "hooks",
             outcome=outcomes.get(each.id.replace("-", "_"), Outcome.PASSED),
         )
-        for each in catalogue().values()
+        for each in Asked().requirements.values()
     )
     return Row("tiny:llama", "hooks", "hooks", Model(), results)
 
 
 def test_the_whole_suite_is_no_part() -> None:
-    count = len(catalogue())
+    count = len(Asked().requirements)
     who = "tiny:llama with hooks:"
     assert verdict(whole()) == f"{who} conforms to {SUITE_VERSION} ({count} passed)"
     assert verdict(whole(beams=Outcome.NOT_APPLICABLE, nesting=Outcome.KNOWN)) == (
@@ -111,15 +111,15 @@ def test_the_whole_suite_is_no_part() -> None:
 
 
 def test_many_requirements_that_fail_for_one_reason_are_not_listed() -> None:
-    row = whole(**{each.replace("-", "_"): Outcome.NOT_APPLICABLE for each in catalogue() if each != "beams"})
+    row = whole(**{each.replace("-", "_"): Outcome.NOT_APPLICABLE for each in Asked().requirements if each != "beams"})
     for result in row.results:
         result.reason = "" if result.id == "beams" else "the model has shapes and no weights"
     assert verdict(row) == (
         f"tiny:llama with hooks: conforms to {SUITE_VERSION} "
-        f"(1 passed, {len(catalogue()) - 1} n.a.: the model has shapes and no weights)"
+        f"(1 passed, {len(Asked().requirements) - 1} n.a.: the model has shapes and no weights)"
     )
 
 
 def test_nothing_that_was_applicable_is_an_error() -> None:
-    row = whole(**{each.replace("-", "_"): Outcome.NOT_APPLICABLE for each in catalogue()})
+    row = whole(**{each.replace("-", "_"): Outcome.NOT_APPLICABLE for each in Asked().requirements})
     assert verdict(row) == "tiny:llama with hooks: error: no requirement was applicable"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pytest_steering.suite.catalogue import catalogue
+from pytest_steering.suite.catalogue import Asked
 from pytest_steering.survey.kill_matrix.stored import Matrix, bugs
 
 
@@ -53,4 +53,4 @@ def _by_requirement(matrix: Matrix) -> str:
         for columns in matrix["adapters"].values()
         for name in {name for found in columns.values() for name in found}
     )
-    return "Broken by so many of them: " + ", ".join(f"`{name}` {broken[name]}" for name in catalogue())
+    return "Broken by so many of them: " + ", ".join(f"`{name}` {broken[name]}" for name in Asked().requirements)
