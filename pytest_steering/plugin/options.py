@@ -59,8 +59,6 @@ class Settings:
 SETTINGS = pytest.StashKey[Settings]()
 SPECS = "steering_specs"
 """Under this key a controller of pytest-xdist tells its workers the models."""
-_FEW = 6
-"""As many models are listed in the head of the run, one by one."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -193,11 +191,3 @@ def parsed(texts: Iterable[str]) -> tuple[Spec, ...]:
 
 def _once(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
-
-
-def header(settings: Settings) -> str:
-    """What is going to be tested, for the head of the run."""
-    models = ", ".join(map(str, settings.specs))
-    if len(settings.specs) > _FEW and any(spec.is_pattern for spec in settings.named):
-        models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
-    return f"steering: {models} with {', '.join(settings.adapters)}"

@@ -10,12 +10,13 @@ from unittest import SkipTest
 
 import pytest
 
-from pytest_steering.errors import AdapterError, SteeringError, Unseen, Violation
+from pytest_steering.errors import AdapterError, ArchitectureError, SteeringError, Unseen, Violation
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, violation_text
-from pytest_steering.plugin.fixtures import ADAPTER, MODEL, parameters
+from pytest_steering.plugin.fixtures import ADAPTER, FAILURES, MODEL, parameters
+from pytest_steering.plugin.frames import frames_text
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import known_failures
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
@@ -117,10 +118,12 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         text, reason, first = _judged(item, pairing, requirement_of(item), error)
     else:
         return
-    if first:
-        text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
-    if not item.config.option.fulltrace:
-        report.longrepr = text
+    if first and (isinstance(error, ArchitectureError) or item.config.stash[FAILURES].holds(error)):
+        _leave_out(report, first)
+    elif not item.config.option.fulltrace:
+        seen = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
+        frames = "" if first else frames_text(item.config, error)
+        report.longrepr = seen if first else "\n".join(filter(None, [text, frames]))
     if suite:
         _add(item, report, "steering_reason", reason)
         if isinstance(error, Violation) and error.likely is not None:
@@ -133,6 +136,12 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             _add(item, report, "steering_known", known)
             report.outcome = "skipped"
             report.wasxfail = known
+
+
+def _leave_out(report: pytest.TestReport, first: str) -> None:
+    """The test says where it is told why there is no model or adapter for it: the run has failed with that one."""
+    report.outcome = "skipped"
+    report.longrepr = (first.partition("::")[0], 0, f"Skipped: see {first}")
 
 
 def _judged(
