@@ -12,6 +12,7 @@ from pytest_steering.errors import SpecError
 from pytest_steering.report import commands as report_commands
 from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
+from pytest_steering.suite.explaining import explained, terms
 from pytest_steering.survey.architectures import command
 from pytest_steering.survey.files import SurveyError
 from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
@@ -42,7 +43,7 @@ _STORED = {
 
 _TABLES: dict[str, Callable[[], str]] = {
     "requirements": table,
-    "capabilities": lambda: f"{contract.capabilities()}\n\n{contract.attributes()}",
+    "capabilities": lambda: f"{contract.capabilities()}\n\n{contract.attributes()}\n\n{terms()}",
 }
 
 
@@ -53,8 +54,13 @@ def main() -> int:
     """The command line of the package."""
     parser = argparse.ArgumentParser(prog="python -m pytest_steering")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    commands.add_parser("requirements", help="Print every requirement of the suite as a Markdown table")
-    commands.add_parser("capabilities", help="Print what an adapter can promise, and what else is read of one")
+    requirements = commands.add_parser(
+        "requirements", help="Print every requirement of the suite as a Markdown table, or what one of them means"
+    )
+    requirements.add_argument("ids", nargs="*", metavar="ID", help="Explain these: what is run, tolerance, what breaks it")
+    commands.add_parser(
+        "capabilities", help="Print what an adapter can promise, what else is read of one, and what the terms mean"
+    )
     architectures = commands.add_parser(
         "architectures", help="Print what was found in every architecture, keep a new sweep, or compare one"
     )
@@ -76,10 +82,13 @@ def main() -> int:
         experiment.add_arguments(study)
         return experiment.run(parser.parse_args(), _say)
     options = parser.parse_args()
-    if options.command in _TABLES:
-        _say(_TABLES[options.command]())
-        return 0
     try:
+        if getattr(options, "ids", ()):
+            _say("\n\n".join(map(explained, options.ids)))
+            return 0
+        if options.command in _TABLES:
+            _say(_TABLES[options.command]())
+            return 0
         if options.command in _REPORTS:
             return _REPORTS[options.command](options, _say)
         if options.command in _STORED:

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).parent / "project"
-OTHERS = ("-p", "no:benchmark", "-p", "no:hypothesispytest", "-p", "no:anyio", "--tb=native")
-"""Plugins that take longer to start than a test of this one takes to run, and tracebacks that take longer to write."""
+OTHERS = ("-p", "no:benchmark", "-p", "no:hypothesispytest", "-p", "no:anyio")
+"""Plugins that take longer to start than a test of this one takes to run."""
 
 MODEL = "--steering-model=my_models:a"
 RIGHT = "--steering-adapter=my_steering:Right"

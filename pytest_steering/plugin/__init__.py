@@ -73,9 +73,13 @@ def pytest_configure(config: pytest.Config) -> None:
         progress.begin(config, settings)
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     settings = options.settings_of(config)
-    return options.header(settings) if settings.in_use else None
+    if not settings.in_use:
+        return []
+    from pytest_steering.plugin.header import header
+
+    return list(header(config, settings, config.stash[_DIST]))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -110,7 +114,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     cases.choose_model(item)
-    collection.say_all_in_marker(item)
+    if "steering_requirement" in (item.config.option.markexpr or ""):
+        collection.say_all_in_marker(item)
 
 
 @pytest.hookimpl(trylast=True)

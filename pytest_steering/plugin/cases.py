@@ -39,7 +39,10 @@ def choose_model(item: pytest.Item) -> None:
     if len(made._calls) == 1:
         item.callspec = made._calls[0]
     elif made._calls:
-        names = [" with ".join(str(call.params[name]) for name in (MODEL, ADAPTER) if name in call.params) for call in made._calls]
+        names = [
+            " with ".join(str(call.params[name]) for name in (MODEL, ADAPTER) if name in call.params)
+            for call in made._calls
+        ]
         item.stash[ERROR] = (
             f"{item.nodeid} is a method of unittest.TestCase, which pytest runs once, and not on each of "
             f"{', '.join(names)}: name one of them, or derive the class from nothing"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_steering.plugin.fixtures import MODEL, parameters
 from pytest_steering.plugin.items import requirement_of
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.suite.catalogue import SELECTED_BY, suite_directory
@@ -49,6 +50,27 @@ def choose_tests(session: pytest.Session) -> None:
         config.args = [_bundled(argument, config.invocation_params.dir) for argument in arguments]
     if config.args != arguments:
         config.stash[FOREIGN] = _way_to_suite(config.rootpath)
+
+
+def judges(config: pytest.Config) -> bool:
+    """Whether the bundled suite is going to be collected, before anything is."""
+    suite = suite_directory()
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        if settings_of(config).typed:
+            return True
+        package = Path(__file__).resolve().parents[1]
+        installed = package in suite.parents
+        return not installed and any(suite.is_relative_to(_path(each, config)) for each in config.args)
+    if config.option.pyargs and any(each.startswith(__name__.partition(".")[0]) for each in config.args):
+        return True
+    paths = [_path(_bundled(each, config.invocation_params.dir), config) for each in config.args]
+    return any(
+        suite.is_relative_to(path) or (path.is_relative_to(suite) and SELFTEST not in path.parts) for path in paths
+    )
+
+
+def _path(argument: str, config: pytest.Config) -> Path:
+    return (config.invocation_params.dir / argument.partition("::")[0]).resolve()
 
 
 def collect_file(
@@ -128,10 +150,15 @@ class Selection:
 
     collected: Counter[str] = field(default_factory=Counter)
     reduced: set[str] = field(default_factory=set)
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    """How many tests run on models that their markers name and the command line does not."""
 
     def take(self, items: Sequence[pytest.Item]) -> None:
         """These tests are going to run."""
         self.collected = Counter(requirement_of(item).id for item in items if is_suite_item(item))
+        specs = settings_of(items[0].config).specs if items else ()
+        named = (parameters(item).get(MODEL) for item in items)
+        self.elsewhere = Counter(str(spec) for spec in named if spec is not None and spec not in specs)
 
     def drop(self, items: Sequence[pytest.Item]) -> None:
         """These tests were deselected."""
@@ -139,9 +166,14 @@ class Selection:
 
     def dump(self) -> dict[str, Any]:
         """The selection as a worker of pytest-xdist sends it."""
-        return {"collected": dict(self.collected), "reduced": sorted(self.reduced)}
+        return {
+            "collected": dict(self.collected),
+            "reduced": sorted(self.reduced),
+            "elsewhere": dict(self.elsewhere),
+        }
 
     def load(self, dump: dict[str, Any]) -> None:
         """The selection of a worker is that of the run: all workers collect the same."""
         self.collected = Counter(dump["collected"])
         self.reduced.update(dump["reduced"])
+        self.elsewhere = Counter(dump["elsewhere"])

@@ -49,6 +49,10 @@ class Failures:
     models: dict[str, SteeringError] = field(default_factory=dict)
     adapters: dict[tuple[str, str], SteeringError] = field(default_factory=dict)
 
+    def holds(self, error: BaseException) -> bool:
+        """Whether this is why a model could not be loaded, or an adapter not be built."""
+        return any(error is each for each in (*self.models.values(), *self.adapters.values()))
+
 
 FAILURES = pytest.StashKey[Failures]()
 ADAPTER_NAME = pytest.StashKey[str]()

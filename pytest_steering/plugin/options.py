@@ -83,8 +83,6 @@ GIVEN = pytest.StashKey[Mapping[str, "Target"]]()
 """The models of a run that were given as objects, by the names that stand for them."""
 SPECS = "steering_specs"
 """Under this key a controller of pytest-xdist tells its workers the models."""
-_FEW = 6
-"""As many models are listed in the head of the run, one by one."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -300,12 +298,3 @@ def _timeout(typed: float | None, setting: str | None) -> float:
 
 def _once(texts: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
-
-
-def header(settings: Settings) -> str:
-    """What is going to be tested, for the head of the run."""
-    models = ", ".join(map(str, settings.specs))
-    if len(settings.specs) > _FEW and any(spec.is_pattern for spec in settings.named):
-        models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
-    subjects = (*(settings.adapters if settings.judges_adapters else ()), *settings.engines)
-    return f"steering: {models} with {', '.join(subjects)}"

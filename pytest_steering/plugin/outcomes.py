@@ -12,13 +12,22 @@ from unittest import SkipTest
 import pytest
 
 from pytest_steering.engines.capability import EngineCapability
-from pytest_steering.errors import AdapterError, EngineError, SteeringError, Unseen, Violation, text_of
+from pytest_steering.errors import (
+    AdapterError,
+    ArchitectureError,
+    EngineError,
+    SteeringError,
+    Unseen,
+    Violation,
+    text_of,
+)
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
-from pytest_steering.plugin.fixtures import ADAPTER, ENGINE, MODEL, parameters, placed
+from pytest_steering.plugin.fixtures import ADAPTER, ENGINE, FAILURES, MODEL, parameters, placed
+from pytest_steering.plugin.frames import frames_text
 from pytest_steering.plugin.items import Pairing, pairing_of, requirement_of
 from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
@@ -150,10 +159,12 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         }
         if bundle := bundled(item, pairing, requirement_of(item), error, said):
             text += f"\n{bundle}"
-    if first:
-        text = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
-    if not _in_full(item.config.option):
-        report.longrepr = printable(text)
+    if first and (isinstance(error, ArchitectureError) or item.config.stash[FAILURES].holds(error)):
+        _leave_out(report, first)
+    elif not _in_full(item.config.option):
+        seen = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
+        frames = "" if first else frames_text(item.config, error)
+        report.longrepr = printable(seen if first else "\n".join(filter(None, [text, frames])))
     if suite:
         for name, value in said.items():
             if value:
@@ -164,6 +175,12 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             _add(item, report, "steering_known_as", json.dumps(list(map(str, known)), ensure_ascii=False))
             report.outcome = "skipped"
             report.wasxfail = known[0].reason
+
+
+def _leave_out(report: pytest.TestReport, first: str) -> None:
+    """The test says where it is told why there is no model or adapter for it: the run has failed with that one."""
+    report.outcome = "skipped"
+    report.longrepr = (first.partition("::")[0], 0, f"Skipped: see {first}")
 
 
 def _judged(

@@ -135,6 +135,12 @@ class Closing:
             terminal.show(terminalreporter, self.record, self._stale())
             if self.gate is not None:
                 self.gate.show(terminalreporter)
+            if self.settings.typed and (elsewhere := self.selection.elsewhere):
+                terminalreporter.write_line(
+                    f"steering: {elsewhere.total()} tests ran on {', '.join(elsewhere)}, which their markers name, and not "
+                    f"on {', '.join(map(str, self.settings.named))} of the command line",
+                    yellow=True,
+                )
             for sentence in self.amiss:
                 terminalreporter.write_line(printable(sentence), red=True)
             if github.is_here() and self.record.judged:

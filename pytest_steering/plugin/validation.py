@@ -34,6 +34,7 @@ _BENCHMARKS = (
 )
 """Options of pytest-benchmark that ask for something to be kept or compared."""
 
+
 def check_usage(config: pytest.Config, settings: Settings) -> Settings:
     """The settings with every pattern expanded: all of it can be meant, or ``pytest.UsageError`` says what cannot."""
     try:
@@ -89,8 +90,6 @@ def _check_settings(unknown: list[str]) -> None:
         close = difflib.get_close_matches(name.removeprefix("steering_"), known, n=1)
         hint = f"did you mean steering_{close[0]}?" if close else f"known are {', '.join(INI)}"
         raise SpecError(f"there is no setting {name}: {hint}")
-
-
 
 
 def _check_asked(asked: Asked) -> None:

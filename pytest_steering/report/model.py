@@ -274,7 +274,7 @@ def _ordered(found: Collection[str], named: Sequence[str]) -> list[str]:
 def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
     if report.passed:
         return Outcome.PASSED
-    if report.skipped:
+    if report.skipped and not result.error:
         return Outcome.KNOWN if hasattr(report, "wasxfail") else Outcome.NOT_APPLICABLE
     return Outcome.FAILED if report.when == "call" and not result.error else Outcome.ERROR
 
@@ -282,7 +282,7 @@ def _outcome(report: pytest.TestReport, result: Result) -> Outcome:
 def _outside(report: pytest.TestReport, said: dict[str, str]) -> bool:
     if hasattr(report, "wasxfail"):
         return "steering_known" not in said
-    return report.skipped and not _skipped(report).startswith(PREFIX)
+    return report.skipped and "steering_error" not in said and not _skipped(report).startswith(PREFIX)
 
 
 def _skipped(report: pytest.TestReport) -> str:
@@ -293,6 +293,6 @@ def _skipped(report: pytest.TestReport) -> str:
 def _reason(report: pytest.TestReport, said: dict[str, str]) -> str:
     if hasattr(report, "wasxfail"):
         return str(report.wasxfail)
-    if report.skipped:
+    if report.skipped and "steering_error" not in said:
         return _skipped(report).removeprefix(PREFIX)
     return said.get("steering_reason") or str(report.longrepr).partition("\n")[0]

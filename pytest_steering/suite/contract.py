@@ -13,15 +13,15 @@ from pytest_steering.steering import capability
 
 def capabilities() -> str:
     """Every capability and what an adapter promises by it."""
-    return _table("capability", "what is promised", _documented(capability.__file__, "Capability"))
+    return _table("capability", "what is promised", documented(capability.__file__, "Capability"))
 
 
 def attributes() -> str:
     """Everything that the suite reads of an adapter."""
-    return _table("attribute", "what it says", _documented(protocol.__file__, "SteeringAdapter"))
+    return _table("attribute", "what it says", documented(protocol.__file__, "SteeringAdapter"))
 
 
-def _documented(path: str, name: str) -> Iterator[tuple[str, str]]:
+def documented(path: str, name: str) -> Iterator[tuple[str, str]]:
     """The attributes and methods of one class with their docstrings, each on one line."""
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name).body

@@ -111,11 +111,11 @@ def test_a_failure_of_the_users_own_test_stays_as_it_is(desk: Desk) -> None:
 
 
 @pytest.fixture(scope="module", params=[(), ("-n", "2")], ids=["alone", "-n2"])
-def told(request: pytest.FixtureRequest, shared_desk: Desk) -> str:
+def told(request: pytest.FixtureRequest, shared_desk: Desk) -> pytest.RunResult:
     """What is said of models and adapters that are not there, and of one whose hook never fires."""
     models = ("--steering-model=my_models:broken", "--steering-model=my_models:headless", MODEL)
     adapters = ("--steering-adapter=my_steering:Broken", "--steering-adapter=my_steering:Lazy")
-    return shared_desk.run(*models, *adapters, *FEW, *request.param).stdout.str()
+    return shared_desk.run(*models, *adapters, *FEW, *request.param, "-rs", "--steering-report=report.json")
 
 
 @pytest.mark.parametrize(
@@ -136,19 +136,41 @@ def told(request: pytest.FixtureRequest, shared_desk: Desk) -> str:
             EXACT[0].replace(":a-", ":a-my_steering:Broken-"),
             9,
         ),
-        (
-            "  likely: the vector never arrives: no hook fires, or what it returns is thrown away\n  rerun",
-            EXACT[0].replace(":a-", ":a-my_steering:Lazy-"),
-            8,
-        ),
     ],
-    ids=["model", "architecture", "adapter", "vector"],
+    ids=["model", "architecture", "adapter"],
 )
-def test_one_cause_is_told_once(told: str, sentence: str, first: str, times: int) -> None:
-    assert told.count(f"\n{sentence}") == 1
-    assert told.count(f": see {first}") == times
-    assert f"every-row: see {first}" in told
-    assert "Traceback" not in told
+def test_what_is_not_there_is_one_error_and_the_rest_is_left_out(
+    told: pytest.RunResult, sentence: str, first: str, times: int
+) -> None:
+    text = told.stdout.str()
+    assert text.count(f"\n{sentence}") == 1
+    assert f"SKIPPED [{times}] {first.partition('::')[0]}: see {first}" in told.outlines
+    assert (told.ret, told.parseoutcomes()["errors"]) == (1, 3)
+    assert "Traceback" not in text
+
+
+def test_one_cause_is_told_once(told: pytest.RunResult) -> None:
+    text = told.stdout.str()
+    sentence = "  likely: the vector never arrives: no hook fires, or what it returns is thrown away\n  rerun"
+    assert text.count(f"\n{sentence}") == 1
+    first = EXACT[0].replace(":a-", ":a-my_steering:Lazy-")
+    assert text.count(f": see {first}") == 8
+    assert f"every-row: see {first}" in text
+
+
+def test_the_report_tells_errors_of_what_is_not_there(told: pytest.RunResult, shared_desk: Desk) -> None:
+    models = {(each["spec"], each["adapter"]): each for each in shared_desk.report()["models"]}
+    for spec, adapter in (("my_models:broken", "my_steering:Lazy"), ("my_models:a", "my_steering:Broken")):
+        entries = [each for each in models[spec, adapter]["requirements"] if each["id"] != "layers-found"]
+        assert {each["outcome"] for each in entries} == {"error"}
+        assert len({each["reason"] for each in entries}) == 1
+
+
+@pytest.mark.parametrize("args", [("-x",), ("--maxfail=1",), ("--steering-strict",)], ids=" ".join)
+def test_the_run_fails_whatever_is_left_out(desk: Desk, args: tuple[str, ...]) -> None:
+    result = desk.run("--steering-model=my_models:broken", *FEW, *args)
+    assert result.ret != 0
+    assert "from outside" not in result.stdout.str()
 
 
 def test_a_failure_of_another_kind_is_told_each_time(desk: Desk) -> None:
@@ -165,5 +187,5 @@ def test_no_traceback_is_made_that_nobody_sees(desk: Desk, monkeypatch: pytest.M
         return getrepr(self, *args, **options)
 
     monkeypatch.setattr(pytest.ExceptionInfo, "getrepr", noted)
-    desk.run("--steering-model=my_models:broken", MODEL, BAD, *FEW, "--tb=long")
+    desk.run("--steering-model=my_models:broken", MODEL, BAD, *FEW)
     assert set(styles) == {"no"}

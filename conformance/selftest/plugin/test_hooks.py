@@ -7,7 +7,9 @@ import os
 import pytest
 import torch
 
-from conformance.selftest.desk import EXACT, MODEL, RIGHT, Desk
+from conformance.selftest.desk import EXACT, FOUND, MODEL, RIGHT, Desk
+
+ONE = FOUND.partition("[")[0]
 
 
 def test_a_pattern_in_a_marker_that_fits_nothing_is_an_error_of_that_file(desk: Desk) -> None:
@@ -67,15 +69,14 @@ def test_mine(request): assert request.getfixturevalue("steering_model").spec ==
 
 def test_the_head_of_a_run_lists_six_models_and_says_how_many_more_a_pattern_stands_for(desk: Desk) -> None:
     desk.write(row="from my_models import a\n" + "\n".join(f"m{number} = a" for number in range(7)))
-    desk.write(test_mine="def test_mine(): pass")
     specs = [f"--steering-model=row:m{number}" for number in range(7)]
-    listed = desk.run(*specs, RIGHT, "test_mine.py").outlines
+    listed = desk.run(*specs, RIGHT, "--co", ONE).outlines
     assert f"steering: {', '.join(f'row:m{number}' for number in range(7))} with my_steering:Right" in listed
-    (head,) = (line for line in desk.run("--steering-model=tiny:*", "test_mine.py").outlines if line[:9] == "steering:")
+    (head,) = (line for line in desk.run("--steering-model=tiny:*", "--co", ONE).outlines if line[:9] == "steering:")
     assert head.startswith("steering: tiny:* (")
     assert head.endswith(" models) with hooks")
     (head,) = (
-        line for line in desk.run("--steering-model=tiny:gpt2*", "test_mine.py").outlines if line[:9] == "steering:"
+        line for line in desk.run("--steering-model=tiny:gpt2*", "--co", ONE).outlines if line[:9] == "steering:"
     )
     assert "models)" not in head
 

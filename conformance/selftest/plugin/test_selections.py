@@ -36,13 +36,22 @@ def test_what_is_selected(desk: Desk, expression: str, meant: object) -> None:
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("steering_requirement(grp='positions')", "steering_requirement selects by id, group, since and core, not by 'grp'"),
-        ("steering_requirement(needs='beams')", "steering_requirement selects by id, group, since and core, not by 'needs'"),
+        (
+            "steering_requirement(grp='positions')",
+            "steering_requirement selects by id, group, since and core, not by 'grp'",
+        ),
+        (
+            "steering_requirement(needs='beams')",
+            "steering_requirement selects by id, group, since and core, not by 'needs'",
+        ),
         ("steering_requirement(group='position')", "there is no group 'position'; did you mean 'positions'?"),
         ("steering_requirement(since='1.7')", "there is no version '1.7'; did you mean '1.1'?"),
         ("steering_requirement(since=1)", "there is no version '1'"),
         ("steering_requirement(core='True')", "core is True or False, without quotes, and not 'True'"),
-        ("steering_requirment(id='any-scale')", "there is no marker steering_requirment; did you mean 'steering_requirement'?"),
+        (
+            "steering_requirment(id='any-scale')",
+            "there is no marker steering_requirment; did you mean 'steering_requirement'?",
+        ),
         ("steering_models", "there is no marker steering_models; did you mean 'steering_model'?"),
     ],
 )
