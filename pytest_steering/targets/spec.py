@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -230,17 +231,19 @@ def _check_directory(spec: Spec) -> None:
         raise SpecError(f"{spec.text} is a GGUF file; {GGUF}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
+    if (path / "adapter_config.json").is_file() and not any(path.glob("model*.safetensors")):
+        if find_spec("peft") is None:
+            raise SpecError(
+                f"{spec.text} holds an adapter of PEFT, and peft is not installed: "
+                "pip install 'pytest-steering[models]'"
+            )
+        return
     if not (path / "config.json").is_file():
         raise SpecError(f"{spec.text}: the directory has no config.json, {_instead(path)}")
 
 
 def _instead(path: Path) -> str:
     """What a directory without a config holds, and what to do with that."""
-    if (path / "adapter_config.json").is_file():
-        return (
-            "it holds an adapter of PEFT: name a callable as module:callable that returns "
-            "PeftModel.from_pretrained(base, directory)"
-        )
     if any(path.glob("*.gguf")):
         return f"it holds a GGUF file: {GGUF}"
     return "so it is no checkpoint"

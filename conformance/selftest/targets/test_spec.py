@@ -128,14 +128,8 @@ def test_directory_without_config(tmp_path: Path) -> None:
 
 
 def test_what_is_no_checkpoint_and_looks_like_one(tmp_path: Path) -> None:
-    (tmp_path / "lora").mkdir()
-    (tmp_path / "lora/adapter_config.json").write_text("{}")
     (tmp_path / "cpp").mkdir()
     (tmp_path / "cpp/model.gguf").write_bytes(b"GGUF")
-    assert refusal("./lora") == (
-        "./lora: the directory has no config.json, it holds an adapter of PEFT: name a callable as module:callable "
-        "that returns PeftModel.from_pretrained(base, directory)"
-    )
     assert refusal("./cpp") == f"./cpp: the directory has no config.json, it holds a GGUF file: {GGUF}"
     assert refusal("./cpp/model.gguf") == f"./cpp/model.gguf is a GGUF file; {GGUF}"
 
