@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_steering.architecture.residual import logits_of, same_bits
-from pytest_steering.errors import SteeringError, Violation
+from pytest_steering.errors import SteeringError, Violation, one_line
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
@@ -19,6 +19,7 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.keeping import check_room
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import likely_leftover, model_state, process_settings, put_back
+from pytest_steering.oracle.own_changes import without
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
 
@@ -162,11 +163,12 @@ def test_two_models(harness: Harness, loaded: Loaded) -> None:
 def _copied(harness: Harness, loaded: Loaded) -> Harness:
     try:
         return harness.twin(copy.deepcopy(harness.model))
-    except SteeringError as error:
-        if not loaded.copies():
-            not_applicable("a copy of the unsteered model runs the modules of the original")
+    except Exception as error:
+        reason = loaded.cannot_copy()
+        if reason:
+            not_applicable(reason)
         raise Violation(
-            f"a copy of the model cannot be steered: {error}",
+            f"a copy of the model cannot be steered: {one_line(error, kind=not isinstance(error, SteeringError))}",
             likely=Diagnosis(Cause.COPY),
         ) from error
 
@@ -183,7 +185,7 @@ def test_model_left_alone(harness: Harness) -> None:
         harness.model.eval()
     # Somebody else's hooks are no adapter's to remove.
     foreign = [harness.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]
-    before = model_state(harness.model)
+    before = without(model_state(harness.model), harness.unsteered.changes)
     try:
         with contextlib.suppress(RuntimeError), harness.steering(plan) as steered, harness.running():
             steered(**inputs)
@@ -192,7 +194,7 @@ def test_model_left_alone(harness: Harness) -> None:
                     pad = harness.target.pad_token_id
                     steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=pad)
             raise RuntimeError
-        after = model_state(harness.model)
+        after = without(model_state(harness.model), harness.unsteered.changes)
     finally:
         harness.model.eval()
         for hook in foreign:

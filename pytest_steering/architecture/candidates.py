@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from pytest_steering.architecture.tracing import Call
+from pytest_steering.architecture.weights import mixes, weights_of
 
 CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 
@@ -82,7 +83,7 @@ def families(model: nn.Module, calls: Sequence[Call], logits: Tensor) -> list[Fa
 
 def _links(members: tuple[Call, ...], numbers: dict[Call, int], logits: Tensor) -> Iterator[Link]:
     # A decoder layer mixes features, so it holds a matrix: a norm or a dropout between layers is not a layer.
-    if not any(parameter.ndim >= 2 for call in members for parameter in call.module.parameters()):
+    if not any(mixes(call.module) for call in members):
         return
     last = members[-1]
     # Nor is one projection beside the layers, though it may hand on a stream of the same width.
@@ -156,7 +157,7 @@ def find_chains(model: nn.Module, groups: Sequence[Family]) -> tuple[list[Chain]
     Both with the weightiest first; of equals the one that ends last, because it is nearer to the logits. The second
     are chains only if the model's own code hands the stream on, which is still to be shown.
     """
-    total = sum(parameter.numel() for parameter in model.parameters()) or 1
+    total = sum(weight.numel() for weight in weights_of(model)) or 1
     handed, loose = [], []
     for family in groups:
         for links in _by_shape(family):
@@ -216,7 +217,7 @@ def _weight(chain: Sequence[Link], total: int) -> float:
     feed-forward inside one layer does not outweigh the layers around it.
     """
     parts = {link.module: [call.module for call in link.members] for link in chain}
-    sizes = [sum(p.numel() for module in modules for p in module.parameters()) for modules in parts.values()]
+    sizes = [sum(weight.numel() for module in modules for weight in weights_of(module)) for modules in parts.values()]
     if not sum(sizes):
         return 0.0
     return sum(sizes) ** 2 / sum(size * size for size in sizes) * sum(sizes) / total

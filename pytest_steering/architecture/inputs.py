@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.weights import device_of
 from pytest_steering.errors import ArchitectureError
 
 SOURCE_TOKENS = 6
@@ -137,7 +138,7 @@ def seeded_ids(model: nn.Module, rows: int, tokens: int, seed: int = 0) -> Tenso
     embedding = embedding_of(model)
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, min(embedding.num_embeddings, _EMBEDDED), (rows, tokens), generator=generator)
-    return ids.to(embedding.weight.device)
+    return ids.to(device_of(embedding))
 
 
 def _of_decoders(model: nn.Module, accepted: set[str]) -> list[ModelInputs]:

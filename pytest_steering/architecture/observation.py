@@ -18,6 +18,7 @@ from pytest_steering.architecture.inputs import begins_at, input_mask, input_tok
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import Layout, tensors_in
 from pytest_steering.architecture.tracing import around_calls, copies, hooked
+from pytest_steering.architecture.weights import mixes
 from pytest_steering.errors import Unseen
 
 
@@ -159,7 +160,7 @@ def _adding(decoder_layer: DecoderLayer, layer: int, passes: list[Pass]) -> Iter
             added[layer] = added[layer] + part
 
     # A norm has no matrix: what it returns is read by the parts and not added to the residual stream.
-    parts = [part for part in decoder_layer.module.children() if any(p.ndim >= 2 for p in part.parameters())]
+    parts = [part for part in decoder_layer.module.children() if mixes(part)]
     with hooked(*(part.register_forward_hook(add) for part in parts)):
         yield
 

@@ -19,6 +19,7 @@ from pytest_steering.oracle.figures import Figures
 from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
 from pytest_steering.oracle.plans import Plans
 from pytest_steering.oracle.reference import deltas_of, reference
+from pytest_steering.oracle.tolerance import coarsest
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import Positions, SteeringPlan
@@ -122,8 +123,7 @@ class Harness:
 
     def dtype_of(self, logits: Tensor) -> torch.dtype:
         """What logits were computed in: a model of halves may return singles, whose last digits mean nothing."""
-        dtypes = [logits.dtype, *(layer.dtype for layer in self.architecture.decoder_layers)]
-        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        return coarsest(logits.dtype, self.unsteered.computed_in)
 
     # Runs
 

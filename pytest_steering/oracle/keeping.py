@@ -14,7 +14,7 @@ from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import everywhere
 from pytest_steering.architecture.residual import tensors_in
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import SteeringError
+from pytest_steering.errors import SteeringError, one_line
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
@@ -44,7 +44,10 @@ def kept_by(harness: Harness, plan: SteeringPlan | None) -> int:
 def freed(harness: Harness, plan: SteeringPlan | None) -> bool:
     """A copy of the model is gone when everything is gone that used it: an adapter that steered it, or, without a plan,
     nothing but a call."""
-    model = copy.deepcopy(harness.model)
+    try:
+        model = copy.deepcopy(harness.model)
+    except Exception as error:  # sharded weights, locks and open files each have a reason of their own
+        not_applicable(f"the model cannot be copied: {one_line(error)}")
     gone = weakref.ref(model)
     if plan is None:
         with harness.running():

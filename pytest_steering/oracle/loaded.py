@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import TargetError
+from pytest_steering.errors import TargetError, one_line
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.model_state import (
     THE_CALLERS,
@@ -23,6 +23,7 @@ from pytest_steering.oracle.model_state import (
     process_settings,
     put_back,
 )
+from pytest_steering.oracle.own_changes import without
 from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.targets.target import Target
@@ -43,7 +44,6 @@ class Loaded:
     @classmethod
     def of(cls, target: Target) -> Self:
         """The model now; ``TargetError`` for one with noise of its own, from which no steering can be told."""
-        state = model_state(target.model, values=target.has_weights)
         unsteered = Unsteered.of(target)
         # Asked before any adapter is made: what one breaks must not look like the model's own.
         if target.has_weights and unsteered.noise:
@@ -53,12 +53,13 @@ class Loaded:
             )
         can = target.has_weights and not unsteered.cannot_generate
         tokens = unsteered.generate(unsteered.prompts.batch()) if can else None
+        state = without(model_state(target.model, values=target.has_weights), unsteered.changes)
         return cls(target, unsteered, Snapshot(target.model), state, process_settings(), tokens)
 
     def changes(self) -> tuple[Piece | str, ...]:
         """What is the caller's and is another now: pieces of the model, and settings of the process."""
         settings = process_settings()
-        pieces = changed(self.state, model_state(self.target.model, values=self.target.has_weights))
+        pieces = changed(self.state, self._state())
         return (
             *self._computed(),
             *(
@@ -68,6 +69,9 @@ class Loaded:
             ),
             *(name for name, value in self.settings.items() if settings[name] != value),
         )
+
+    def _state(self) -> dict[Piece, Any]:
+        return without(model_state(self.target.model, values=self.target.has_weights), self.unsteered.changes)
 
     def _computed(self) -> Iterator[str]:
         """What the model itself computes otherwise."""
@@ -85,19 +89,23 @@ class Loaded:
         self.snapshot.restore()
         put_back(self.settings)
 
-    def copies(self) -> bool:
-        """A copy of the model runs decoder layers of its own when it is called, and not those of the original."""
+    def cannot_copy(self) -> str:
+        """Why no copy of the model runs decoder layers of its own when it is called; empty when one does."""
         model, architecture = self.target.model, self.unsteered.architecture
         now = Snapshot(model)
         self.snapshot.restore()
-        other = copy.deepcopy(model)
-        now.restore()
+        try:
+            other = copy.deepcopy(model)
+        except Exception as error:  # sharded weights, locks and open files each have a reason of their own
+            return f"the unsteered model cannot be copied: {one_line(error)}"
+        finally:
+            now.restore()
         calls: set[nn.Module] = set()
         layers = {other.get_submodule(layer.name) for layer in architecture.decoder_layers}
         watched = (layer.register_forward_pre_hook(lambda module, _args: calls.add(module)) for layer in layers)
         with hooked(*watched), runs.running(self.target):
             other(**self.unsteered.prompts.batch())
-        return calls == layers
+        return "" if calls == layers else "a copy of the unsteered model runs the modules of the original"
 
 
 def _holds(question: Callable[[], bool]) -> bool:

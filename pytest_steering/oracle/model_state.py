@@ -20,6 +20,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from pytest_steering.architecture.weights import offloaded, plain_parts
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
@@ -86,6 +87,7 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
     """
     found: dict[Piece, Any] = {}
+    elsewhere: dict[str, Mapping[str, Tensor]] = {}
     for name, module in model.named_modules():
         place = name or "the root"
         found[_piece(Kind.CLASS, place)] = type(module)
@@ -97,20 +99,34 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
         found[_piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS if own[hooks]}
         if "forward" in own:
             found[_piece(Kind.FORWARD, place)] = own["forward"]
+        kept = offloaded(module)
+        if kept is not None:
+            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor in (*own["_parameters"], *own["_buffers"])}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         # Under each of its names: an embedding that is tied to the head stays so.
-        found[_piece(Kind.PARAMETER, name)] = id(parameter)
+        # One that is brought from elsewhere whenever it is wanted is another tensor each time.
+        found[_piece(Kind.PARAMETER, name)] = "elsewhere" if name in elsewhere else id(parameter)
     for name, parameter in model.named_parameters():
         found[_piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
         if values:
-            found[_piece(Kind.VALUES, name)] = _fingerprint(parameter)
+            found[_piece(Kind.VALUES, name)] = _fingerprint(_held(elsewhere, name, parameter))
     for name, buffer in model.named_buffers() if values else ():
-        found[_piece(Kind.BUFFER, name)] = _fingerprint(buffer)
+        found[_piece(Kind.BUFFER, name)] = _fingerprint(_held(elsewhere, name, buffer))
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
         if hasattr(config, "to_dict"):
             found[_piece(Kind.CONFIG, name)] = _contents(config)
     return found
+
+
+def _held(elsewhere: Mapping[str, Mapping[str, Tensor]], name: str, tensor: Tensor) -> Tensor:
+    """The tensor with its values, wherever they lie."""
+    if not tensor.is_meta or name not in elsewhere:
+        return tensor
+    try:
+        return elsewhere[name][name.rpartition(".")[2]]
+    except KeyError:
+        return tensor
 
 
 def _contents(config: Any) -> dict[str, Any]:
@@ -130,11 +146,12 @@ _PLAIN = frozenset({bool, int, float, str})
 
 def changed(before: Mapping[Piece, Any], after: Mapping[Piece, Any]) -> list[Piece]:
     """The pieces that are another, gone or new."""
-    gone = [piece for piece, value in before.items() if piece not in after or not _same(after[piece], value)]
+    gone = [piece for piece, value in before.items() if piece not in after or not same(after[piece], value)]
     return [*gone, *sorted(after.keys() - before.keys())]
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """The same object, or an equal one."""
     return one is other or bool(one == other)
 
 
@@ -161,14 +178,11 @@ def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
     A quantised tensor is the tensors that it is made of; one without values (on the meta device) is its shape.
     """
     told = tuple(tensor.shape), tensor.dtype, str(tensor.device)
-    values = tensor.detach()
-    if hasattr(values, "__tensor_flatten__"):
-        parts, _ = values.__tensor_flatten__()
-        return (*told, *(_fingerprint(getattr(values, part)) for part in parts))
+    values, *others = plain_parts(tensor.detach())
+    if others:
+        return (*told, *map(_fingerprint, (values, *others)))
     if values.is_meta or not values.numel():
         return told
-    if values.is_quantized:
-        values = values.int_repr()
     bytes_ = values.contiguous().reshape(-1).view(torch.uint8)
     bits = bytes_.view(torch.int32) if len(bytes_) % 4 == 0 and bytes_.storage_offset() % 4 == 0 else bytes_
     return (*told, int(bits.sum(dtype=torch.int64)), int(bits.max()))

@@ -59,6 +59,11 @@ def rounding(reference: Tensor, *, floor: float = 0.0, dtype: torch.dtype | None
     return _KERNEL_EPS[dtype] * torch.finfo(dtype).eps * largest + 4 * floor
 
 
+def coarsest(*dtypes: torch.dtype) -> torch.dtype:
+    """The one with the widest gaps between its numbers."""
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+
+
 def scale(delta: Tensor, magnitude: Tensor, dtype: torch.dtype) -> float:
     """Allowed relative error of the scale, measured by projection on ``delta`` of shape ``(hidden_size,)``.
 

@@ -15,10 +15,15 @@ from pytest_steering.errors import one_line
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.forcing import forced
-from pytest_steering.oracle.inputs import Prompts
-from pytest_steering.oracle.tolerance import furthest, rounding
+from pytest_steering.oracle.inputs import Prompts, zero_mean
+from pytest_steering.oracle.model_state import model_state
+from pytest_steering.oracle.own_changes import Entry, entries_changed
+from pytest_steering.oracle.reference import reference
+from pytest_steering.oracle.tolerance import coarsest, furthest, rounding
 from pytest_steering.targets.memory import Workload, plan_workload
 from pytest_steering.targets.target import Target
+
+_COARSE = (torch.float16, torch.bfloat16)
 
 
 class Store(dict[Any, Any]):
@@ -133,6 +138,45 @@ class Unsteered:
         return ""
 
     @cached_property
+    def computed_in(self) -> torch.dtype:
+        """The dtype whose rounding is that of the whole model: its layers' own as a rule.
+
+        A coarser one where a nudge of the residual stream by its last digits moves the logits further than rounding
+        does, as in a model that quantises what it computes with.
+        """
+        stated = coarsest(*(layer.dtype for layer in self.architecture.decoder_layers))
+        if self.target.fake is not None:
+            return stated
+        coarser = [dtype for dtype in _COARSE if torch.finfo(dtype).eps > torch.finfo(stated).eps]
+        plain = self.run(self.prompts.batch()).result
+        moved = max((self._nudged(plain, seed) for seed in range(3)), default=0.0) if coarser else 0.0
+        candidates = (dtype for dtype in (stated, *coarser) if 4 * moved <= rounding(plain, dtype=dtype))
+        return next(candidates, (stated, *coarser)[-1])
+
+    def _nudged(self, plain: Tensor, seed: int) -> float:
+        """How far the logits move when the last digits of what one layer emits are others."""
+        architecture, batch = self.architecture, self.prompts.batch()
+        layer = seed * (architecture.num_layers - 1) // 2
+        size = self.residual_size(layer) * torch.finfo(architecture.decoder_layers[layer].dtype).eps
+        delta = zero_mean(architecture.hidden_size, seed).double() * size
+        with runs.running(self.target), reference(architecture, {layer: delta}):
+            return furthest(runs.forward(self.target, self.target.model, self.given(batch)).result, plain)
+
+    @cached_property
+    def changes(self) -> frozenset[Entry]:
+        """What the model itself changes of itself whenever it is called or generates."""
+        if self.target.fake is not None:
+            return frozenset()
+        states = []
+        inputs = self.prompts.batch()
+        for _ in range(2):
+            self.run_again(inputs)
+            if not self.cannot_generate:
+                self.generate(inputs, max_new_tokens=2, min_new_tokens=2)
+            states.append(model_state(self.target.model))
+        return entries_changed(*states)
+
+    @cached_property
     def spoils_inputs(self) -> bool:
         """Whether the model itself writes into the tensors that it is called with."""
         if self.target.fake is not None:
@@ -162,11 +206,16 @@ class Unsteered:
         rows, columns = self.prompts.ids(inputs).shape
         wanted = (rows, columns + self.workload.new_tokens)
         try:
-            found = tuple(self.generate(inputs).shape)
+            with runs.running(self.target):
+                trace = runs.generate(self.target, self.target.model, inputs, workload=self.workload, options={})
+            found = tuple(trace.result.shape)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             return f"{name} itself cannot generate from token ids: {one_line(error)[:200]}"
+        if not trace.passes:
+            around = self.architecture.entry_name or "the whole model"
+            return f"{name}.generate goes around {around}, where its forward passes begin, so none of them is seen"
         return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"
 
     @cached_property

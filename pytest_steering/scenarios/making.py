@@ -11,6 +11,7 @@ import torch
 
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import THE_CALLERS, Piece, changed, model_state, process_settings
+from pytest_steering.oracle.own_changes import without
 from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.states import training
 
@@ -49,7 +50,10 @@ class Changes:
         self.settings = [name for name, value in self._settings.items() if settings[name] != value]
 
     def _now(self) -> tuple[dict[Piece, Any], dict[str, Any]]:
-        return (model_state(self._harness.model, values=False), process_settings()) if self._watched else ({}, {})
+        if not self._watched:
+            return {}, {}
+        state = model_state(self._harness.model, values=False)
+        return without(state, self._harness.unsteered.changes), process_settings()
 
     @property
     def before(self) -> dict[Piece, object]:

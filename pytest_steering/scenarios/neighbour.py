@@ -13,7 +13,7 @@ from torch import nn
 
 from pytest_steering.architecture.residual import logits_of
 from pytest_steering.architecture.tracing import hooked
-from pytest_steering.errors import SteeringError, Violation
+from pytest_steering.errors import SteeringError, Violation, one_line
 from pytest_steering.oracle import tolerance
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
@@ -32,7 +32,11 @@ class Neighbour:
         if needed > free // 2:
             raise Unfit(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
         try:
-            self.harness = harness.twin(copy.deepcopy(harness.model))
+            other = copy.deepcopy(harness.model)
+        except Exception as error:  # sharded weights, locks and open files each have a reason of their own
+            raise Unfit(f"the model cannot be copied: {one_line(error)}") from error
+        try:
+            self.harness = harness.twin(other)
         except SteeringError as error:
             raise Unfit(f"a copy of the model cannot be steered: {error}") from error
         self.plan = self.harness.plans.plan(self.harness.plans.layers("middle")[:1], -2.0, seed=7)

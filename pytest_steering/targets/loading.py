@@ -11,6 +11,7 @@ import torch
 import transformers
 from torch import nn
 
+from pytest_steering.architecture.weights import plain_parts, weights_of
 from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets.checkpoint import INDEX, Weights, check_config, check_weights
 from pytest_steering.targets.gguf import check_gguf, read_gguf
@@ -116,7 +117,7 @@ def _model(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-            model = model.to(device).eval()
+            model = _moved(model, device).eval()
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
     _check_complete(name, model, info)
@@ -124,6 +125,12 @@ def _model(
     unused = info["unexpected_keys"]
     notes = [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"] if unused else []
     return model, notes
+
+
+def _moved(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device; one that is there already is not asked, as some quantised ones refuse to be moved."""
+    there = all(weight.is_meta or weight.device.type == device.type for weight in weights_of(model))
+    return model if there else model.to(device)
 
 
 def _check_complete(name: str, model: nn.Module, info: dict[str, Any]) -> None:
@@ -147,8 +154,10 @@ def _check_finite(name: str, model: nn.Module, dtype: torch.dtype | None) -> Non
     if dtype is not None:
         remedy += f", or leave out --steering-dtype if {dtype} is too narrow for it"
     for key, parameter in model.named_parameters():
-        if parameter.dtype.is_floating_point and parameter.dtype.itemsize > 1:
-            bad = int((~torch.isfinite(parameter)).sum())
+        for part in plain_parts(parameter.detach()):
+            if not part.dtype.is_floating_point or part.dtype.itemsize == 1:
+                continue
+            bad = int((~torch.isfinite(part)).sum())
             if bad:
                 raise TargetError(f"{name}: {key} holds {bad} NaN or infinite values of {parameter.numel()}; {remedy}")
 

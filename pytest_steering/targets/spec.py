@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -244,18 +245,15 @@ def _check_directory(spec: Spec) -> None:
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
+    if (path / "adapter_config.json").is_file() and not any(path.glob("model*.safetensors")):
+        if find_spec("peft") is None:
+            raise SpecError(
+                f"{spec.text} holds an adapter of PEFT, and peft is not installed: "
+                "pip install 'pytest-steering[models]'"
+            )
+        return
     if not (path / "config.json").is_file() and gguf_in(spec.text, path) is None:
-        raise SpecError(f"{spec.text}: the directory has no config.json, {_instead(path)}")
-
-
-def _instead(path: Path) -> str:
-    """What a directory without a config holds, and what to do with that."""
-    if (path / "adapter_config.json").is_file():
-        return (
-            "it holds an adapter of PEFT: name a callable as module:callable that returns "
-            "PeftModel.from_pretrained(base, directory)"
-        )
-    return "so it is no checkpoint"
+        raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
 
 
 def _directory_remedy(spec: Spec, path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from pytest_steering.architecture.weights import device_of
 from pytest_steering.byte_tokenizer import tiny_tokenizer
 from pytest_steering.errors import TargetError, one_line
+from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
@@ -79,17 +81,17 @@ class Target:
     @property
     def device(self) -> torch.device:
         """The device of the input embedding, where token ids go."""
-        return self._embedding.device
+        return device_of(self._embedding)
 
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type of the input embedding, in which the residual stream starts."""
-        return self._embedding.dtype
+        return self._embedding.weight.dtype
 
     @cached_property
     def vocab_size(self) -> int:
         """The number of rows of the input embedding, as measured."""
-        return int(self._embedding.shape[0])
+        return int(self._embedding.weight.shape[0])
 
     @property
     def pad_token_id(self) -> int:
@@ -107,8 +109,8 @@ class Target:
         return 0
 
     @property
-    def _embedding(self) -> torch.Tensor:
-        embedding = None
+    def _embedding(self) -> nn.Embedding:
+        embedding: Any = None
         with contextlib.suppress(AttributeError, NotImplementedError, TypeError):
             embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         if not isinstance(getattr(embedding, "weight", None), torch.Tensor):
@@ -118,8 +120,8 @@ class Target:
                 f"{self.spec}: {type(self.model).__name__} has no input embedding, so its vocabulary is unknown; "
                 "give it a method get_input_embeddings() that returns a torch.nn.Embedding"
             )
-        weight: torch.Tensor = embedding.weight
-        return weight
+        found: nn.Embedding = embedding
+        return found
 
 
 def load_target(
@@ -196,6 +198,8 @@ def _shapes(request: _Request) -> Target:
 
 
 def _checkpoint(request: _Request) -> Target:
+    if peft_adapter.is_adapter(request.spec):
+        return _with_adapter(request)
     loaded = load_checkpoint(
         request.spec,
         device=request.device,
@@ -203,6 +207,14 @@ def _checkpoint(request: _Request) -> Target:
         trust_remote_code=request.trust_remote_code,
     )
     return Target(request.spec.text, loaded.model, loaded.tokenizer, trained=True, notes=loaded.notes)
+
+
+def _with_adapter(request: _Request) -> Target:
+    spec, base = request.spec, peft_adapter.base_of(request.spec)
+    target = _LOADERS[base.kind](replace(request, spec=base))
+    model = peft_adapter.put_on(spec, target.model, trust_remote_code=request.trust_remote_code)
+    notes = [peft_adapter.note(base, model), *target.notes]
+    return replace(target, spec=spec.text, model=model, trained=True, notes=notes)
 
 
 def _moved(request: _Request, model: nn.Module) -> nn.Module:

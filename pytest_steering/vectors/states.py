@@ -61,9 +61,9 @@ def read_states(
     read = {layer: torch.cat(parts)[back] for layer, parts in states.items()}
     for layer, state in read.items():
         if not bool(torch.isfinite(state).all()):
-            raise VectorError(
-                f"the states after layer {layer} hold a NaN or an infinity; run the model in a wider dtype (float32)"
-            )
+            narrow = architecture.decoder_layers[layer].dtype.itemsize < 4
+            remedy = "run the model in a wider dtype (float32)" if narrow else "the model itself computes them"
+            raise VectorError(f"the states after layer {layer} hold a NaN or an infinity; {remedy}")
     return read
 
 

@@ -129,15 +129,6 @@ def test_directory_without_config(tmp_path: Path) -> None:
     assert refusal("./empty") == "./empty: the directory has no config.json, so it is no checkpoint"
 
 
-def test_what_is_no_checkpoint_and_looks_like_one(tmp_path: Path) -> None:
-    (tmp_path / "lora").mkdir()
-    (tmp_path / "lora/adapter_config.json").write_text("{}")
-    assert refusal("./lora") == (
-        "./lora: the directory has no config.json, it holds an adapter of PEFT: name a callable as module:callable "
-        "that returns PeftModel.from_pretrained(base, directory)"
-    )
-
-
 def test_config_paths(tmp_path: Path) -> None:
     assert refusal("config:") == "config: names no path; give a directory with a config.json, or the file"
     assert refusal("config:./none") == "config:./none: there is no such file or directory"

@@ -1,0 +1,73 @@
+"""What a module computes with, wherever it keeps it: as parameters, buffers, packed, or elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def weights_of(module: nn.Module) -> Iterator[Tensor]:
+    """Every tensor of numbers that the module and those inside it hold, each once.
+
+    A quantised layer keeps its weights as buffers, as plain attributes, or packed, where a method ``weight`` tells
+    them; one whose weights are offloaded has them without values.
+    """
+    seen: set[int] = set()
+    for inner in module.modules():
+        own = vars(inner)
+        held = [*own["_parameters"].values(), *own["_buffers"].values(), *own.values()]
+        if inner.__class__.__module__.startswith("torch.ao."):
+            held.append(_packed(inner))
+        for tensor in held:
+            if isinstance(tensor, Tensor) and tensor.dtype is not torch.bool and id(tensor) not in seen:
+                seen.add(id(tensor))
+                yield tensor
+
+
+def _packed(module: nn.Module) -> Any:
+    weight = getattr(module, "weight", None)
+    return weight() if callable(weight) else None
+
+
+def mixes(module: nn.Module) -> bool:
+    """The module holds a matrix, as whatever mixes the features of a residual stream does."""
+    return any(tensor.ndim >= 2 for tensor in weights_of(module))
+
+
+def plain_parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The plain tensors that a tensor is made of: itself, or, where a library made a class of its own, those inside."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        names, _ = tensor.__tensor_flatten__()
+        parts = [getattr(tensor, name) for name in names]
+        for part in parts:
+            if isinstance(part, Tensor):
+                yield from plain_parts(part)
+    elif tensor.is_quantized:
+        yield tensor.int_repr()
+    else:
+        yield tensor
+
+
+def offloaded(module: nn.Module) -> Mapping[str, Tensor] | None:
+    """Where accelerate's hook on a module keeps its own tensors until it runs, by name; ``None`` for any other."""
+    return next((kept for hook in _hooks_of(module) if (kept := getattr(hook, "weights_map", None)) is not None), None)
+
+
+def _hooks_of(module: nn.Module) -> tuple[Any, ...]:
+    hook = vars(module).get("_hf_hook")
+    return tuple(getattr(hook, "hooks", (hook,)))
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module computes: where its weight lies, or, for one that is offloaded, where it is brought to."""
+    weight = next(module.parameters(recurse=False), None)
+    if weight is not None and not weight.is_meta:
+        return weight.device
+    for hook in _hooks_of(module):
+        place = getattr(hook, "execution_device", None)
+        if place is not None:
+            return torch.device(place)
+    return weight.device if weight is not None else torch.device("cpu")
