@@ -217,14 +217,15 @@ def test_beats_random_direction(harness: Harness, behaviour: Behaviour) -> None:
         if wanted <= by_chance:
             not_applicable(
                 f"the reference implementation's direction moves the answers about {behaviour.name} by {wanted:+.3g} "
-                f"nats and a random one by up to {by_chance:+.3g}: this model does not hold the behaviour as a direction"
+                f"nats and a random one by up to {by_chance:+.3g}: this model does not hold it as a direction"
             )
         with harness.steering(plan) as steered, harness.running():
             found = behaviour.effect(steered) * scale
         if found <= by_chance:
             raise Violation(
-                f"{behaviour.name}: the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
-                f"random directions of the same norm, and by {wanted:+.3g} for the reference implementation",
+                f"the answer moves by {found:+.3g} nats along the vector; by up to {by_chance:+.3g} for {CONTROLS} "
+                f"random directions of the same norm, and by {wanted:+.3g} for the reference implementation "
+                f"(asked: {behaviour.name})",
                 where=checks.named(plan),
             )
 
