@@ -59,7 +59,7 @@ def state(model: nn.Module) -> dict[str, Any]:
         "last": getattr(sys, "last_value", None),
         "threads": torch.get_num_threads(),
         "mode": [module.training for module in model.modules()],
-        "hooks": [len(module._forward_pre_hooks) + len(module._forward_hooks) for module in model.modules()],
+        "hooks": [[len(each) for name, each in vars(m).items() if name.endswith("hooks")] for m in model.modules()],
         "flags": [parameter.requires_grad for parameter in model.parameters()],
         "attributes": [sorted(vars(module)) for module in model.modules()],
     }
