@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_steering.plugin.benchmarks import uncompared
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
@@ -66,6 +68,7 @@ class Closing:
                 self.amiss += [gap for row in self.record.rows() for gap in gaps(row)] or self._nothing()
             if self.settings.reports and not self.record.judged:
                 self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
+            self.amiss += uncompared(self.config)
             document = json_report.as_json(self.record)
             for path in self.settings.reports:
                 try:
@@ -75,13 +78,16 @@ class Closing:
             if self.amiss:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The report on the terminal."""
-        if not is_worker(self.config):
-            terminal.show(terminalreporter, self.record, self._stale())
-            for sentence in self.amiss:
-                terminalreporter.write_line(sentence, red=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+        """The report on the terminal: last, and also where another plugin ends the summary with an error."""
+        try:
+            yield
+        finally:
+            if not is_worker(self.config):
+                terminal.show(terminalreporter, self.record, self._stale())
+                for sentence in self.amiss:
+                    terminalreporter.write_line(sentence, red=True)
 
     def _nothing(self) -> list[str]:
         return [] if self.record.judged else ["--steering-strict: no requirement was judged in this run"]
