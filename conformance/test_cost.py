@@ -204,8 +204,12 @@ def test_other_layers_cost_nothing(costs: Costs, measured: Record) -> None:
             other_calls=max((counts.calls for counts in others.values()), default=0),
         )
         for layer, counts in others.items():
-            _nothing(counts, sum(1 for _ in layers[layer].modules()), f"layer {layer}, of which layer {steered} alone "
-                     "is steered", Cause.OTHER_LAYERS)
+            _nothing(
+                counts,
+                sum(1 for _ in layers[layer].modules()),
+                f"layer {layer}, of which layer {steered} alone is steered",
+                Cause.OTHER_LAYERS,
+            )
 
 
 @pytest.mark.steering_requirement(id="idle-costs-nothing", since="1.1")

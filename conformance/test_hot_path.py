@@ -11,30 +11,29 @@ import pytest
 import torch
 
 from pytest_steering.architecture.observation import observe
-from pytest_steering.architecture.residual import logits_of
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.timing import overhead, seconds_of
+from pytest_steering.plugin.benchmarks import KEY
 
 FORWARD_BUDGET = 1.6
 GENERATE_BUDGET = 2.0
 
-_LONG_ENOUGH = 0.005
-_MOST_TOKENS = 128
-_MOST_ROWS = 48
+NEW_TOKENS = 8
 
 
 @pytest.mark.steering_requirement(id="forward-overhead")
 def test_forward_overhead(harness: Harness, request: pytest.FixtureRequest) -> None:
     """a steered forward pass takes at most 1.6 times as long as an unsteered one.
 
-    Measured in turn within one run, on a batch that takes five milliseconds or more; steered in the default layers.
+    Measured in turn within one run, on eight rows of 128 tokens, steered in the default layers. It fails only where
+    no noise of the machine explains what was found; what steering costs exactly is counted by the group cost.
     """
-    inputs = _long_batch(harness)
-    _judge(request, harness, "forward", lambda call: call(**inputs), FORWARD_BUDGET)
+    inputs = _fixed_batch(harness)
+    _judge(request, harness, "forward", lambda call: call(**inputs), FORWARD_BUDGET, inputs)
 
 
 @pytest.mark.steering_requirement(id="generate-overhead", needs=("GENERATE",))
@@ -45,13 +44,14 @@ def test_generate_overhead(harness: Harness, request: pytest.FixtureRequest) -> 
     """
     inputs = harness.prompts.batch()
     options = {
-        "max_new_tokens": 16,
-        "min_new_tokens": 16,
+        "max_new_tokens": NEW_TOKENS,
+        "min_new_tokens": NEW_TOKENS,
         "do_sample": False,
         "pad_token_id": harness.target.pad_token_id,
     }
     with own_settings(harness.model):
-        _judge(request, harness, "generate", lambda call: call.generate(**inputs, **options), GENERATE_BUDGET)
+        run = partial(_generate, inputs=inputs, options=options)
+        _judge(request, harness, "generate", run, GENERATE_BUDGET, inputs, new=NEW_TOKENS)
 
 
 @pytest.mark.steering_requirement(id="seed-dose", needs=("MULTI_LAYER",))
@@ -84,29 +84,30 @@ def _layers(harness: Harness) -> tuple[int, ...]:
     )
 
 
-def _long_batch(harness: Harness) -> dict[str, torch.Tensor]:
-    """A batch whose unsteered pass takes long enough to time, within what fits: longer rows first, then more."""
-    rows, tokens = harness.workload.rows, harness.workload.tokens
-    while True:
-        inputs = harness.prompts.batch(rows, tokens)
-        run = partial(harness.model, **inputs)
-        with harness.running():
-            logits_of(run())
-            seconds = min(seconds_of(run, harness.target.device) for _ in range(3))
-        if seconds >= _LONG_ENOUGH or harness.workload.note:
-            return inputs
-        if 2 * tokens <= _MOST_TOKENS:
-            tokens *= 2
-        elif 2 * rows <= _MOST_ROWS:
-            rows *= 2
-        else:
-            return inputs
+def _fixed_batch(harness: Harness) -> dict[str, torch.Tensor]:
+    """The same work in every run: 8 rows of 128 tokens, or the usual batch where little memory is free."""
+    if harness.workload.note:
+        return harness.prompts.batch()
+    return harness.prompts.batch(8 if harness.can("BATCH") else 1, 128)
+
+
+def _generate(call: Any, *, inputs: dict[str, torch.Tensor], options: dict[str, Any]) -> Any:
+    return call.generate(**inputs, **options)
 
 
 def _judge(
-    request: pytest.FixtureRequest, harness: Harness, what: str, run: Callable[[Any], Any], budget: float
+    request: pytest.FixtureRequest,
+    harness: Harness,
+    what: str,
+    run: Callable[[Any], Any],
+    budget: float,
+    inputs: dict[str, torch.Tensor],
+    *,
+    new: int = 0,
 ) -> None:
     """The overhead is within budget; it is recorded for the report and, with pytest-benchmark, as a benchmark."""
+    rows, tokens = harness.prompts.ids(inputs).shape
+    work = f"{rows}x{tokens}+{new}" if new else f"{rows}x{tokens}"
     plan, device = harness.plans.plan(_layers(harness)), harness.target.device
 
     def steered() -> float:
@@ -118,23 +119,27 @@ def _judge(
             return seconds_of(partial(run, harness.model), device)
 
     cost = overhead(steered, unsteered)
-    request.node.user_properties.append(("steering_overhead", json.dumps({what: cost.as_json()})))
+    request.node.user_properties.append(("steering_overhead", json.dumps({what: {**cost.as_json(), "work": work}})))
+    figures = {"rows": rows, "tokens": tokens, "new_tokens": new}
+    request.node.user_properties.append(("steering_measured", json.dumps(figures)))
     if request.config.pluginmanager.hasplugin("benchmark"):
         benchmark = request.getfixturevalue("benchmark")
         # A key of its own: a renamed test, another rootdir or an install elsewhere must not lose the history.
-        benchmark.fullname = f"pytest-steering::{what}::{harness.target.spec}::{harness.adapter.name}"
-        benchmark.group = f"steered {what}"
-        benchmark.extra_info.update(ratio=cost.ratio, layers=list(plan.vectors), scale=plan.scale)
+        benchmark.fullname = f"{KEY}{what}::{work}::{harness.target.spec}::{harness.adapter.name}"
+        benchmark.group = f"steered {what} {work}"
+        benchmark.extra_info.update(
+            cost.as_json(), raw_pairs=cost.times, work=work, layers=list(plan.vectors), scale=plan.scale
+        )
         with harness.steering(plan) as call, harness.running():
             benchmark.pedantic(seconds_of, (partial(run, call), device), rounds=5, warmup_rounds=1)
-    if cost.ratio > budget:
+    if cost.at_least > budget:
         with harness.running():
             unsteered_passes = _passes(harness, partial(run, harness.model))
         with harness.steering(plan) as call, harness.running():
             passes = _passes(harness, partial(run, call))
         more = 1e3 * (cost.steered_seconds - cost.unsteered_seconds) / unsteered_passes
         raise Violation(
-            f"{cost.ratio:.2f} times as long as unsteered ({1e3 * cost.steered_seconds:.1f} ms beside "
+            f"{cost.ratio:.2f} times as long as unsteered, {cost.at_least:.2f} beyond noise ({1e3 * cost.steered_seconds:.1f} ms beside "
             f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
             where=checks.named(plan),
             likely=(

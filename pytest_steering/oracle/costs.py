@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessorList
 
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Unseen
@@ -219,15 +221,13 @@ def _ticking(mark: Mark) -> list[Any]:
         mark("step")
         return scores
 
-    from transformers import LogitsProcessorList
-
     return LogitsProcessorList([tick])
 
 
 def _repeated(steps: list[Counts]) -> Counter[str]:
     """The fewest, over all pairs of neighbouring steps, of the constant operations that both make."""
     least: Counter[str] | None = None
-    for one, other in zip(steps[:-1], steps[1:], strict=True):
+    for one, other in pairwise(steps):
         names: Counter[str] = Counter()
         for recipe, times in (one.constant & other.constant).items():
             names[recipe.name] += times

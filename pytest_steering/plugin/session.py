@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from pytest_steering.errors import printable
 from pytest_steering.plugin.baselines import GATE
+from pytest_steering.plugin.benchmarks import uncompared
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.known_failures import stale
 from pytest_steering.plugin.options import Settings, is_worker
@@ -89,6 +90,7 @@ class Closing:
             self.amiss += [gap for row in self.record.rows() for gap in gaps(row)] or self._nothing()
         if self.settings.reports and not self.record.judged:
             self.amiss.append("--steering-report tells of nothing: no requirement was judged in this run")
+        self.amiss += uncompared(self.config)
         document = json_report.as_json(self.record)
         if self.gate is not None:
             passes = session.exitstatus == pytest.ExitCode.OK and not self.amiss
@@ -128,23 +130,29 @@ class Closing:
         most = self.config.getvalue("maxfail")
         return bool(most) and session.testsfailed >= most and isinstance(session.shouldstop or session.shouldfail, str)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The report on the terminal."""
-        if not is_worker(self.config):
-            terminal.show(terminalreporter, self.record, self._stale())
-            if self.gate is not None:
-                self.gate.show(terminalreporter)
-            if self.settings.typed and (elsewhere := self.selection.elsewhere):
-                terminalreporter.write_line(
-                    f"steering: {elsewhere.total()} tests ran on {', '.join(elsewhere)}, which their markers name, and not "
-                    f"on {', '.join(map(str, self.settings.named))} of the command line",
-                    yellow=True,
-                )
-            for sentence in self.amiss:
-                terminalreporter.write_line(printable(sentence), red=True)
-            if github.is_here() and self.record.judged:
-                self._tell_github(terminalreporter)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+        """The report on the terminal: last, and also where another plugin ends the summary with an error."""
+        try:
+            yield
+        finally:
+            if not is_worker(self.config):
+                self._show(terminalreporter)
+
+    def _show(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminal.show(terminalreporter, self.record, self._stale())
+        if self.gate is not None:
+            self.gate.show(terminalreporter)
+        if self.settings.typed and (elsewhere := self.selection.elsewhere):
+            terminalreporter.write_line(
+                f"steering: {elsewhere.total()} tests ran on {', '.join(elsewhere)}, which their markers name, "
+                f"and not on {', '.join(map(str, self.settings.named))} of the command line",
+                yellow=True,
+            )
+        for sentence in self.amiss:
+            terminalreporter.write_line(printable(sentence), red=True)
+        if github.is_here() and self.record.judged:
+            self._tell_github(terminalreporter)
 
     def _tell_github(self, terminal: pytest.TerminalReporter) -> None:
         for command in github.annotations(self.record, self.config.invocation_params.dir):

@@ -63,6 +63,7 @@ def block(row: Row) -> Iterator[str]:
     for group in groups:
         part = replace(row, results=tuple(result for result in row.results if result.group == group))
         yield f"{group:{width}}  {counts(part)}"
+    yield from costs(row)
     effects = row.model.effects.get(row.adapter, {})
     if effects:
         moved = [each for each in effects.values() if (each["low"] or 0) > 0 or (each["high"] or 0) < 0]
@@ -73,6 +74,28 @@ def block(row: Row) -> Iterator[str]:
         )
     if row.explanation.text:
         yield f"likely: {row.explanation.text}"
+
+
+def costs(row: Row) -> Iterator[str]:
+    """What steering costs: what was counted of a decode step, and what a clock says, with its interval."""
+    counted = {name: figure for result in row.results for name, figure in result.measured.items()}
+    said = [
+        f"{counted[name]:+} {word}"
+        for name, word in (
+            ("decode_operations", "operations"),
+            ("decode_synchronisations", "synchronisations"),
+            ("decode_bytes", "bytes"),
+        )
+        if name in counted
+    ]
+    if said:
+        yield f"a steered decode step costs {', '.join(said)}"
+    for what, cost in row.model.overhead.get(row.adapter, {}).items():
+        if {"ratio", "low", "high"} <= cost.keys():
+            yield (
+                f"steered by unsteered time, {what}: {cost['ratio']:.2f} (99% interval {cost['low']:.2f} to "
+                f"{cost['high']:.2f})"
+            )
 
 
 def verdict(row: Row) -> str:
