@@ -22,7 +22,13 @@ from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import check_spec
 
-_BENCHMARKS = ("benchmark_autosave", "benchmark_save", "benchmark_save_data", "benchmark_compare", "benchmark_compare_fail")
+_BENCHMARKS = (
+    "benchmark_autosave",
+    "benchmark_save",
+    "benchmark_save_data",
+    "benchmark_compare",
+    "benchmark_compare_fail",
+)
 """Options of pytest-benchmark that ask for something to be kept or compared."""
 _MARKER_CALL = re.compile(r"steering_requirement\s*\(([^)]*)\)")
 _MARKER_ID = re.compile(r"""\bid\s*=\s*(?:'([^']*)'|"([^"]*)")""")

@@ -31,7 +31,7 @@ OURS_ALONE = (
     "conformance/selftest/",
     "fixtures/false_alarms.py",
     "fixtures/fresh_seeds.py",
-    "fixtures/hostile.py",
+    "fixtures/hostile",
     "fixtures/hub_server.py",
     "fixtures/trained/",
     "fixtures/training/",
