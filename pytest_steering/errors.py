@@ -13,8 +13,35 @@ _LONGEST = 300
 _LONGEST_SHOWN = 2000
 
 
+def text_of(error: BaseException | str) -> str:
+    """What an exception says, also where its own ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return "it has no text of its own, because its __str__ raises an exception"
+
+
+def printable(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Text as it can be shown anywhere: no line break, no terminal escape, no half of a character, no endless length.
+
+    What a terminal would obey is written as an escape, and of what is longer than ``longest`` the middle is left out:
+    a sentence names its thing at the beginning and its reason at the end.
+    """
+    if len(text) > longest:
+        head, tail = longest * 2 // 3, longest // 3
+        text = f"{text[:head]} … {text[-tail:]}"
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
+    )
+
+
 class SteeringError(Exception):
-    """One clear sentence that names the thing, the reason and the remedy."""
+    """One clear sentence that names the thing, the reason and the remedy; what cannot be shown of it is escaped."""
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence if sentence.isprintable() else printable(" ".join(sentence.split())))
 
 
 class SpecError(SteeringError):
@@ -55,30 +82,6 @@ class Violation(AssertionError):
 
 class Unseen(Violation):
     """The suite's own hooks saw nothing where they had to: what ran is not the model that they stand on."""
-
-
-def text_of(error: BaseException | str) -> str:
-    """What an exception says, also where its own ``__str__`` fails."""
-    try:
-        return str(error)
-    except Exception:
-        return "it has no text of its own, because its __str__ raises an exception"
-
-
-def printable(text: str, longest: int = _LONGEST_SHOWN) -> str:
-    """Text as it can be shown anywhere: no line break, no terminal escape, no half of a character, no endless length.
-
-    What a terminal would obey is written as an escape, and of what is longer than ``longest`` the middle is left out:
-    a sentence names its thing at the beginning and its reason at the end.
-    """
-    if len(text) > longest:
-        head, tail = longest * 2 // 3, longest // 3
-        text = f"{text[:head]} … {text[-tail:]}"
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
-    )
 
 
 def one_line(error: BaseException | str, *, kind: bool = True) -> str:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,8 @@ _DIST = pytest.StashKey[str]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
+    if sys.stdout is None:  # it was closed before Python began, and pytest would fail: nothing is shown, all is judged
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

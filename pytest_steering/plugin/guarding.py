@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
@@ -21,9 +20,7 @@ CLOSING = "steering-closing"
 
 
 def guard(config: pytest.Config) -> None:
-    """Until pytest is done, judged code does not end it, and a standard output that is closed does not either."""
-    if sys.stdout is None:  # python's own mark of one that was closed before it began: nothing is shown, all is judged
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    """Until pytest is done, judged code does not end it."""
     try:
         error_output = os.dup(2)  # nothing is captured at this moment
     except OSError:

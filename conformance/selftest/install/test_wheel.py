@@ -32,7 +32,7 @@ OURS_ALONE = (
     "fixtures/false_alarms.py",
     "fixtures/fresh_seeds.py",
     "fixtures/gguf_files.py",
-    "fixtures/hostile.py",
+    "fixtures/hostile",
     "fixtures/hub_server.py",
     "fixtures/trained/",
     "fixtures/training/",

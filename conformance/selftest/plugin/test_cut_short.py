@@ -33,11 +33,22 @@ class Slow(Right):
 """
 
 
+# Shells start what runs in the background with SIGINT ignored, and a child inherits that from the tests.
+INTERRUPTED = """
+import signal, sys
+import pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=" ".join)
 def test_ctrl_c_leaves_a_report_that_says_so(desk: Desk, workers: tuple[str, ...]) -> None:
     desk.write(slow=SLOW)
-    command = [sys.executable, "-m", "pytest", MODEL, "--steering-adapter=slow:Slow", *FEW, "--steering-report=r.json"]
-    process = subprocess.Popen([*command, *workers], cwd=desk.path, stdout=subprocess.PIPE, text=True)
+    options = [MODEL, "--steering-adapter=slow:Slow", *FEW, "--steering-report=r.json", *workers]
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *options], cwd=desk.path, stdout=subprocess.PIPE, text=True
+    )
     while not (desk.path / "waiting").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

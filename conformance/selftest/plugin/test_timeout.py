@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.selftest.desk import FEW, MODEL, RIGHT, TWICE, Desk, refused
+from conformance.selftest.desk import FEW, MODEL, RIGHT, Desk, refused
 
 ADAPTER = """
 import re, time
@@ -64,15 +64,15 @@ def test_a_worker_ends_alone(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, sleep\n")
     result = desk.run(MODEL, "--steering-adapter=hanging:Hanging", "-k", "layers_found or same_twice", LIMIT, "-n1")
     assert result.ret == 1
-    result.stdout.fnmatch_lines([f"*crashed while running '{TWICE}'*", "*(1 passed, 1 failed: same-twice)"])
+    result.stdout.fnmatch_lines(["*crashed while running *same_twice*", "*(1 passed, 1 failed: same-twice)"])
 
 
 def test_it_is_a_setting_of_the_project_too(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, sleep\n")
-    desk.ini("steering_timeout = 2")
+    desk.ini("steering_timeout = 6")
     result = desk.run_apart(MODEL, "--steering-adapter=hanging:Hanging", "-k", "same_twice")
     assert result.ret == 1
-    result.stderr.fnmatch_lines(["same-twice * has not ended after 2 s (--steering-timeout)*"])
+    result.stderr.fnmatch_lines([f"same-twice {ENDED}"])
 
 
 def test_what_ends_in_time_is_left_alone(desk: Desk) -> None:
