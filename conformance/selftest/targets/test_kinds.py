@@ -45,6 +45,10 @@ MADE = ("peft:active", "peft:several", "peft:disabled", "peft:merged", "peft:mer
         "quantised:hqq", "placed:offloaded_to_cpu", "placed:offloaded_to_disk", "placed:dispatched")  # fmt: skip
 
 
+UNSEEN = ("placed:data_parallel", "peft:prompt_tuning", "peft:prefix_tuning")
+"""Those that have no ``generate``, or one that goes around their own forward pass: its passes are not applicable."""
+
+
 def needs(kind: str) -> None:
     """The package that the model is made with is installed, or the test is skipped and says how to get it."""
     for begins, package in PACKAGES.items():
@@ -62,7 +66,8 @@ def test_a_right_adapter_conforms(kind: str, tmp_path: Path) -> None:
     row = found[f"{spec} hooks"]
     assert (row["failed"], row["verdict"]) == (set(), "conforms")
     passed = {entry["id"] for entry in row["requirements"] if entry["outcome"] == "passed"}
-    assert {"layers-found", "exact-delta", "model-left-alone", "every-pass"} <= passed
+    assert {"layers-found", "exact-delta", "model-left-alone"} <= passed
+    assert ("every-pass" in passed) == (kind not in UNSEEN)
 
 
 @pytest.mark.parametrize("make", [quantised.buffers, quantised.all_buffers, quantised.float8, quantised.dynamic])
