@@ -73,8 +73,9 @@ def test_batch_equals_single(harness: Harness) -> None:
 def _rows_alone(harness: Harness, inputs: dict, where: str) -> None:  # type: ignore[type-arg]
     plan = harness.plans.plan(harness.plans.layers("middle")[:1])
     together, plain = harness.steered(plan, inputs).result, harness.unsteered.run(inputs).result
-    # Some models return the logits of their last tokens alone.
+    # Some models return the logits of their last tokens alone, others also those of positions before the tokens.
     mask = harness.prompts.real(inputs)[:, -plain.shape[1] :]
+    together, plain = together[:, -mask.shape[1] :], plain[:, -mask.shape[1] :]
     for row in range(len(mask)):
         alone = harness.prompts.row(inputs, row)
         returned = int(mask[row].sum())

@@ -43,9 +43,11 @@ class Loaded:
 
     @classmethod
     def of(cls, target: Target) -> Self:
-        """The model now; ``TargetError`` for one with noise of its own, from which no steering can be told."""
+        """The model now; ``TargetError`` for one that computes NaN or has noise of its own: no steering can be told."""
         unsteered = Unsteered.of(target)
         # Asked before any adapter is made: what one breaks must not look like the model's own.
+        if target.has_weights and unsteered.not_a_number:
+            raise TargetError(f"{target.spec}: {unsteered.not_a_number}")
         if target.has_weights and unsteered.noise:
             raise TargetError(
                 f"{target.spec}: {unsteered.noise}: the model has noise of its own, which no steering can be told "
@@ -53,7 +55,8 @@ class Loaded:
             )
         can = target.has_weights and not unsteered.cannot_generate
         tokens = unsteered.generate(unsteered.prompts.batch()) if can else None
-        state = without(model_state(target.model, values=target.has_weights), unsteered.changes)
+        measured = unsteered.computed_in, unsteered.changes
+        state = without(model_state(target.model, values=target.has_weights), measured[1])
         return cls(target, unsteered, Snapshot(target.model), state, process_settings(), tokens)
 
     def changes(self) -> tuple[Piece | str, ...]:

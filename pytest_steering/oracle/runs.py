@@ -37,15 +37,7 @@ def forward(target: Target, call: Callable[..., Any], inputs: Mapping[str, Tenso
     With ``inside``, also how large the numbers were that each layer added up itself.
     """
     architecture = target.architecture
-
-    def run() -> Tensor:
-        logits = logits_of(call(**inputs))
-        own = architecture.extra_positions
-        columns = inputs[architecture.model_inputs.ids_name].shape[1]
-        # What a model puts before the tokens may have logits of its own.
-        return logits[:, own:] if own and logits.shape[1] == own + columns else logits
-
-    return observe(architecture, architecture.every_layer, run, inside=inside)
+    return observe(architecture, architecture.every_layer, lambda: logits_of(call(**inputs)), inside=inside)
 
 
 def generate(

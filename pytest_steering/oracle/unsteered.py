@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pytest_steering.architecture.inputs import spoils
 from pytest_steering.architecture.observation import Trace
+from pytest_steering.architecture.weights import plain_parts
 from pytest_steering.errors import one_line
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
@@ -150,8 +151,10 @@ class Unsteered:
         coarser = [dtype for dtype in _COARSE if torch.finfo(dtype).eps > torch.finfo(stated).eps]
         plain = self.run(self.prompts.batch()).result
         moved = max((self._nudged(plain, seed) for seed in range(3)), default=0.0) if coarser else 0.0
-        candidates = (dtype for dtype in (stated, *coarser) if 4 * moved <= rounding(plain, dtype=dtype))
-        return next(candidates, (stated, *coarser)[-1])
+        if moved <= 8 * rounding(plain, dtype=stated):
+            return stated
+        # What is quantised moves in steps: by how far, each nudge tells another story.
+        return next((dtype for dtype in coarser if 4 * moved <= rounding(plain, dtype=dtype)), coarser[-1])
 
     def _nudged(self, plain: Tensor, seed: int) -> float:
         """How far the logits move when the last digits of what one layer emits are others."""
@@ -175,6 +178,21 @@ class Unsteered:
                 self.generate(inputs, max_new_tokens=2, min_new_tokens=2)
             states.append(model_state(self.target.model))
         return entries_changed(*states)
+
+    @cached_property
+    def not_a_number(self) -> str:
+        """Why the model computes NaN, and what to do; empty where it does not."""
+        if not self.run(self.prompts.batch()).result.isnan().any():
+            return ""
+        for name, weight in self.target.model.named_parameters():
+            parts = (part for part in plain_parts(weight.detach()) if part.dtype.is_floating_point and not part.is_meta)
+            bad = sum(int(part.float().isnan().sum()) for part in parts)
+            if bad:
+                return f"{name} holds {bad} NaN values of {weight.numel()}, so the model computes NaN; mend its weights"
+        dtype = coarsest(*(layer.dtype for layer in self.architecture.decoder_layers))
+        if dtype.itemsize < torch.float32.itemsize:
+            return f"the model computes NaN in {dtype}; run it in a wider dtype (--steering-dtype=float32)"
+        return f"the model computes NaN in {dtype} from weights that hold none; mend what it computes"
 
     @cached_property
     def spoils_inputs(self) -> bool:
