@@ -57,7 +57,9 @@ def main() -> int:
     requirements = commands.add_parser(
         "requirements", help="Print every requirement of the suite as a Markdown table, or what one of them means"
     )
-    requirements.add_argument("ids", nargs="*", metavar="ID", help="Explain these: what is run, tolerance, what breaks it")
+    requirements.add_argument(
+        "ids", nargs="*", metavar="ID", help="Explain these: what is run, what is allowed, what breaks it"
+    )
     commands.add_parser(
         "capabilities", help="Print what an adapter can promise, what else is read of one, and what the terms mean"
     )
