@@ -17,8 +17,8 @@ def staying(error_output: int) -> Iterator[None]:
     """``os._exit`` raises ``SystemExit`` here, which is an error of whoever calls it; so does ``os.execv``.
 
     In another thread nobody would catch that: the process ends there, with a sentence on the file descriptor
-    ``error_output``, and never with status 0. A
-    forked child ends as it wants to. Code in C that ends the process is noticed by the controller of pytest-xdist alone.
+    ``error_output``, and never with status 0. A forked child ends as it wants to. Code in C that ends the process is
+    noticed by the controller of pytest-xdist alone.
     """
     process, really = os.getpid(), os._exit
     before = {name: getattr(os, name) for name in WAYS}
