@@ -17,8 +17,8 @@ LONGEST = 7 * 24 * 3600.0
 class Limit:
     """How long a requirement may take, from the making of its model to its end.
 
-    The clock is that of ``faulthandler``, which ends the process with status 1 also where it is inside C code; a worker
-    of pytest-xdist ends alone, and its controller goes on with the others.
+    The clock is that of ``faulthandler``, which ends the process with status 1 also inside C code; a worker of
+    pytest-xdist ends alone, and its controller goes on with the others.
     """
 
     def __init__(self, seconds: float, error_output: int, last_words: Callable[[], None]) -> None:
