@@ -1,1 +1,1 @@
-"""How an engine runs a checkpoint itself: the contract of one, how one is found, and those that are built in."""
+"""How an engine runs a checkpoint itself: the contract of one, and how one is found."""

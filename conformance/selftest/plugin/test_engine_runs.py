@@ -8,7 +8,7 @@ from conformance.selftest.desk import Desk, functions, ids, refused
 from pytest_steering.suite.catalogue import Asked
 
 MODEL = "--steering-model=tiny:llama"
-OWN = "--steering-engine=pytest_steering.fixtures.engines.batching:OwnEngine"
+OWN = "--steering-engine=own"
 PREFILL = "--steering-engine=pytest_steering.fixtures.engines.known_bad.tokens:PrefillOnly"
 DECODE = ("-k", "decode_steered")
 
@@ -31,7 +31,7 @@ class Misspelt(Nothing):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["--steering-engine=lama-cpp"], "there is no steering engine 'lama-cpp': did you mean 'llama-cpp'?"),
+        (["--steering-engine=onw"], "there is no steering engine 'onw': did you mean 'own'?"),
         (["--steering-engine=mine:E"], "steering engine 'mine:E': module 'mine' cannot be imported *"),
         (
             ["--steering-engine=my_engines:number"],
