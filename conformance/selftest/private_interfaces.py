@@ -29,6 +29,9 @@ UNMARKED = frozenset(
 )
 """Names without an underscore that their libraries do not document for the objects that they are read from."""
 
+AT_WORK = frozenset({"_hf_hook", "workerinput", "workeroutput"})
+"""Names that exist only on objects at work: their libraries' own source uses them."""
+
 
 @dataclass(frozen=True)
 class Private:
@@ -94,6 +97,13 @@ PRIVATE = (
             STATE,
         ),
         "the same of hooks that run before a module",
+    ),
+    Private(
+        "transformers",
+        "transformers.integrations.accelerate:module",
+        "_hf_hook",
+        ("pytest_steering/architecture/weights.py",),
+        "weights that accelerate offloads are compared where they lie",
     ),
     Private("torch", MODULE, "_forward_hooks_with_kwargs", (STATE,), "the same of hooks that take keywords"),
     Private("torch", MODULE, "_forward_pre_hooks_with_kwargs", (STATE,), "the same of those that run before"),
@@ -241,8 +251,8 @@ def owner_of(private: Private, item: Any) -> Any:
     found = import_module(module)
     if not attribute:
         return found
-    if private.name in ("workerinput", "workeroutput"):
-        return SimpleNamespace(**dict.fromkeys(set(_names_in(Path(found.__file__ or "").parent)) & UNMARKED))
+    if private.name in AT_WORK:
+        return SimpleNamespace(**dict.fromkeys(set(_names_in(Path(found.__file__ or "").parent)) & AT_WORK))
     owner = getattr(found, attribute.removesuffix("()"))
     if private.owner == SCHEDULING:
         option = SimpleNamespace(tx=["popen"], maxworkerrestart=None, loadscopereorder=True)

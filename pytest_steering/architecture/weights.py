@@ -17,8 +17,7 @@ def weights_of(module: nn.Module) -> Iterator[Tensor]:
     """
     seen: set[int] = set()
     for inner in module.modules():
-        own = vars(inner)
-        held = [*own["_parameters"].values(), *own["_buffers"].values(), *own.values()]
+        held = [*inner.parameters(recurse=False), *inner.buffers(recurse=False), *vars(inner).values()]
         if inner.__class__.__module__.startswith("torch.ao."):
             held.append(_packed(inner))
         for tensor in held:

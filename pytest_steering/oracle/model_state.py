@@ -101,7 +101,8 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
             found[_piece(Kind.FORWARD, place)] = own["forward"]
         kept = offloaded(module)
         if kept is not None:
-            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor in (*own["_parameters"], *own["_buffers"])}
+            names = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor, _ in names}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         # Under each of its names: an embedding that is tied to the head stays so.
         # One that is brought from elsewhere whenever it is wanted is another tensor each time.

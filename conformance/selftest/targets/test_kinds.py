@@ -14,6 +14,7 @@ from torch import nn
 
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.architecture.detection import detect_architecture
+from pytest_steering.architecture.weights import offloaded
 from pytest_steering.errors import TargetError
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import Kind, changed, model_state
@@ -103,8 +104,7 @@ def test_weights_that_are_offloaded_are_compared_where_they_lie() -> None:
     model(inputs)
     assert changed(before, model_state(model)) == []
     module = model.model.layers[0].mlp.up_proj
-    hook = module._hf_hook
-    next(iter(getattr(hook, "hooks", [hook]))).weights_map["weight"].add_(1)
+    offloaded(module)["weight"].add_(1)
     assert [str(piece) for piece in changed(before, model_state(model))] == [
         f"{Kind.VALUES} model.layers.0.mlp.up_proj.weight"
     ]
