@@ -132,7 +132,7 @@ def test_seeded_sampling(harness: Harness) -> None:
         if drawn_alike(harness, plan, inputs, found, options):
             return
         if torch.equal(found, drawn(lambda: harness.unsteered.generate(inputs, **options))):
-            violation.likely = Diagnosis(Cause.USE, "sampling draws what the unsteered model draws")
+            violation.likely = Diagnosis(Cause.SAMPLING, "it draws what the unsteered model draws")
         raise
 
 

@@ -214,7 +214,7 @@ def _silent(_label: Any) -> None:
     """No span begins."""
 
 
-def _ticking(mark: Mark) -> list[Any]:
+def _ticking(mark: Mark) -> Any:
     """A logits processor that begins a span with each new token."""
 
     def tick(_ids: Tensor, scores: Tensor) -> Tensor:

@@ -139,12 +139,12 @@ class _Spans:
         self.spans.append((label, self.now))
 
 
-class _Operations(_Spans, TorchDispatchMode):
+class _Operations(_Spans, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations, what they allocate, and which of them took nothing of the inputs."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:
         _Spans.__init__(self)
-        TorchDispatchMode.__init__(self)
+        TorchDispatchMode.__init__(self)  # type: ignore[no-untyped-call]
         self.held = self.peak = 0
         self._of_inputs = {_place(tensor) for tensor in given}
         """Memory that holds something of the inputs."""
@@ -216,7 +216,7 @@ class _Calls(_Spans):
             yield
         finally:
             sys.setprofile(before)
-            threading.setprofile(of_threads)  # type: ignore[arg-type]
+            threading.setprofile(of_threads)
             if collecting:
                 gc.enable()
 

@@ -34,7 +34,8 @@ def choose_model(item: pytest.Item) -> None:
     """The method runs on the model and the adapter of a function in its place, when that is one of each."""
     if not (isinstance(item, pytest.Function) and is_case(item.cls) and asks_for_model(item)):
         return
-    made = pytest.Metafunc(item, item._fixtureinfo, item.config, item.cls, _ispytest=True)
+    definition: Any = item
+    made = pytest.Metafunc(definition, item._fixtureinfo, item.config, item.cls, _ispytest=True)
     choose_models(made)
     if len(made._calls) == 1:
         item.callspec = made._calls[0]

@@ -132,7 +132,8 @@ def _parsed(line: str) -> KnownFailure:
         raise SpecError(f"{SETTING}: {line!r} {_FORM}")
     name, place = head[1], head.end()
     if head[2] == ":":
-        conditions, reason = {}, line[place:].strip()
+        conditions: dict[str, str] = {}
+        reason = line[place:].strip()
         if not reason:
             raise SpecError(f"{SETTING}: {line!r} {_FORM}")
         check_requirement(name, SETTING)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import transformers
@@ -280,7 +280,7 @@ def _model(place: Path, harness: Harness) -> list[str]:
     name = type(model).__name__
     loader = name if hasattr(transformers, name) else "AutoModelForCausalLM"
     if small:
-        model.save_pretrained(place / "model")
+        cast(Any, model).save_pretrained(place / "model")
         source = "model"
     else:
         source = str(Path(spec.value).resolve()) if spec.kind is SpecKind.DIRECTORY else spec.value

@@ -40,10 +40,25 @@ Pair = tuple[str, str]
 class Contrast(Protocol):
     """One behaviour: ``build`` trains a direction, ``few`` of the ``held_out`` measure what it does."""
 
-    name: str
-    build: Sequence[Pair]
-    held_out: Sequence[Pair]
-    few: Sequence[Pair]
+    @property
+    def name(self) -> str:
+        """What the two sides are."""
+        ...
+
+    @property
+    def build(self) -> Sequence[Pair]:
+        """The prompts that train."""
+        ...
+
+    @property
+    def held_out(self) -> Sequence[Pair]:
+        """All other prompts."""
+        ...
+
+    @property
+    def few(self) -> Sequence[Pair]:
+        """Some of them."""
+        ...
 
     def answers(self, harness: Harness, call: Any, pairs: Sequence[Pair]) -> Tensor:
         """``logp`` of the first word minus that of the second, ``(pairs, 2, wordings)`` in nats."""

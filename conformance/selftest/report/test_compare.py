@@ -91,7 +91,7 @@ def test_what_either_does_not_know_is_missing() -> None:
     assert list(lines(compare(of({}, cuda), of({})))) == [
         f"missing: {WHO}: the baseline does not know it there, but on cuda bfloat16"
     ]
-    both = Baseline("1.1", "full", of({}).subjects | of({}, cuda).subjects)
+    both = Baseline("1.1", "full", {**of({}).subjects, **of({}, cuda).subjects})
     assert compare(both, of({})) == [], "another device has its own place, and need not be there"
     gone = of({}, Subject("tiny:llama", "hooks", "", ""), error="tiny:llama: it is broken")
     assert list(lines(compare(of({}), gone))) == [
@@ -204,7 +204,7 @@ def shards(draw: st.DrawFn) -> list[dict[str, Any]]:
         dealt[draw(st.integers(0, count - 1))].setdefault(spec, []).append(made)
     found = []
     for number, part in enumerate(dealt):
-        models = [model(*entries, spec=spec, verdict=_verdict(entries)) for spec, entries in part.items()]
+        models: list[Any] = [model(*entries, spec=spec, verdict=_verdict(entries)) for spec, entries in part.items()]
         if models and draw(st.booleans()):
             models[0]["overhead"] = {f"forward{number}": {"ratio": 1.0}}
         found.append(report(*models))

@@ -7,6 +7,7 @@ import shutil
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,8 @@ def test_weights_of_eight_bits_are_dequantised(tmp_path: Path) -> None:
     target, source = load_target(str(path), dtype="bfloat16"), load_target(str(SOURCE))
     assert target.notes == ["dequantised by transformers from F32, Q8_0"]
     assert {parameter.dtype for parameter in target.model.parameters()} == {torch.bfloat16}
-    found, wanted = (each.model.get_input_embeddings().weight.detach().float() for each in (target, source))
+    models: list[Any] = [target.model, source.model]
+    found, wanted = (each.get_input_embeddings().weight.detach().float() for each in models)
     assert 0 < float((found - wanted).abs().max()) < float(wanted.abs().max()) / 50
 
 

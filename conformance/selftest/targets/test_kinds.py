@@ -104,7 +104,9 @@ def test_weights_that_are_offloaded_are_compared_where_they_lie() -> None:
     model(inputs)
     assert changed(before, model_state(model)) == []
     module = model.model.layers[0].mlp.up_proj
-    offloaded(module)["weight"].add_(1)
+    held = offloaded(module)
+    assert held is not None
+    held["weight"].add_(1)
     assert [str(piece) for piece in changed(before, model_state(model))] == [
         f"{Kind.VALUES} model.layers.0.mlp.up_proj.weight"
     ]
@@ -129,8 +131,9 @@ def test_what_a_model_changes_by_itself_is_measured_on_it_and_no_more() -> None:
         ("the attributes of the root", "called")
     }
     assert loaded.changes() == ()
-    loaded.target.model.inner.config.use_cache = not loaded.target.model.inner.config.use_cache
-    loaded.target.model.inner.train()
+    inner: Any = loaded.target.model.inner
+    inner.config.use_cache = not inner.config.use_cache
+    inner.train()
     assert f"{Kind.MODE} inner" in {str(piece) for piece in loaded.changes()}
 
 

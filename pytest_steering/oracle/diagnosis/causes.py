@@ -145,6 +145,7 @@ class Cause(StrEnum):
     # Ways to run
     SHARED = "state-shared", "state is shared between models"
     RUN_STATE = "state-between-runs", "state is kept from run to run"
+    SAMPLING = "sampling-unsteered", "generation that samples is not steered"
     DETACHED = "vector-detached", "the vector is detached"
     OUTSIDE = "outside-state", "something outside the plan is used: a cache, the clock, the random state"
 

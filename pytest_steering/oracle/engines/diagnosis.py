@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,12 +62,12 @@ def _of_others(seen: Seen, others: Sequence[SteeringPlan], limits: Limits) -> It
         yield Diagnosis(Cause.SLOT), [(other, meant(other, seen.prompt, len(seen.tokens)))]
         for position in range(len(seen.tokens)):
             one = torch.arange(len(seen.tokens)) == position
-            steps = [(other, one)]
+            steps: list[Any] = [(other, one)]
             if seen.plan is not None:
                 steps.append((seen.plan, meant(seen.plan, seen.prompt, len(seen.tokens)) & ~one))
             yield Diagnosis(Cause.SLOT, f"at position {position} alone"), steps
-    for other in (*others, None):
-        yield from _prefixes(seen, other, limits)
+    for left in (*others, None):
+        yield from _prefixes(seen, left, limits)
 
 
 def _prefixes(seen: Seen, other: SteeringPlan | None, limits: Limits) -> Iterator[tuple[Diagnosis, Steps]]:
@@ -104,7 +105,7 @@ def _other_plans(plan: SteeringPlan, layers: int) -> Iterator[tuple[Cause, Steer
         total = sum(vector.double() for vector in plan.vectors.values())
         assert isinstance(total, Tensor)
         yield Cause.SUMMED, replace(plan, vectors=dict.fromkeys(plan.vectors, total))
-        backwards = dict(zip(plan.vectors, reversed(plan.vectors.values()), strict=True))
+        backwards = dict(zip(plan.vectors, reversed(list(plan.vectors.values())), strict=True))
         yield Cause.MIXED, replace(plan, vectors=backwards)
     for dtype in (torch.float16, torch.bfloat16):
         rounded = {layer: (vector.double() * scale).to(dtype).double() for layer, vector in plan.vectors.items()}

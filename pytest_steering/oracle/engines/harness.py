@@ -50,6 +50,8 @@ class EngineHarness:
         self.plans = expected.plans
         self.limits = limits_of(engine)
         self._cannot: str | None = None
+        self.measured = 0.0
+        """How far the two lay apart, in nats, when the floor was measured."""
         self.met: deque[SteeringPlan] = deque(maxlen=_REMEMBERED)
         """The plans of the last requests."""
 
