@@ -1,4 +1,4 @@
-"""Test methods of ``unittest.TestCase``: pytest does not parametrise them, so each runs on one model and one adapter."""
+"""Test methods of ``unittest.TestCase``: pytest does not parametrise them, so each has one model and one adapter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def request_by_marker(cls: type) -> None:
 
 
 def choose_model(item: pytest.Item) -> None:
-    """The model and the adapter that the method runs on are those of a function in its place, when that is one of each."""
+    """The model and the adapter of the method are those that a function would have, when that is one of each."""
     if not (isinstance(item, pytest.Function) and is_case(item.cls) and asks_for_model(item)):
         return
     made = pytest.Metafunc(item, item._fixtureinfo, item.config, item.cls, _ispytest=True)

@@ -14,7 +14,7 @@ _FEW = 6
 
 
 def header(config: pytest.Config, settings: Settings, dist: str) -> Iterator[str]:
-    """A line for the models and adapters, and one for a typed ``--dist`` of pytest-xdist, which loads them repeatedly."""
+    """A line for the models and adapters, and one for a typed ``--dist`` of pytest-xdist, which loads them anew."""
     models = ", ".join(map(str, settings.specs))
     if len(settings.specs) > _FEW and any(spec.is_pattern for spec in settings.named):
         models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"

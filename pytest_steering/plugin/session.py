@@ -82,8 +82,8 @@ class Closing:
             terminal.show(terminalreporter, self.record, self._stale())
             if self.settings.typed and (elsewhere := self.selection.elsewhere):
                 terminalreporter.write_line(
-                    f"steering: {elsewhere.total()} tests ran on {', '.join(elsewhere)}, which their markers name, and not "
-                    f"on {', '.join(map(str, self.settings.named))} of the command line",
+                    f"steering: {elsewhere.total()} tests ran on {', '.join(elsewhere)}, which their markers name, and "
+                    f"not on {', '.join(map(str, self.settings.named))} of the command line",
                     yellow=True,
                 )
             for sentence in self.amiss:

@@ -18,7 +18,7 @@ TOLERANCE = Path(__file__).resolve().parents[1] / "oracle" / "tolerance.py"
 
 
 def explained(name: str) -> str:
-    """One requirement: its sentence, what is run, the tolerance, what it needs, and the known-bad adapters that break it.
+    """One requirement: its sentence, what is run, the tolerance, what it needs, and which known-bad adapters break it.
 
     ``SpecError`` for an id that there is not.
     """

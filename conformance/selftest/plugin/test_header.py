@@ -32,7 +32,6 @@ def heads(desk: Desk, *args: str) -> tuple[list[str], int]:
         (("conformance", "tests"), JUDGED, len(OF_FEW)),
         (("conformance/test_divergence.py",), JUDGED, len(EXACT)),
         ((EXACT[0],), JUDGED, 1),
-        ((), NOT_JUDGED, 0),
     ],
 )
 def test_models_of_the_settings_are_judged_or_the_head_says_that_they_are_not(
