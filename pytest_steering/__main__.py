@@ -14,9 +14,11 @@ from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.suite.explaining import explained, terms
 from pytest_steering.survey.architectures import command
-from pytest_steering.survey.files import SurveyError
+from pytest_steering.survey.files import SurveyError, agree_to_overwrite
+from pytest_steering.survey.kill_matrix.stored import STORED as KILLS
 from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
 from pytest_steering.survey.kill_matrix.table import table as kill_table
+from pytest_steering.survey.libraries.stored import STORED as LIBRARIES
 from pytest_steering.survey.libraries.stored import read_findings
 from pytest_steering.survey.libraries.stored import read_stored as read_libraries
 from pytest_steering.survey.libraries.stored import write_stored as write_findings
@@ -29,6 +31,7 @@ BAD_INPUT = 4
 class _Stored(NamedTuple):
     """Something that is made from reports, kept in a file, and shown as a table."""
 
+    path: Path
     judge: Callable[[Sequence[Path]], dict[str, Any]]
     read: Callable[[], dict[str, Any]]
     write: Callable[[dict[str, Any]], None]
@@ -36,8 +39,8 @@ class _Stored(NamedTuple):
 
 
 _STORED = {
-    "kill-matrix": _Stored(read_kills, read_stored, write_stored, kill_table),
-    "libraries": _Stored(read_findings, read_libraries, write_findings, library_table),
+    "kill-matrix": _Stored(KILLS, read_kills, read_stored, write_stored, kill_table),
+    "libraries": _Stored(LIBRARIES, read_findings, read_libraries, write_findings, library_table),
 }
 
 
@@ -94,7 +97,7 @@ def main() -> int:
         if options.command in _REPORTS:
             return _REPORTS[options.command](options, _say)
         if options.command in _STORED:
-            return _show(_STORED[options.command], options.reports, write=options.write)
+            return _show(_STORED[options.command], options.reports, write=options.write, yes=options.yes)
         return command.run(options, _say)
     except (SpecError, SurveyError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
@@ -105,13 +108,15 @@ def _with_reports(parser: argparse.ArgumentParser) -> None:
     """The options of a command that shows what is kept, or what reports say and keeps it."""
     parser.add_argument("--from", dest="reports", action="append", type=Path, metavar="REPORT", default=[])
     parser.add_argument("--write", action="store_true", help="Keep what the reports say")
+    parser.add_argument("--yes", action="store_true", help="Overwrite what comes with the package without being asked")
 
 
-def _show(kept: _Stored, reports: list[Path], *, write: bool) -> int:
+def _show(kept: _Stored, reports: list[Path], *, write: bool, yes: bool) -> int:
     if write and not reports:
         raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
     found = kept.judge(reports) if reports else kept.read()
     if write:
+        agree_to_overwrite(kept.path, yes=yes)
         kept.write(found)
     _say(kept.table(found))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -65,3 +66,12 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
         yield from before
         yield last + "," * (number < len(elements))
     yield indent + closes
+
+
+def agree_to_overwrite(path: Path, *, yes: bool) -> None:
+    """What comes with the package is overwritten by one who says so: asked on a terminal, or with ``--yes``."""
+    if yes:
+        return
+    if sys.stdin.isatty() and input(f"Overwrite {path}, which comes with the package? [y/N] ").strip().lower() == "y":
+        return
+    raise SurveyError(f"--write would overwrite {path}, which comes with the package; nothing is written without --yes")

@@ -199,7 +199,10 @@ def test_keeping_showing_and_comparing(
     monkeypatch.setattr(stored.read_survey, "__defaults__", (path,))
     monkeypatch.setattr(stored.write_survey, "__defaults__", (path,))
     one = report(tmp_path / "one.json", GOOD)
-    assert typed(monkeypatch, "--from", one, "--write") == 0
+    assert typed(monkeypatch, "--from", one, "--write") == 4
+    assert f"--write would overwrite {path}, which comes with the package" in capsys.readouterr().err
+    assert not path.exists()
+    assert typed(monkeypatch, "--from", one, "--write", "--yes") == 0
     assert "wrote architectures.json; the README says:\n\nWith transformers 5.23.0" in capsys.readouterr().out
     assert typed(monkeypatch) == 0
     shown = capsys.readouterr().out

@@ -11,7 +11,7 @@ from pytest_steering.survey.architectures.compare import WORSE, differences, hea
 from pytest_steering.survey.architectures.stored import STORED, read_survey, write_survey
 from pytest_steering.survey.architectures.sweep import read_sweep
 from pytest_steering.survey.architectures.table import counts, table
-from pytest_steering.survey.files import SurveyError
+from pytest_steering.survey.files import SurveyError, agree_to_overwrite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     repeatable = partial(parser.add_argument, action="append", type=Path, metavar="REPORT", default=[])
     repeatable("--from", dest="reports", help="Show the sweep that wrote this report (repeatable)")
     parser.add_argument("--write", action="store_true", help="Keep that sweep, in the place of the one before")
+    parser.add_argument("--yes", action="store_true", help="Overwrite what comes with the package without being asked")
     repeatable("--compare", help="Say what the sweep that wrote this report found otherwise (repeatable)")
 
 
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         if not options.reports:
             raise SurveyError("--write has nothing to write: name a report with --from=REPORT")
         survey = read_sweep(options.reports)
+        agree_to_overwrite(STORED, yes=options.yes)
         write_survey(survey)
         say(f"wrote {STORED.name}; the README says:\n\n{counts(survey)}")
         return 0
