@@ -80,8 +80,8 @@ def of_report(document: Mapping[str, Any]) -> Baseline:
         raise Unfit(f"its schema is {document.get('schema')!r}, not {json_report.SCHEMA}")
     subjects: dict[Subject, Judged] = {}
     for model in rows(document, "models"):
-        subject = Subject(*words(model, "spec", "adapter_name"), *_placed(model))
-        add_subject(subjects, subject, _judged(model))
+        (spec, adapter), (device, dtype) = words(model, "spec", "adapter_name"), _placed(model)
+        add_subject(subjects, Subject(spec, adapter, device, dtype), _judged(model))
     return Baseline(*head_of({"profile": PROFILES[0], **document}), subjects)
 
 
@@ -197,7 +197,7 @@ def _counts(tests: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def _ratios(overhead: object) -> dict[str, Mapping[str, float]]:
     """The ratios that have an interval: without one, a ratio is no more than information."""
     parts = ("ratio", "low", "high")
-    found = {}
+    found: dict[str, Mapping[str, float]] = {}
     for name, cost in overhead.items() if isinstance(overhead, dict) else ():
         if isinstance(cost, dict) and all(is_number(cost.get(part)) for part in parts):
             found[name] = {part: round(cost[part], 3) for part in parts}
