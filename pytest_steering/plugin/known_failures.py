@@ -131,8 +131,8 @@ def _parsed(line: str) -> KnownFailure:
     if head is None:
         raise SpecError(f"{SETTING}: {line!r} {_FORM}")
     name, place = head[1], head.end()
+    conditions: dict[str, str] = {}
     if head[2] == ":":
-        conditions: dict[str, str] = {}
         reason = line[place:].strip()
         if not reason:
             raise SpecError(f"{SETTING}: {line!r} {_FORM}")

@@ -80,9 +80,8 @@ def of_report(document: Mapping[str, Any]) -> Baseline:
         raise Unfit(f"its schema is {document.get('schema')!r}, not {json_report.SCHEMA}")
     subjects: dict[Subject, Judged] = {}
     for model in rows(document, "models"):
-        spec, adapter = words(model, "spec", "adapter_name")
-        subject = Subject(spec, adapter, *_placed(model))
-        add_subject(subjects, subject, _judged(model))
+        (spec, adapter), (device, dtype) = words(model, "spec", "adapter_name"), _placed(model)
+        add_subject(subjects, Subject(spec, adapter, device, dtype), _judged(model))
     return Baseline(*head_of({"profile": PROFILES[0], **document}), subjects)
 
 
