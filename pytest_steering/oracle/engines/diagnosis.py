@@ -104,7 +104,7 @@ def _other_plans(plan: SteeringPlan, layers: int) -> Iterator[tuple[Cause, Steer
         total = sum(vector.double() for vector in plan.vectors.values())
         assert isinstance(total, Tensor)
         yield Cause.SUMMED, replace(plan, vectors=dict.fromkeys(plan.vectors, total))
-        backwards = dict(zip(plan.vectors, reversed(plan.vectors.values()), strict=True))
+        backwards = dict(zip(plan.vectors, reversed([*plan.vectors.values()]), strict=True))
         yield Cause.MIXED, replace(plan, vectors=backwards)
     for dtype in (torch.float16, torch.bfloat16):
         rounded = {layer: (vector.double() * scale).to(dtype).double() for layer, vector in plan.vectors.items()}
