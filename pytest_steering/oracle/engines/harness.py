@@ -49,6 +49,8 @@ class EngineHarness:
         self.start = start
         self.plans = expected.plans
         self.limits = limits_of(engine)
+        self.measured = 0.0
+        """How far the unsteered engine was seen to be off."""
         self._cannot: str | None = None
         self.measured = 0.0
         """How far the two lay apart, in nats, when the floor was measured."""
