@@ -172,7 +172,7 @@ def within_hidden(root: Any, wanted: Any) -> bool:
 
 def colours() -> dict[str, dict[str, str]]:
     """The colours of the light, the dark and the printed page."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for name, block in zip(("light", "dark", "print"), re.findall(r":root \{(.*?)\}", CSS, re.DOTALL), strict=True):
         found[name] = found.get("light", {}) | dict(re.findall(r"--([\w-]+): (#\w+)", block))
     found["dark"] = found["light"] | found["dark"]
