@@ -155,7 +155,7 @@ class Closing:
             self._tell_github(terminalreporter)
 
     def _tell_github(self, terminal: pytest.TerminalReporter) -> None:
-        for command in github.marked(self.record, self.config.invocation_params.dir):
+        for command in github.annotated(self.record, self.config.invocation_params.dir):
             terminal.write_line(command)
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         try:

@@ -31,7 +31,7 @@ def is_here(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
-def marked(record: Record, here: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+def annotated(record: Record, here: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """A command for each line of the project and cause: what fails there, of which model, and how to see it again.
 
     ``here`` is where pytest was started; files are named as the repository has them.

@@ -280,7 +280,8 @@ def _model(place: Path, harness: Harness) -> list[str]:
     name = type(model).__name__
     loader = name if hasattr(transformers, name) else "AutoModelForCausalLM"
     if small:
-        cast(Any, model).save_pretrained(place / "model")
+        saved: Any = model
+        saved.save_pretrained(place / "model")
         source = "model"
     else:
         source = str(Path(spec.value).resolve()) if spec.kind is SpecKind.DIRECTORY else spec.value

@@ -18,7 +18,7 @@ import yaml
 import conformance
 from conformance.selftest.desk import BAD, FEW, MODEL, RIGHT, TIMID, Desk
 from pytest_steering.report.badge import badge
-from pytest_steering.report.github import marked, summary
+from pytest_steering.report.github import annotated, summary
 from pytest_steering.report.model import Outcome, Record, Result
 from pytest_steering.suite.catalogue import Asked, catalogue
 
@@ -190,7 +190,7 @@ def test_the_summary_stays_below_what_github_takes() -> None:
     for result in record.results.values():
         result.outcome, result.reason = Outcome.FAILED, "long " * 100_000
     assert len(summary(record, []).encode()) < 1_000_000
-    assert len(list(marked(record, Path.cwd(), {}))) <= 10
+    assert len(list(annotated(record, Path.cwd(), {}))) <= 10
 
 
 def the_action() -> Any:
