@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,7 +92,7 @@ class Words:
     def answers(self, harness: Harness, call: Any, pairs: Sequence[Pair]) -> Tensor:
         """See :class:`Contrast`; ``PromptError`` where the tokenizer has too few of the words."""
         target = harness.target
-        usable = self._usable(target.tokenizer)
+        usable = _usable(self, target.tokenizer)
         found = word_choice(
             call,
             target.tokenizer,
@@ -108,13 +108,15 @@ class Words:
     def _asked(self) -> tuple[Pair, ...]:
         return tuple((self.template.format(one), self.template.format(other)) for one, other in self.pairs)
 
-    def _usable(self, tokenizer: Any) -> tuple[Pair, ...]:
-        """The wordings whose words are one token each after every prompt."""
-        prompts = tuple(prompt for pair in self._asked for prompt in pair)
-        usable = tuple(wording for wording in self.wordings if _single(tokenizer, prompts, wording))
-        if at_least(len(usable), len(usable)) > CHANCE:
-            raise PromptError(f"the tokenizer has one token for the words of {len(usable)} wordings only")
-        return usable
+
+@lru_cache(maxsize=8)
+def _usable(contrast: Words, tokenizer: Any) -> tuple[Pair, ...]:
+    """The wordings whose words are one token each after every prompt; ``PromptError`` where they are too few."""
+    prompts = tuple(prompt for pair in (*contrast.build, *contrast.held_out) for prompt in pair)
+    usable = tuple(wording for wording in contrast.wordings if _single(tokenizer, prompts, wording))
+    if at_least(len(usable), len(usable)) > CHANCE:
+        raise PromptError(f"the tokenizer has one token for the words of {len(usable)} wordings only")
+    return usable
 
 
 class Weaknesses:
