@@ -129,8 +129,9 @@ def test_what_a_model_changes_by_itself_is_measured_on_it_and_no_more() -> None:
         ("the attributes of the root", "called")
     }
     assert loaded.changes() == ()
-    loaded.target.model.inner.config.use_cache = not loaded.target.model.inner.config.use_cache
-    loaded.target.model.inner.train()
+    inner: Any = loaded.target.model.inner
+    inner.config.use_cache = not inner.config.use_cache
+    inner.train()
     assert f"{Kind.MODE} inner" in {str(piece) for piece in loaded.changes()}
 
 
