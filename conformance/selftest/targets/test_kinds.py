@@ -104,9 +104,9 @@ def test_weights_that_are_offloaded_are_compared_where_they_lie() -> None:
     model(inputs)
     assert changed(before, model_state(model)) == []
     module = model.model.layers[0].mlp.up_proj
-    held = offloaded(module)
-    assert held is not None
-    held["weight"].add_(1)
+    kept = offloaded(module)
+    assert kept is not None
+    kept["weight"].add_(1)
     assert [str(piece) for piece in changed(before, model_state(model))] == [
         f"{Kind.VALUES} model.layers.0.mlp.up_proj.weight"
     ]
