@@ -139,8 +139,8 @@ def _judge(
             passes = _passes(harness, partial(run, call))
         more = 1e3 * (cost.steered_seconds - cost.unsteered_seconds) / unsteered_passes
         raise Violation(
-            f"{cost.ratio:.2f} times as long as unsteered, {cost.at_least:.2f} beyond noise ({1e3 * cost.steered_seconds:.1f} ms beside "
-            f"{1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
+            f"{cost.ratio:.2f} times as long as unsteered, {cost.at_least:.2f} beyond noise "
+            f"({1e3 * cost.steered_seconds:.1f} ms beside {1e3 * cost.unsteered_seconds:.1f} ms); allowed {budget:g}",
             where=checks.named(plan),
             likely=(
                 Diagnosis(Cause.RUN_AGAIN, f"{passes} passes instead of {unsteered_passes}")

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.selftest.desk import MODEL, RIGHT, Desk
 
-TIMED = (MODEL, RIGHT, "-k", "forward_overhead", "--benchmark-storage=stored")
+TIMED = ("-p", "benchmark", MODEL, RIGHT, "-k", "forward_overhead", "--benchmark-storage=stored")
 FAILING = "--benchmark-compare-fail=mean:5000%"
 
 
