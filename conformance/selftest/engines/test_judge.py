@@ -14,6 +14,7 @@ from pytest_steering.fixtures.engines.http_engine import HttpEngine
 from pytest_steering.fixtures.engines.known_bad.habits import SecondBest
 from pytest_steering.fixtures.engines.known_bad.plans import InFloat16
 from pytest_steering.fixtures.engines.known_bad.tokens import PrefillOnly
+from torch import nn
 
 from conformance.selftest.engines.completions_server import serving
 from pytest_steering.engines.protocol import Limits, LogProbs, Request, Response
@@ -32,7 +33,7 @@ class Coarse(OwnEngine):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.model = copy.deepcopy(self.model)
+        self.model: nn.Module = copy.deepcopy(self.model)
         self.layers = [self.model.get_submodule(layer.name) for layer in self.architecture.decoder_layers]
         for weight in self.model.parameters():
             step = weight.abs().amax() / 32

@@ -66,8 +66,8 @@ def _of_others(seen: Seen, others: Sequence[SteeringPlan], limits: Limits) -> It
             if seen.plan is not None:
                 steps.append((seen.plan, meant(seen.plan, seen.prompt, len(seen.tokens)) & ~one))
             yield Diagnosis(Cause.SLOT, f"at position {position} alone"), steps
-    for left in (*others, None):
-        yield from _prefixes(seen, left, limits)
+    for earlier in (*others, None):
+        yield from _prefixes(seen, earlier, limits)
 
 
 def _prefixes(seen: Seen, other: SteeringPlan | None, limits: Limits) -> Iterator[tuple[Diagnosis, Steps]]:
