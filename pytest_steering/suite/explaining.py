@@ -33,7 +33,10 @@ def explained(name: str) -> str:
         ("what is run", _run(requirement)),
         ("tolerance", _tolerance()),
         ("needs", "; ".join(_needs(requirement)) or "nothing beyond the core"),
-        ("broken by", ", ".join(breakers()[name]) or "no bundled adapter"),
+        (
+            "broken by",
+            ", ".join(breakers()[name]) or "none by what they say: it is about the model, or about trained weights",
+        ),
         ("alone", f'pytest --steering-model=tiny:llama -m "steering_requirement(id={name!r})"'),
     ]
     return "\n".join(f"{title}:\n{textwrap.indent(text, '    ')}" for title, text in parts)
