@@ -194,7 +194,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(desk: Desk) -> None:
         [
             "*ERROR at setup of test_one*",
             "my_models:broken: calling it raised ValueError: the weights end in the middle",
-            "SKIPPED [[]3[]] test_mine.py: see test_mine.py::test_one[[]my_models:broken[]]",
+            "SKIPPED [[]3[]] test_mine.py:1: see test_mine.py::test_one[[]my_models:broken[]]",
         ]
     )
 
