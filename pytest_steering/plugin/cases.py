@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ def choose_model(item: pytest.Item) -> None:
     """The model and the adapter of the method are those that a function would have, when that is one of each."""
     if not (isinstance(item, pytest.Function) and is_case(item.cls) and asks_for_model(item)):
         return
-    made = pytest.Metafunc(item, item._fixtureinfo, item.config, item.cls, _ispytest=True)
+    definition: Any = item  # all that is asked of a definition, an item has too
+    made = pytest.Metafunc(definition, item._fixtureinfo, item.config, item.cls, _ispytest=True)
     choose_models(made)
     if len(made._calls) == 1:
         item.callspec = made._calls[0]
