@@ -187,14 +187,26 @@ PRIVATE = (
             "conformance/conftest.py",
             "pytest_steering/plugin/fixtures.py",
             "pytest_steering/plugin/items.py",
+            "pytest_steering/plugin/needs.py",
         ),
         "whether a test asks for a model is known before it runs",
     ),
     Private(
         "pytest",
         "item",
+        "_fixtureinfo",
+        ("pytest_steering/plugin/cases.py",),
+        "a method of unittest.TestCase, which pytest does not parametrise, gets its model",
+    ),
+    Private(
+        "pytest",
+        "item",
         "callspec",
-        ("fixtures/known_bad/selecting.py", "pytest_steering/plugin/fixtures.py"),
+        (
+            "fixtures/known_bad/selecting.py",
+            "pytest_steering/plugin/cases.py",
+            "pytest_steering/plugin/fixtures.py",
+        ),
         "the model and the adapter of a test are read from its parameters",
     ),
     Private(

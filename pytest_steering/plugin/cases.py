@@ -35,7 +35,7 @@ def choose_model(item: pytest.Item) -> None:
     """The method runs on the model and the adapter of a function in its place, when that is one of each."""
     if not (isinstance(item, pytest.Function) and is_case(item.cls) and asks_for_model(item)):
         return
-    definition: Any = item
+    definition: Any = item  # all that is asked of a definition, an item has too
     made = pytest.Metafunc(definition, item._fixtureinfo, item.config, item.cls, _ispytest=True)
     choose_models(made)
     if len(made._calls) == 1:

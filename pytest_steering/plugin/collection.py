@@ -90,7 +90,8 @@ def ignore(path: Path, config: pytest.Config) -> bool | None:
     Paths that were typed, and directories on the way to them, never come here.
     """
     if path.name == SELFTEST and _is_suite(path.parent):
-        return True if settings_of(config).typed else None
+        ours = suite_directory().parent == config.rootpath
+        return None if ours and not settings_of(config).typed else True
     foreign = config.stash.get(FOREIGN, None)
     if not foreign:
         return None

@@ -180,7 +180,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
 def _leave_out(report: pytest.TestReport, first: str) -> None:
     """The test says where it is told why there is no model or adapter for it: the run has failed with that one."""
     report.outcome = "skipped"
-    report.longrepr = (first.partition("::")[0], 0, f"Skipped: see {first}")
+    report.longrepr = (first.partition("::")[0], 1, f"Skipped: see {first}")
 
 
 def _judged(

@@ -33,7 +33,10 @@ def explained(name: str) -> str:
         ("what is run", _run(requirement)),
         ("tolerance", _tolerance()),
         ("needs", "; ".join(_needs(requirement)) or "nothing beyond the core"),
-        ("broken by", ", ".join(breakers()[name]) or "no bundled adapter"),
+        (
+            "broken by",
+            ", ".join(breakers()[name]) or "none by what they say: it is about the model, or about trained weights",
+        ),
         ("alone", f'pytest --steering-model=tiny:llama -m "steering_requirement(id={name!r})"'),
     ]
     return "\n".join(f"{title}:\n{textwrap.indent(text, '    ')}" for title, text in parts)
@@ -76,7 +79,7 @@ def breakers() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in catalogue()}
     for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
         own = [value for each in node.body for name, value in _assigned(each) if name in ("chiefly", "breaks")]
-        for name in sorted({text for value in own for text in _texts(value, values)} & found.keys()):
+        for name in sorted({text for value in own for text in _ids(value, values)} & found.keys()):
             found[name].append(node.name)
     return found
 
@@ -88,13 +91,22 @@ def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
             yield ast.unparse(target), node.value
 
 
-def _texts(value: ast.expr, values: dict[str, ast.expr]) -> Iterator[str]:
-    """The strings in an expression, and in the constants that it names."""
-    for node in ast.walk(value):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-        elif isinstance(node, ast.Name) and node.id in values and values[node.id] is not value:
-            yield from _texts(values[node.id], values)
+def _ids(value: ast.expr, values: dict[str, ast.expr]) -> set[str]:
+    """The requirement ids that an expression of ids, of sets of them and of constants comes to."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return {text}
+        case ast.BinOp(left=left, op=ast.Sub(), right=right):
+            return _ids(left, values) - _ids(right, values)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _ids(left, values) | _ids(right, values)
+        case ast.Set(elts=elements) | ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Call(args=elements):
+            return {text for each in elements for text in _ids(each, values)}
+        case ast.Name(id="EVERYTHING"):
+            return {each.id for each in catalogue().values() if each.group != "uses" and "overhead" not in each.id}
+        case ast.Name(id=name) if name in values:
+            return _ids(values[name], values)
+    return set()
 
 
 def _function(path: Path, name: str) -> ast.FunctionDef:

@@ -144,7 +144,7 @@ def test_what_is_not_there_is_one_error_and_the_rest_is_left_out(
 ) -> None:
     text = told.stdout.str()
     assert text.count(f"\n{sentence}") == 1
-    assert f"SKIPPED [{times}] {first.partition('::')[0]}: see {first}" in told.outlines
+    assert f"SKIPPED [{times}] {first.partition('::')[0]}:1: see {first}" in told.outlines
     assert (told.ret, told.parseoutcomes()["errors"]) == (1, 3)
     assert "Traceback" not in text
 

@@ -189,12 +189,12 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(desk: Desk) -> None:
     result = desk.run("--steering-model=my_models:broken", "test_mine.py", "test_other.py", "test_third.py", "-rs")
     assert result.ret == 1
     assert desk.loaded() == ["broken"]
-    assert result.parseoutcomes() == {"errors": 1, "skipped": 3}
+    assert result.parseoutcomes() == {"errors": 1, "failed": 1, "skipped": 2}
     result.stdout.fnmatch_lines(
         [
             "*ERROR at setup of test_one*",
             "my_models:broken: calling it raised ValueError: the weights end in the middle",
-            "SKIPPED [[]3[]] test_mine.py: see test_mine.py::test_one[[]my_models:broken[]]",
+            "SKIPPED [[]2[]] test_mine.py:1: see test_mine.py::test_one[[]my_models:broken[]]",
         ]
     )
 
@@ -212,7 +212,7 @@ def Counted(model, architecture):
         test_other="def test_three(request): request.getfixturevalue('steering_adapter')",
     )
     result = desk.run(MODEL, "--steering-adapter=counted:Counted", "test_mine.py", "test_other.py")
-    assert result.parseoutcomes() == {"errors": 1, "skipped": 2}
+    assert result.parseoutcomes() == {"errors": 1, "failed": 1, "skipped": 1}
     assert [path.name for path in desk.path.glob("tried-*")] == ["tried-0"]
 
 
