@@ -152,7 +152,7 @@ def _read_once() -> Iterator[None]:
         """The package's own slices a memory map for every string of the vocabulary; this one a plain array."""
 
         def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
-            plain = vars(self).setdefault("_plain", self.data.view(np.ndarray))
+            plain = self.__dict__.setdefault("_plain", self.data.view(np.ndarray))
             form = np.dtype(dtype)
             found = plain[int(offset) : int(offset) + form.itemsize * int(count)].view(form)
             return found.view(found.dtype.newbyteorder(override_order or self.byte_order))
