@@ -2,7 +2,7 @@
 
 Plain contrasts ask for the next word after a short text, in several wordings: pairs of words that no two of them share.
 A model that was never trained prefers one word of each pair by chance, so every wording is one more toss of a coin. The
-texts alone are not: a random model, too, sees the same difference between the two sides of every pair.
+pairs are no independent tosses: what differs between their two sides is the same in every one of them.
 """
 
 from __future__ import annotations
@@ -41,24 +41,13 @@ class Contrast(Protocol):
     """One behaviour: ``build`` trains a direction, ``few`` of the ``held_out`` measure what it does."""
 
     @property
-    def name(self) -> str:
-        """What the two sides are."""
-        ...
-
+    def name(self) -> str: ...  # noqa: D102
     @property
-    def build(self) -> Sequence[Pair]:
-        """The prompts that train."""
-        ...
-
+    def build(self) -> Sequence[Pair]: ...  # noqa: D102
     @property
-    def held_out(self) -> Sequence[Pair]:
-        """All other prompts."""
-        ...
-
+    def held_out(self) -> Sequence[Pair]: ...  # noqa: D102
     @property
-    def few(self) -> Sequence[Pair]:
-        """Some of them."""
-        ...
+    def few(self) -> Sequence[Pair]: ...  # noqa: D102
 
     def answers(self, harness: Harness, call: Any, pairs: Sequence[Pair]) -> Tensor:
         """``logp`` of the first word minus that of the second, ``(pairs, 2, wordings)`` in nats."""

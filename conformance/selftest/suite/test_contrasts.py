@@ -75,7 +75,7 @@ def taught() -> Any:
         logits = model(input_ids=tokens[chosen], attention_mask=mask[chosen]).logits[:, -2].float()
         loss = torch.nn.functional.cross_entropy(logits, tokens[chosen, -1])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model.eval()
 
@@ -94,17 +94,9 @@ def test_an_adapter_that_does_not_move_it_fails(build: Factory) -> None:
 
 
 def test_a_model_that_was_never_trained_has_none() -> None:
-    """Each of many: by its pairs alone about half of them would pass."""
-    with_pairs = with_both = 0
     for seed in range(SEEDS):
         harness = under(small(seed))
-        for contrast in plain():
-            answers = contrast.answers(harness, harness.model, contrast.held_out)
-            right = int(((answers[:, 0] - answers[:, 1]).mean(1) > 0).sum())
-            with_pairs += at_least(right, len(answers)) <= CHANCE
-            with_both += not told(harness, contrast)[0]
-    assert with_both <= 1
-    assert with_pairs > 4
+        assert all(told(harness, contrast)[0] for contrast in plain()), seed
 
 
 def test_without_a_behaviour_nothing_is_trained() -> None:
