@@ -205,7 +205,7 @@ def shards(draw: st.DrawFn) -> list[dict[str, Any]]:
     found = []
     for number, part in enumerate(dealt):
         models: list[Any] = [model(*entries, spec=spec, verdict=_verdict(entries)) for spec, entries in part.items()]
-        if models and draw(st.booleans()):
+        if draw(st.booleans()) and models:
             models[0]["overhead"] = {f"forward{number}": {"ratio": 1.0}}
         found.append(report(*models))
         found[-1]["environment"]["platform"] = draw(st.sampled_from("AB"))
