@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from pytest_steering.errors import Violation
+from pytest_steering.adapters.protocol import frugal
+from pytest_steering.errors import Violation, one_line
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.costs import Costs, Idle, Use, forward
 from pytest_steering.oracle.counting import Counts
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
@@ -42,12 +44,18 @@ def measured(request: pytest.FixtureRequest) -> Record:
 
 
 @contextmanager
-def comparable(costs: Costs) -> Iterator[None]:
-    """What fails inside is the adapter's, where the unsteered model costs the same each time."""
+def comparable(costs: Costs, *, promised: bool = False) -> Iterator[None]:
+    """What fails inside is the adapter's, where the unsteered model costs the same each time.
+
+    What an adapter has to have ``promised`` is not applicable to one that does not say that it is frugal: it is right.
+    """
     try:
         yield
-    except Violation:
+    except Violation as violation:
         costs.need_repeatable()
+        adapter = costs.harness.adapter
+        if promised and not frugal(adapter):
+            not_applicable(f"{adapter.name} does not say that it is frugal: {one_line(violation.detail)}")
         raise
 
 
@@ -85,7 +93,7 @@ def test_prepared_once(costs: Costs, measured: Record) -> None:
     That is an operation in which no token has a part and which every step makes alike: the vector cast, moved or
     scaled, a constant built.
     """
-    with comparable(costs):
+    with comparable(costs, promised=True):
         repeated = {use: costs.repeated(use) for use in costs.uses()}
         measured(decode_constant_operations=max(found.total() for found in repeated.values()))
         for use, found in repeated.items():
@@ -104,7 +112,7 @@ def test_no_more_than_the_sum(costs: Costs, measured: Record) -> None:
 
     What its mask takes is allowed beside it, 64 bytes for each token of the step.
     """
-    with comparable(costs):
+    with comparable(costs, promised=True):
         rows = len(costs.harness.prompts.ids(costs.inputs()))
         residual = sum(costs.residual_bytes(layer, rows) for layer in costs.layers)
         steps = {use: max(step.bytes for step in costs.steps(use)) for use in costs.uses()}
@@ -166,7 +174,7 @@ def test_all_tokens_at_once(costs: Costs, measured: Record) -> None:
 @pytest.mark.steering_requirement(id="layers-add-up", needs=("MULTI_LAYER",), since="1.1")
 def test_layers_add_up(costs: Costs, measured: Record) -> None:
     """steering several layers costs no more than steering each of them alone: operations and bytes add up."""
-    with comparable(costs):
+    with comparable(costs, promised=True):
         together = costs.prompt()
         alone = sum((costs.prompt(layers=(layer,)) for layer in costs.layers), Counts())
         measured(
@@ -193,7 +201,7 @@ def test_other_layers_cost_nothing(costs: Costs, measured: Record) -> None:
     not the layers'.
     """
     layers = costs.harness.architecture.layers
-    with comparable(costs):
+    with comparable(costs, promised=True):
         steered = len(layers) // 2
         found = costs.by_layer(costs.plan((steered,)))
         # What follows the last layer is the end of the pass, where an adapter may tidy up.

@@ -31,6 +31,7 @@ class FoldedAdapter(SteeringAdapter):
     """
 
     name = "folded"
+    frugal = True
     accumulates = True
     """The vector is added inside a matrix product, whose rounding is allowed for."""
     capabilities = frozenset(

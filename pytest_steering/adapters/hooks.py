@@ -22,6 +22,7 @@ class HooksAdapter(SteeringAdapter):
     """Steers with forward hooks on the decoder layers."""
 
     name = "hooks"
+    frugal = True
     capabilities = frozenset(Capability)
 
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:

@@ -22,6 +22,7 @@ class NNsightAdapter(SteeringAdapter):
     """Steers with nnsight interventions on the decoder layers' outputs."""
 
     name = "nnsight"
+    frugal = True
     version = nnsight.__version__
     # A compiled model and nested traces are no part of what nnsight promises of a trace.
     capabilities = frozenset(Capability) - {Capability.COMPILE, Capability.NESTING}

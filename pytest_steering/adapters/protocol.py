@@ -32,6 +32,9 @@ class SteeringAdapter(Protocol):
     accumulates: bool = False
     """It adds the vector inside a matrix product, whose rounding is allowed for (in float32 and float64, 32 units in
     the last place in place of 2); may be left out."""
+    frugal: bool = False
+    """It prepares once what the plan alone determines, and adds to a pass nothing but the sums: counted where it says
+    so; may be left out."""
 
     def steer(self, plan: SteeringPlan) -> AbstractContextManager[Any]:
         """A context in which the yielded object runs the model steered by ``plan``."""
@@ -46,6 +49,11 @@ def version_of(adapter: SteeringAdapter) -> str:
 def accumulates(adapter: SteeringAdapter) -> bool:
     """The adapter says that it adds the vector inside a matrix product."""
     return bool(getattr(adapter, "accumulates", SteeringAdapter.accumulates))
+
+
+def frugal(adapter: SteeringAdapter) -> bool:
+    """The adapter says that it spends nothing that steering need not cost."""
+    return bool(getattr(adapter, "frugal", SteeringAdapter.frugal))
 
 
 Factory = Callable[["nn.Module", "Architecture"], SteeringAdapter]
