@@ -195,7 +195,8 @@ def _factory(adapter: object) -> tuple[str, Factory | None]:
         raise SpecError(
             f"the adapter is of type {type(adapter).__name__}: give a callable (model, architecture), or a name"
         )
-    return str(getattr(adapter, "__name__", type(adapter).__name__)), adapter
+    made: Any = adapter
+    return str(getattr(made, "__name__", type(made).__name__)), adapter
 
 
 def _alone(directory: Path) -> Iterator[str]:

@@ -29,7 +29,7 @@ UNMARKED = frozenset(
 )
 """Names without an underscore that their libraries do not document for the objects that they are read from."""
 
-AT_WORK = frozenset({"_hf_hook", "workerinput", "workeroutput"})
+AT_WORK = frozenset({"_benchmarksession", "_hf_hook", "workerinput", "workeroutput"})
 """Names that exist only on objects at work: their libraries' own source uses them."""
 
 
@@ -52,6 +52,27 @@ SCHEDULING = "xdist.scheduler:LoadScopeScheduling()"
 STATE = "pytest_steering/oracle/model_state.py"
 
 PRIVATE = (
+    Private(
+        "torch",
+        "torch.utils._python_dispatch",
+        "TorchDispatchMode",
+        ("pytest_steering/oracle/counting.py",),
+        "every operation is counted",
+    ),
+    Private(
+        "torch",
+        "torch:UntypedStorage()",
+        "_cdata",
+        ("pytest_steering/oracle/counting.py",),
+        "two tensors in one memory are told by it",
+    ),
+    Private(
+        "pytest-benchmark",
+        "pytest_benchmark.plugin:config",
+        "_benchmarksession",
+        ("pytest_steering/plugin/benchmarks.py",),
+        "what was compared is asked of its session",
+    ),
     Private(
         "torch",
         "torch._subclasses.fake_tensor",

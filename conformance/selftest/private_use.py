@@ -10,8 +10,8 @@ from conformance.selftest.places import ROOT
 from conformance.selftest.private_interfaces import UNMARKED
 
 LIBRARIES = ("torch", "transformers", "_pytest", "xdist", "huggingface_hub", "hypothesis", "nnsight")
-PROMISED = frozenset({"_asdict", "_fields", "_replace", "_value_"})
-"""Names of named tuples and of enums, which only look private."""
+PROMISED = frozenset({"_asdict", "_exit", "_fields", "_replace", "_value_"})
+"""Names of named tuples, of enums and of ``os``, which only look private."""
 OURS = ("private_interfaces.py", "private_use.py")
 """Where the names stand as strings."""
 

@@ -232,7 +232,7 @@ class _Calls(_Spans):
 
 @cache
 def _name(func: Any) -> str:
-    return str(func._schema.name)
+    return str(func.name()).partition(".")[0]
 
 
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:

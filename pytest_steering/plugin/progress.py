@@ -41,7 +41,7 @@ _USUAL = {
 def begin(config: pytest.Config, settings: Settings) -> None:
     """Progress is shown where this process writes to a terminal, and nobody asked for quiet."""
     option = config.option
-    plain = option.verbose >= 0 and option.capture != "no" and not config.getini("log_cli")
+    plain = getattr(option, "verbose", 0) >= 0 and option.capture != "no" and not config.getini("log_cli")
     if not is_worker(config) and plain and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         config.pluginmanager.register(Progress(config, settings), NAME)
 

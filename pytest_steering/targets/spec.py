@@ -245,6 +245,8 @@ def _check_directory(spec: Spec) -> None:
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
+    if gguf_in(spec.text, path) is not None:
+        return
     if (path / "adapter_config.json").is_file() and not any(path.glob("model*.safetensors")):
         if find_spec("peft") is None:
             raise SpecError(
@@ -252,7 +254,7 @@ def _check_directory(spec: Spec) -> None:
                 "pip install 'pytest-steering[models]'"
             )
         return
-    if not (path / "config.json").is_file() and gguf_in(spec.text, path) is None:
+    if not (path / "config.json").is_file():
         raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
 
 

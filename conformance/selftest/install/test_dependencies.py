@@ -21,6 +21,7 @@ EXTRAS = {
     "pytest_steering.adapters.libraries.transformer_lens": "transformer-lens",
     "pytest_steering.adapters.nnsight": "nnsight",
     "pytest_steering.evaluation": "study",
+    "pytest_steering.targets.peft_adapter": "models",
     "pytest_steering.fixtures.findings.nnterp": "nnterp",
     "pytest_steering.fixtures.findings.pyvene": "pyvene",
     "pytest_steering.fixtures.findings.repeng": "repeng",
@@ -31,7 +32,12 @@ EXTRAS = {
 """The extra that the head of a module may import from, by how the module's name begins."""
 WITHIN = "study"
 """The extra that any function may import from; it says what to install when the package is absent."""
-NOT_IMPORTED = {"benchmark": {"pytest-benchmark"}, "nnterp": {"nnsight"}, "steering-vectors": {"transformers"}}
+NOT_IMPORTED = {
+    "benchmark": {"pytest-benchmark"},
+    "models": {"accelerate", "bitsandbytes", "compressed-tensors", "hqq", "optimum-quanto", "torchao"},
+    "nnterp": {"nnsight"},
+    "steering-vectors": {"transformers"},
+}
 """A fixture's package, and versions that a library's own requirement leaves too wide."""
 DISTRIBUTIONS = {name: canonicalize_name(of[0]) for name, of in metadata.packages_distributions().items()}
 

@@ -36,7 +36,6 @@ def test_an_unchanged_benchmark_is_compared(desk: Desk) -> None:
         ((), False, "compares nothing: there is no stored run"),
         (("--benchmark-compare",), True, "knows nothing of pytest-steering::forward::8x128::my_models:a::Right"),
         (("--benchmark-disable",), False, "compares nothing: benchmarks are switched off"),
-        (("-n1",), False, "compares nothing under pytest-xdist"),
     ],
 )
 def test_what_is_not_compared_fails_and_the_verdict_is_printed(

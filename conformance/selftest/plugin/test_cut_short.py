@@ -52,7 +52,8 @@ def test_ctrl_c_leaves_a_report_that_says_so(desk: Desk, workers: tuple[str, ...
     while not (desk.path / "waiting").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 2
+    process.communicate(timeout=60)
+    assert process.returncode == 2
     document = desk.report("r.json")
     assert document["complete"] is False
     assert {entry["id"] for entry in document["models"][0]["requirements"]} == {"layers-found", "exact-delta"}

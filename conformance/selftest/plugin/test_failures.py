@@ -26,7 +26,7 @@ def failures(desk: Desk, *args: str) -> list[str]:
     assert "Traceback" not in text
     body = text.partition("= FAILURES =")[2] or text.partition("= ERRORS =")[2]
     lines = body.partition("\n--")[0].splitlines()[1:]
-    return [line for line in lines if line and not line.startswith(("_", "="))]
+    return [line for line in lines if line and not line.startswith(("_", "=", "FAILED ", "ERROR "))]
 
 
 def test_a_violation_is_four_lines(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from conformance.selftest.desk import BAD, FEW, MODEL, RIGHT, TIMID, Desk
 from pytest_steering.report.badge import badge
 from pytest_steering.report.github import annotated, summary
 from pytest_steering.report.model import Outcome, Record, Result
-from pytest_steering.suite.catalogue import Asked, catalogue
+from pytest_steering.suite.catalogue import Asked
 
 COMMAND = re.compile(r"::error (?P<properties>[^:]*)::(?P<data>.*)")
 RAISING = """
@@ -120,7 +120,7 @@ def test_a_summary_that_cannot_be_written_is_told(desk: Desk, github: Path, monk
 def whole(**outcomes: Outcome) -> Record:
     """A record with one test of every requirement: passed, but for those that are named."""
     record = Record(["tiny:llama"], ["hooks"])
-    for each in catalogue().values():
+    for each in Asked().requirements.values():
         outcome = outcomes.get(each.id.replace("-", "_"), Outcome.PASSED)
         record.results[each.nodeid] = Result(
             each.nodeid, each.id, each.group, "tiny:llama", "hooks", outcome=outcome, called=True
@@ -134,7 +134,7 @@ def part() -> Record:
     return record
 
 
-COUNT = len(catalogue())
+COUNT = len(Asked().requirements)
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_what_conforms_is_green_and_what_does_not_is_red() -> None:
         ("steering", ""),
         (f"tiny:a with hooks: conforms to {SUITE_VERSION}", "green"),
         (f"tiny:b with hooks: fails {SUITE_VERSION}", "red"),
-        ("every-row is a known failure and fails no more: remove it from steering_known_failures", "red"),
+        ("every-row", "red"),
     ]
 
 

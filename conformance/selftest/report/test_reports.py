@@ -173,7 +173,7 @@ def test_tests_of_the_user_are_in_no_report(desk: Desk) -> None:
     assert "with hooks:" not in result.stdout.str()
 
 
-def test_a_report_that_was_there_stays_when_the_run_is_cut_short(desk: Desk) -> None:
+def test_a_run_that_is_cut_short_says_so_in_its_report(desk: Desk) -> None:
     report = desk.path / "report.json"
     report.write_text("before")
     desk.write(
@@ -192,16 +192,15 @@ def pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)
         process.send_signal(signal.SIGINT)
         process.stdout.read()
     assert process.returncode == 2, before
-    assert report.read_text() == "before"
+    assert desk.report()["complete"] is False
     assert sorted(path.name for path in desk.path.glob("*report*") if path.is_file()) == ["report.json"]
 
 
-@pytest.mark.parametrize("unwritable", [object(), "half a character: \udce9"], ids=["object", "surrogate"])
-def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path, unwritable: object) -> None:
+def test_a_report_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     report.write_text("before")
-    with pytest.raises((TypeError, UnicodeEncodeError)):
-        write(report, {"whole": unwritable})
+    with pytest.raises(TypeError):
+        write(report, {"whole": object()})
     assert report.read_text() == "before"
     assert list(tmp_path.iterdir()) == [report]
 
@@ -219,7 +218,7 @@ def test_collecting_writes_no_report(desk: Desk) -> None:
 
 
 def test_a_worker_that_crashes_is_a_failure_of_the_requirement(desk: Desk) -> None:
-    desk.plugin(f"def pytest_runtest_call(self, item): item.nodeid == {ROWS[1]!r} and os._exit(3)")
+    desk.plugin(f"def pytest_runtest_call(self, item): item.nodeid == {ROWS[1]!r} and os.kill(os.getpid(), 9)")
     result = desk.run(MODEL, RIGHT, *FEW, "-n", "2", "--steering-report=report.json")
     assert result.ret == 1
     model = desk.report()["models"][0]

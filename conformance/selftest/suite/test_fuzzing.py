@@ -23,7 +23,12 @@ JUDGES = [
     if "selftest" not in path.parts
 ]
 """All that decides a verdict."""
-TIMED = {"conformance/test_hot_path.py", "pytest_steering/oracle/timing.py", "pytest_steering/suite/exploring.py"}
+TIMED = {
+    "conformance/test_engine.py",
+    "conformance/test_hot_path.py",
+    "pytest_steering/oracle/timing.py",
+    "pytest_steering/suite/exploring.py",
+}
 """What is about time, and what goes on for as long as it is told."""
 
 

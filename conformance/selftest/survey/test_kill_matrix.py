@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE
+from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE, costly
 
 from conformance.selftest.places import ROOT
 from pytest_steering.__main__ import main
@@ -119,5 +119,6 @@ def test_the_readme_has_the_counts_that_are_kept() -> None:
 def test_what_is_kept_is_of_today_s_adapters() -> None:
     kept = read_stored()
     assert set(kept["adapters"]) <= set(bugs())
-    assert len(kept["adapters"]) >= len(ALL) - 2, "run the kill matrix again and keep it"
+    changing = [adapter for adapter in ALL if adapter.__module__ != costly.__name__]
+    assert len(kept["adapters"]) >= len(changing) - 2, "run the kill matrix again and keep it"
     assert all(set(columns) == set(kept["columns"]) for columns in kept["adapters"].values())

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from conformance.selftest.places import ROOT
+from pytest_steering import naming
 from pytest_steering.__main__ import main
-from pytest_steering.adapters import registry
 from pytest_steering.adapters.registry import GROUP, find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.survey.files import SurveyError
@@ -107,7 +107,7 @@ def test_each_library_has_an_extra_and_a_tox_environment_of_the_judged_version()
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_library_that_is_not_installed_is_named_in_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint(name, target, GROUP) for name, target in LIBRARIES.items()]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(naming, "_installed", lambda group, path: {point.name: point for point in points})
     monkeypatch.setitem(sys.modules, name.replace("-", "_"), None)
     monkeypatch.delitem(sys.modules, LIBRARIES[name].partition(":")[0], raising=False)
     with pytest.raises(SpecError) as refusal:

@@ -295,7 +295,7 @@ def test_states_that_are_not_finite_are_no_vectors(bigcode: Target) -> None:
             return steered(**inputs)
 
     with pytest.raises(
-        VectorError, match=r"the states after layer 1 hold a NaN or an infinity; run the model in a wider dtype"
+        VectorError, match=r"the states after layer 1 hold a NaN or an infinity; the model itself computes them"
     ):
         read_states(call, bigcode.architecture, padded(bigcode.architecture, "left", 0, 0), [1])
 
