@@ -24,6 +24,7 @@ def is_adapter(spec: Spec) -> bool:
         spec.kind is SpecKind.DIRECTORY
         and (directory / CONFIG).is_file()
         and not any(directory.glob("model*.safetensors"))
+        and not any(directory.glob("*.gguf"))
     )
 
 

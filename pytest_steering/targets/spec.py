@@ -245,16 +245,15 @@ def _check_directory(spec: Spec) -> None:
         raise SpecError(f"{spec.text}: there is no such directory; {_directory_remedy(spec, path)}")
     if not path.is_dir():
         raise SpecError(f"{spec.text} is a file; give the directory that holds config.json and the weights")
-    if gguf_in(spec.text, path) is not None:
-        return
-    if (path / "adapter_config.json").is_file() and not any(path.glob("model*.safetensors")):
+    own = (weights for kind in ("model*.safetensors", "*.gguf") for weights in path.glob(kind))
+    if (path / "adapter_config.json").is_file() and not any(own):
         if find_spec("peft") is None:
             raise SpecError(
                 f"{spec.text} holds an adapter of PEFT, and peft is not installed: "
                 "pip install 'pytest-steering[models]'"
             )
         return
-    if not (path / "config.json").is_file():
+    if not (path / "config.json").is_file() and gguf_in(spec.text, path) is None:
         raise SpecError(f"{spec.text}: the directory has no config.json, so it is no checkpoint")
 
 
