@@ -54,13 +54,6 @@ STATE = "pytest_steering/oracle/model_state.py"
 PRIVATE = (
     Private(
         "torch",
-        "torch.utils._python_dispatch",
-        "TorchDispatchMode",
-        ("pytest_steering/oracle/counting.py",),
-        "every operation is counted",
-    ),
-    Private(
-        "torch",
         "torch:UntypedStorage()",
         "_cdata",
         ("pytest_steering/oracle/counting.py",),
@@ -148,7 +141,7 @@ PRIVATE = (
         "torch",
         "torch.utils._python_dispatch:",
         "TorchDispatchMode",
-        ("fixtures/known_good/modes.py",),
+        ("fixtures/known_good/modes.py", "pytest_steering/oracle/counting.py"),
         "a right adapter that steers below all modules",
     ),
     Private(
