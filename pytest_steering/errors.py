@@ -41,7 +41,8 @@ class SteeringError(Exception):
     """One clear sentence that names the thing, the reason and the remedy; what cannot be shown of it is escaped."""
 
     def __init__(self, sentence: str = "") -> None:
-        super().__init__(sentence if sentence.isprintable() else printable(" ".join(sentence.split())))
+        shown = sentence.isprintable() and len(sentence) <= _LONGEST_SHOWN
+        super().__init__(sentence if shown else printable(" ".join(sentence.split())))
 
 
 class SpecError(SteeringError):

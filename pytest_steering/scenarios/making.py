@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor, nn
 
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import THE_CALLERS, Piece, changed, model_state, process_settings
@@ -119,8 +120,10 @@ class Changes:
 
     def _widen(self) -> None:
         model = self._harness.model
-        dtypes = {tensor.dtype for tensor in model.parameters()}
-        if len(dtypes) != 1 or (dtype := dtypes.pop()) not in _WIDER:
+        tensors = [*model.parameters(), *model.buffers()]
+        dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+        plain = all(type(each) in (nn.Parameter, Tensor) and not each.is_meta for each in tensors)
+        if not plain or len(dtypes) != 1 or (dtype := dtypes.pop()) not in _WIDER:
             raise Unfit("the model has no one dtype that a wider one holds")
         # What is widened and narrowed again has the bits that it had.
         model.to(_WIDER[dtype])
