@@ -105,7 +105,10 @@ class Changes:
 
     def _change_weights(self) -> None:
         layer = self._harness.architecture.layers[self._harness.plans.layers("middle")[0]]
-        parameters = [parameter for parameter in layer.parameters() if parameter.is_floating_point()]
+        computing = (*_WIDER, torch.float64)
+        parameters = [each for each in layer.parameters() if each.dtype in computing and not each.is_meta]
+        if not parameters:
+            raise Unfit("the layer's weights cannot be changed in place: they lie elsewhere, or are quantised")
         kept = [parameter.detach().clone() for parameter in parameters]
         with torch.no_grad():
             for parameter in parameters:
