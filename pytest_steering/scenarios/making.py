@@ -133,7 +133,10 @@ class Changes:
         self._undo.callback(model.to, dtype)
 
     def _accumulate(self) -> None:
-        parameters = [parameter for parameter in self._harness.model.parameters() if parameter.is_floating_point()][:3]
+        here = (each for each in self._harness.model.parameters() if each.is_floating_point() and not each.is_meta)
+        parameters = list(here)[:3]
+        if not parameters:
+            raise Unfit("the model's weights lie elsewhere between its passes")
         before = [parameter.grad for parameter in parameters]
         kept = [torch.ones_like(parameter) for parameter in parameters]
         for parameter, gradient in zip(parameters, kept, strict=True):
