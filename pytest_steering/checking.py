@@ -23,7 +23,7 @@ from torch import nn
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
 from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
-from pytest_steering.plugin.options import GIVEN
+from pytest_steering.plugin.options import CLOSING, GIVEN
 from pytest_steering.report import json_report, terminal
 from pytest_steering.report.model import Outcome, Record, Row, Verdict
 from pytest_steering.suite.catalogue import PROFILES, catalogue, suite_directory
@@ -158,7 +158,7 @@ class _Run:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Results are gathered where those of every run are."""
-        closing: Any = session.config.pluginmanager.get_plugin("steering-closing")
+        closing: Any = session.config.pluginmanager.get_plugin(CLOSING)
         self.record = closing.record
 
     def pytest_unconfigure(self) -> None:

@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_steering.plugin import progress
         from pytest_steering.plugin.session import Closing
 
-        config.pluginmanager.register(Closing(config, settings), "steering-closing")
+        config.pluginmanager.register(Closing(config, settings), options.CLOSING)
         progress.begin(config, settings)
 
 

@@ -15,7 +15,7 @@ from pytest_steering.plugin.options import Settings
 from pytest_steering.report.baseline import Baseline, Subject, few, of_report, updated
 from pytest_steering.report.baseline_file import read, text_of
 from pytest_steering.report.compare import Change, Kind, compare, failing, lines, tally
-from pytest_steering.report.reading import write_text
+from pytest_steering.report.writing import write_text
 
 OPTION = "--steering-baseline"
 UPDATE = "--steering-baseline-update"

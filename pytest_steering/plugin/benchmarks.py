@@ -16,8 +16,6 @@ def uncompared(config: pytest.Config) -> list[str]:
     if session is None or not config.getoption("benchmark_compare_fail", None):
         return []
     option = "--benchmark-compare-fail"
-    if config.getoption("dist", "no") != "no":
-        return [f"{option} compares nothing under pytest-xdist, which switches benchmarks off: run without -n"]
     if session.disabled:
         return [f"{option} compares nothing: benchmarks are switched off"]
     if not session.compared_mapping:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_steering.errors import SteeringError
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, FAILURES
 from pytest_steering.plugin.options import settings_of
 
@@ -38,14 +37,8 @@ def steering_engine(
     name = getattr(request, "param", settings.engines[0])
     failures = request.config.stash[FAILURES]
     request.config.stash[ADAPTER_NAME] = name
-    key = (steering_model.spec, name)
-    if key in failures.adapters:
-        raise failures.adapters[key]
-    try:
+    with failures.once(failures.adapters, (steering_model.spec, name)):
         engine = start_engine(name, steering_checkpoint, steering_model.architecture)
-    except SteeringError as error:
-        failures.adapters[key] = error.with_traceback(None)
-        raise
     yield engine
     engine.close()
 

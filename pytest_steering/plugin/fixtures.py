@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,6 +50,17 @@ class Failures:
 
     models: dict[str, SteeringError] = field(default_factory=dict)
     adapters: dict[tuple[str, str], SteeringError] = field(default_factory=dict)
+
+    @contextmanager
+    def once(self, failed: dict[Any, SteeringError], key: object) -> Iterator[None]:
+        """What is made inside is made once: where that failed before, the same error is raised again."""
+        if key in failed:
+            raise failed[key]
+        try:
+            yield
+        except SteeringError as error:
+            failed[key] = error.with_traceback(None)
+            raise
 
     def holds(self, error: BaseException) -> bool:
         """Whether this is why a model could not be loaded, or an adapter not be built."""
@@ -136,15 +149,9 @@ def steering_model(request: pytest.FixtureRequest) -> Target:
             pytest.fail(NO_MODEL, pytrace=False)
         spec = settings.specs[0]
     failures = request.config.stash[FAILURES]
-    if spec.text in failures.models:
-        raise failures.models[spec.text]
-    _free()
-    try:
-        target = _load(request, spec)
-    except SteeringError as error:
-        failures.models[spec.text] = error.with_traceback(None)
-        raise
-    return target
+    with failures.once(failures.models, spec.text):
+        _free()
+        return _load(request, spec)
 
 
 @pytest.fixture(scope="session")
@@ -156,16 +163,10 @@ def steering_adapter(request: pytest.FixtureRequest, steering_model: Target) -> 
     name = getattr(request, "param", settings.adapters[0])
     failures = request.config.stash[FAILURES]
     request.config.stash[ADAPTER_NAME] = name
-    key = (steering_model.spec, name)
-    if key in failures.adapters:
-        raise failures.adapters[key]
-    try:
+    with failures.once(failures.adapters, (steering_model.spec, name)):
         adapter = make_adapter(name, steering_model.model, steering_model.architecture, settings.provided)
         _find_again(steering_model, name)
         return adapter
-    except SteeringError as error:
-        failures.adapters[key] = error.with_traceback(None)
-        raise
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,9 @@ from pytest_steering.errors import printable
 from pytest_steering.plugin.items import pairing_of, requirement_of
 from pytest_steering.plugin.leaving import staying
 from pytest_steering.plugin.limit import Limit
-from pytest_steering.plugin.options import settings_of
+from pytest_steering.plugin.options import CLOSING, settings_of
 
 LIMIT = pytest.StashKey[Limit]()
-CLOSING = "steering-closing"
-"""The name of the plugin that writes the reports."""
 
 
 def guard(config: pytest.Config) -> None:

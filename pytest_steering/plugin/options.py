@@ -81,6 +81,8 @@ class Settings:
 SETTINGS = pytest.StashKey[Settings]()
 GIVEN = pytest.StashKey[Mapping[str, "Target"]]()
 """The models of a run that were given as objects, by the names that stand for them."""
+CLOSING = "steering-closing"
+"""The name of the plugin that writes the reports."""
 SPECS = "steering_specs"
 """Under this key a controller of pytest-xdist tells its workers the models."""
 

@@ -33,7 +33,7 @@ from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
 from pytest_steering.plugin.options import settings_of
-from pytest_steering.report.text import printable
+from pytest_steering.report.text import legible
 from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import Requirement
 
@@ -126,7 +126,7 @@ def without_traceback(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterato
 
 def clean(report: pytest.TestReport) -> None:
     """What a test says of code that is judged can be printed, written and sent by a worker."""
-    report.user_properties = [(name, printable(str(value))) for name, value in report.user_properties]
+    report.user_properties = [(name, legible(str(value))) for name, value in report.user_properties]
 
 
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
@@ -164,7 +164,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     elif not _in_full(item.config.option):
         seen = f"{requirement_of(item).id}: see {first}" if suite else f"see {first}"
         frames = "" if first else frames_text(item.config, error)
-        report.longrepr = printable(seen if first else "\n".join(filter(None, [text, frames])))
+        report.longrepr = legible(seen if first else "\n".join(filter(None, [text, frames])))
     if suite:
         for name, value in said.items():
             if value:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_steering.plugin.options import Settings, is_worker
-from pytest_steering.report.text import printable
+from pytest_steering.report.text import legible
 from pytest_steering.targets.spec import SpecKind, parse_spec, spec_in
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Progress:
     def _begins(self, spec: str, adapter: str) -> str:
         number = self._specs.index(spec) + 1 if spec in self._specs else 0
         count = f", model {number} of {len(self._specs)}" if number and len(self._specs) > 1 else ""
-        return printable(f"steering: {spec} with {adapter}{count}")
+        return legible(f"steering: {spec} with {adapter}{count}")
 
     def says(self, now: float) -> str:
         """The line as it is now; empty while nobody waits."""
@@ -176,7 +176,7 @@ class Progress:
             large = [self.large[spec]] if spec in self.large else []
         others = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
         done = f"{self._count - len(self._todo)} of {self._count} tests"
-        return printable("; ".join([f"{what}, {waits[nodeid]:.0f} s{others}", done, *self._left(now), *large]))
+        return legible("; ".join([f"{what}, {waits[nodeid]:.0f} s{others}", done, *self._left(now), *large]))
 
     def _left(self, now: float) -> list[str]:
         """About how long it will go on: as it went until now, by how long tests take beside one another."""

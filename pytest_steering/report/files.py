@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_steering.report import json_report
+from pytest_steering.report.writing import write_text
 
 BADGE = ".badge.json"
 KINDS = (".json", ".html", BADGE)
@@ -21,6 +22,6 @@ def write_report(path: Path, document: dict[str, Any]) -> None:
     if path.suffix == ".html":
         from pytest_steering.report.page import render  # noqa: PLC0415 (a run without a page needs no Jinja2)
 
-        json_report.write_text(path, render(document))
+        write_text(path, render(document))
     else:
         json_report.write(path, document)

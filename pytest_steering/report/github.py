@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_steering.report.gaps import gaps
 from pytest_steering.report.model import Outcome, Record, Result, Row, Verdict
 from pytest_steering.report.terminal import verdict
-from pytest_steering.report.text import printable
+from pytest_steering.report.text import legible
 from pytest_steering.suite.catalogue import catalogue
 
 MOST_ANNOTATIONS = 10
@@ -75,7 +75,7 @@ def _in_repository(place: str, here: Path, environment: Mapping[str, str]) -> tu
 
 
 def _data(text: str) -> str:
-    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return legible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
@@ -117,7 +117,7 @@ def _failures(row: Row) -> Iterator[str]:
 
 
 def _html(text: str) -> str:
-    return html.escape(" ".join(printable(text[:LONGEST]).split()))
+    return html.escape(" ".join(legible(text[:LONGEST]).split()))
 
 
 def _text(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pytest_steering.report.gaps import gaps
 from pytest_steering.report.model import Record, Result, Row
 from pytest_steering.report.text import clean
+from pytest_steering.report.writing import write_text
 
 SCHEMA = 1
 PACKAGES = ("pytest-steering", "pytest", "torch", "transformers", "nnsight")
@@ -39,17 +39,6 @@ def as_json(record: Record, *, complete: bool = True) -> dict[str, Any]:
 def write(path: Path, document: dict[str, Any]) -> None:
     """The document is at ``path``, whole, or what was there before still is."""
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """The text is at ``path``, whole, or what was there before still is."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # Half of a character that came from an adapter's message becomes the escape that JSON has for it.
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _model(row: Row) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -38,23 +36,6 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SpecError(f"{name} is not valid: it holds a {type(document).__name__}, not an object")
     return document
-
-
-def write_text(path: Path, text: str) -> None:
-    """The text is at ``path``, whole, or what was there before still is; a link still leads where it led."""
-    path = path.resolve()
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            with contextlib.suppress(OSError):
-                unfinished.chmod(path.stat().st_mode & 0o777)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def words(document: Mapping[str, Any], *names: str) -> tuple[str, ...]:

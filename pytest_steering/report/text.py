@@ -10,7 +10,7 @@ _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """Categories of what is not seen: controls, formats (also those that turn the writing round), halves of a character."""
 
 
-def printable(text: str) -> str:
+def legible(text: str) -> str:
     """The text with everything that is not seen as ``\\x1b`` or ``\\udce9``; line feeds and tabs stay."""
     if text.isprintable():
         return text
@@ -21,9 +21,9 @@ def printable(text: str) -> str:
 
 
 def clean(value: Any) -> Any:
-    """A document with every text in it :func:`printable`."""
+    """A document with every text in it :func:`legible`."""
     if isinstance(value, str):
-        return printable(value)
+        return legible(value)
     if isinstance(value, dict):
         return {clean(name): clean(each) for name, each in value.items()}
     return [clean(each) for each in value] if isinstance(value, list | tuple) else value

@@ -105,10 +105,7 @@ class Changes:
 
     def _change_weights(self) -> None:
         layer = self._harness.architecture.layers[self._harness.plans.layers("middle")[0]]
-        computing = (*_WIDER, torch.float64)
-        parameters = [each for each in layer.parameters() if each.dtype in computing and not each.is_meta]
-        if not parameters:
-            raise Unfit("the layer's weights cannot be changed in place: they lie elsewhere, or are quantised")
+        parameters = _changeable(layer)
         kept = [parameter.detach().clone() for parameter in parameters]
         with torch.no_grad():
             for parameter in parameters:
@@ -133,10 +130,7 @@ class Changes:
         self._undo.callback(model.to, dtype)
 
     def _accumulate(self) -> None:
-        here = (each for each in self._harness.model.parameters() if each.is_floating_point() and not each.is_meta)
-        parameters = list(here)[:3]
-        if not parameters:
-            raise Unfit("the model's weights lie elsewhere between its passes")
+        parameters = _changeable(self._harness.model)[:3]
         before = [parameter.grad for parameter in parameters]
         kept = [torch.ones_like(parameter) for parameter in parameters]
         for parameter, gradient in zip(parameters, kept, strict=True):
@@ -168,3 +162,12 @@ class Changes:
                 layer.forward = before
 
         self._undo.callback(undo)
+
+
+def _changeable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that can be computed with where they lie; ``Unfit`` where there is none."""
+    computing = (*_WIDER, torch.float64)
+    found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta]
+    if not found:
+        raise Unfit("the weights cannot be changed in place: they lie elsewhere, or are quantised")
+    return found

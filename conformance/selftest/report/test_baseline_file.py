@@ -16,7 +16,7 @@ from pytest_steering.errors import SpecError
 from pytest_steering.report.baseline import Baseline, Standing, Subject, of_report, updated
 from pytest_steering.report.baseline_file import read, text_of
 from pytest_steering.report.model import Outcome
-from pytest_steering.report.reading import write_text
+from pytest_steering.report.writing import write_text
 
 FIXED = settings(
     max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
