@@ -118,7 +118,7 @@ def _judge(
         with harness.running():
             return seconds_of(partial(run, harness.model), device)
 
-    cost = overhead(steered, unsteered)
+    cost = overhead(steered, unsteered, budget=budget)
     request.node.user_properties.append(("steering_overhead", json.dumps({what: {**cost.as_json(), "work": work}})))
     figures = {"rows": rows, "tokens": tokens, "new_tokens": new}
     request.node.user_properties.append(("steering_measured", json.dumps(figures)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -74,13 +75,19 @@ def seconds_of(run: Callable[[], Any], device: torch.device) -> float:
 
 
 def overhead(
-    steered: Callable[[], float], unsteered: Callable[[], float], *, pairs: int = 15, enough_seconds: float = 1.0
+    steered: Callable[[], float],
+    unsteered: Callable[[], float],
+    *,
+    budget: float = math.inf,
+    pairs: int = 15,
+    enough_seconds: float = 1.0,
 ) -> Overhead:
     """Steered and unsteered runs in turn, each pair in the other order than the one before.
 
     Each function returns the seconds of one run (see ``seconds_of``), so that what it prepares is not counted: an
     unsteered run must be made outside the adapter's block. One pair to warm up; fewer pairs, but at least five, when
-    they take longer than ``enough_seconds``.
+    they take longer than ``enough_seconds``, and none is spared where the ratio is above ``budget`` and noise could
+    explain that.
     """
     for run in (unsteered, steered):
         run()
@@ -93,7 +100,9 @@ def overhead(
             other, one = unsteered(), steered()
         times.append((one, other))
         if number >= 4 and time.perf_counter() - started > enough_seconds:
-            break
+            now = Overhead(tuple(times))
+            if not now.at_least <= budget < now.ratio:
+                break
     return Overhead(tuple(times))
 
 
