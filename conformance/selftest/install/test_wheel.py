@@ -134,7 +134,7 @@ def test_the_same_verdict_without_xdist_and_benchmark(bare: Environment, full: E
 
 def verdict(environment: Environment, folder: Path, options: str = "") -> dict[str, dict[str, str]]:
     """How each requirement ended, by adapter."""
-    result = environment.run(f"{VERDICT} {options}", folder)
+    result = environment.run(f"{VERDICT} {options}", folder, OMP_NUM_THREADS="1")
     assert result.returncode == 1, result.stdout + result.stderr
     models: list[dict[str, Any]] = json.loads((folder / "verdict.json").read_text())["models"]
     return {each["adapter"]: {one["id"]: one["outcome"] for one in each["requirements"]} for each in models}
