@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.plugin import cases, collection, fixtures, needs, options
+from pytest_steering.plugin import cases, collection, fixtures, needs, options, running
 from pytest_steering.plugin.engines import steering_checkpoint, steering_engine
 from pytest_steering.plugin.fixtures import steering_adapter, steering_batch, steering_model, steering_vector
 from pytest_steering.plugin.needs import _steering_needs
@@ -52,6 +52,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     # Before pytest-xdist turns -n into --dist=load.
     config.stash[_DIST] = getattr(config.option, "dist", "no")
+    running.check_that_tests_run(config)
     return (yield)
 
 

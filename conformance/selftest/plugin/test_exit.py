@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.selftest.desk import BAD, FEW, FOUND, MODEL, RIGHT, TIMID, Desk
+from conformance.selftest.desk import BAD, FEW, FOUND, MODEL, RIGHT, TIMID, Desk, refused
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,23 @@ from conformance.selftest.desk import BAD, FEW, FOUND, MODEL, RIGHT, TIMID, Desk
 )
 def test_status(desk: Desk, args: tuple[str, ...], status: int) -> None:
     assert desk.run(*args).ret == status
+
+
+@pytest.mark.parametrize(
+    "inherited", ["--collect-only", "--co", "--fixtures", "--fixtures-per-test", "--cache-show", "--markers", "--version"]
+)
+def test_an_option_that_runs_nothing_is_typed_or_refused(desk: Desk, inherited: str) -> None:
+    desk.ini(f"addopts = {inherited}")
+    result = desk.run(MODEL, RIGHT, *FEW)
+    assert (result.ret, desk.loaded()) == (4, [])
+    assert "with which pytest runs no test and judges nothing: take it out" in result.stderr.str()
+    desk.ini("")
+    assert desk.run(MODEL, RIGHT, *FEW, inherited).ret == 0
+
+
+@pytest.mark.parametrize("wanted", ["--steering-report=x.json", "--steering-strict", "--steering-bundle=out"])
+def test_what_judges_nothing_has_nothing_to_tell(desk: Desk, wanted: str) -> None:
+    refused(desk, MODEL, wanted, "--co", sentence=f"--collect-only judges nothing that {wanted.partition('=')[0]} *")
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=" ".join)
