@@ -30,7 +30,9 @@ def check_that_tests_run(config: pytest.Config) -> None:
     settings = read_settings(config)
     typed = any(str(word).startswith(asked) for word in config.invocation_params.args)
     if settings.in_use and not typed:
-        raise pytest.UsageError(f"addopts has {asked[0]}, with which pytest runs no test and judges nothing: take it out")
+        raise pytest.UsageError(
+            f"addopts has {asked[0]}, with which pytest runs no test and judges nothing: take it out"
+        )
     told = {
         "--steering-report": settings.reports,
         "--steering-baseline": settings.baselines,

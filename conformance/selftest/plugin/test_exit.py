@@ -33,7 +33,8 @@ def test_status(desk: Desk, args: tuple[str, ...], status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "inherited", ["--collect-only", "--co", "--fixtures", "--fixtures-per-test", "--cache-show", "--markers", "--version"]
+    "inherited",
+    ["--collect-only", "--co", "--fixtures", "--fixtures-per-test", "--cache-show", "--markers", "--version"],
 )
 def test_an_option_that_runs_nothing_is_typed_or_refused(desk: Desk, inherited: str) -> None:
     desk.ini(f"addopts = {inherited}")
