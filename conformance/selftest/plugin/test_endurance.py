@@ -162,7 +162,7 @@ def test_a_full_disk_is_one_sentence_and_a_failure(desk: Desk, workers: tuple[st
 
 
 def test_a_terminal_without_room_is_no_success(desk: Desk) -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+    with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "pytest", *OTHERS, MODEL, RIGHT, *FEW, "--steering-report=r.json"]
         done = subprocess.run(command, cwd=desk.path, stdout=full, stderr=full, check=False)
     assert done.returncode != 0
