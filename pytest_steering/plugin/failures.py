@@ -12,6 +12,7 @@ import pytest
 from pytest_steering.errors import Violation, printable, text_of
 from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import GIVEN, settings_of
+from pytest_steering.plugin.repeating import ALONE, Repeats
 from pytest_steering.suite.catalogue import Requirement
 
 LONGEST = 16
@@ -20,13 +21,15 @@ LONGEST = 16
 _LIBRARIES = re.compile(r"[/\\](torch|transformers|_pytest|pluggy|contextlib\.py|hypothesis|pytest_steering)([/\\]|$)")
 
 
-def violation_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, violation: Violation) -> str:
+def violation_text(
+    item: pytest.Item, pairing: Pairing, requirement: Requirement, violation: Violation, again: Repeats = ALONE
+) -> str:
     """The lines of a requirement that is not met."""
     place = f"{pairing}, {violation.where}" if violation.where else str(pairing)
     lines = [f"{requirement.id}: {requirement.sentence}", f"  {place}: {one_line(violation.detail)}"]
     if violation.likely is not None:
         lines.append(f"  likely: {violation.likely}")
-    lines.append(f"  rerun: {rerun(item, pairing)}")
+    lines.append(f"  rerun: {rerun(item, pairing, again)}")
     if program := program_of(item, pairing, violation):
         shown = program.splitlines()
         lines += ["  as a program:", *(f"    {line}".rstrip() for line in shown[:LONGEST])]
@@ -49,13 +52,15 @@ def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str
     return violation.program(pairing.adapter or "hooks", **options)
 
 
-def error_text(item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException) -> str:
+def error_text(
+    item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException, again: Repeats = ALONE
+) -> str:
     """The three lines of a requirement that could not be judged, because something raised."""
     return "\n".join(
         [
             f"{requirement.id}: {requirement.sentence}",
             f"  {pairing}: {cause(item.config, error)}",
-            f"  rerun: {rerun(item, pairing)}",
+            f"  rerun: {rerun(item, pairing, again)}",
         ]
     )
 
@@ -83,25 +88,26 @@ def raised_at(config: pytest.Config, traceback: TracebackType | None) -> str:
     return f"{os.path.relpath(path, here) if path.startswith(str(here)) else path}:{line}"
 
 
-def rerun(item: pytest.Item, pairing: Pairing) -> str:
-    """The command that repeats one test on one model under one adapter."""
+def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
+    """The command that repeats one test on one model under one adapter, with what must run before it."""
     settings = settings_of(item.config)
     words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
-    nodeid = item.nodeid
+    nodeids = [*again.before, item.nodeid] if again.before or again == ALONE else []
     if pairing.adapter:
         defaults = settings.default_engines if pairing.engine else settings.default_adapters
         if (pairing.adapter,) != defaults:
             words.append(f"--steering-{'engine' if pairing.engine else 'adapter'}={pairing.adapter}")
         if len(settings.engines if pairing.engine else settings.adapters) > 1:
-            nodeid = nodeid.replace(f"[{pairing.spec}-{pairing.adapter}", f"[{pairing.spec}", 1)
+            named = f"[{pairing.spec}-{pairing.adapter}"
+            nodeids = [nodeid.replace(named, f"[{pairing.spec}", 1) for nodeid in nodeids]
     if settings.device:
         words.append(f"--steering-device={settings.device}")
     if settings.dtype:
         words.append(f"--steering-dtype={settings.dtype}")
     if settings.trust_remote_code:
         words.append("--steering-trust-remote-code")
-    quoted = shlex.quote(nodeid) if re.search(r'["$`\\!]', nodeid) else f'"{nodeid}"'
-    return " ".join([*map(shlex.quote, words), quoted])
+    quoted = [shlex.quote(nodeid) if re.search(r'["$`\\!]', nodeid) else f'"{nodeid}"' for nodeid in nodeids]
+    return " ".join([*map(shlex.quote, words), *quoted])
 
 
 def one_line(text: str) -> str:

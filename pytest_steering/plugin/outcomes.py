@@ -22,7 +22,7 @@ from pytest_steering.errors import (
     text_of,
 )
 from pytest_steering.oracle.applicability import NotApplicable
-from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
+from pytest_steering.oracle.diagnosis.causes import OF_STATE, Cause, Diagnosis
 from pytest_steering.plugin.bundles import bundled
 from pytest_steering.plugin.collection import is_suite_item
 from pytest_steering.plugin.failures import cause, error_text, one_line, program_of, rerun, violation_text
@@ -33,6 +33,7 @@ from pytest_steering.plugin.known_failures import KnownFailure, known_failures
 from pytest_steering.plugin.location import located
 from pytest_steering.plugin.metering import ForwardPasses, peak_bytes
 from pytest_steering.plugin.options import settings_of
+from pytest_steering.plugin.repeating import ALONE, Repeats, has_run, repeats
 from pytest_steering.report.text import legible
 from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import Requirement
@@ -131,11 +132,20 @@ def clean(report: pytest.TestReport) -> None:
 
 def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """A failure gets its text, its reason for the reports, and the outcome ``known`` where it is known."""
+    try:
+        _judge(item, call, report)
+    finally:
+        if call.when == "call" and is_suite_item(item):
+            has_run(item, pairing_of(item))
+
+
+def _judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     error = _innermost(call.excinfo.value) if call.excinfo is not None else None
     if error is None or not report.failed or not isinstance(error, Exception | pytest.fail.Exception):
         return
     pairing = pairing_of(item)
     suite = is_suite_item(item)
+    again = ALONE
     if isinstance(error, SteeringError):
         adapter = pairing.adapter if isinstance(error, AdapterError | EngineError) else ""
         sentence = one_line(str(error))
@@ -143,7 +153,8 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         first = _first(item, (type(error).__name__, pairing.spec, adapter, sentence))
         _add(item, report, "steering_error", sentence)
     elif suite:
-        text, reason, first = _judged(item, pairing, requirement_of(item), error)
+        again = repeats(item, pairing, error)
+        text, reason, first = _judged(item, pairing, requirement_of(item), error, again)
     else:
         return
     if suite:
@@ -154,7 +165,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
             "cause": likely.cause.value if likely is not None else "",
             "likely": str(likely or ""),
             "program": program,
-            "rerun": rerun(item, pairing),
+            "rerun": rerun(item, pairing, again),
             "line": located(item, error),
         }
         if bundle := bundled(item, pairing, requirement_of(item), error, said):
@@ -184,10 +195,12 @@ def _leave_out(report: pytest.TestReport, first: str) -> None:
 
 
 def _judged(
-    item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException
+    item: pytest.Item, pairing: Pairing, requirement: Requirement, error: BaseException, again: Repeats
 ) -> tuple[str, str, str]:
     if not isinstance(error, Violation):
-        return error_text(item, pairing, requirement, error), cause(item.config, error), ""
+        return error_text(item, pairing, requirement, error, again), cause(item.config, error), ""
+    if again != ALONE and (error.likely is None or error.likely.cause not in OF_STATE):
+        error.likely = Diagnosis(Cause.RUN_STATE, "alone this passes")
     if isinstance(error, Unseen) and error.likely is None:
         error.likely = Diagnosis(Cause.UNSEEN)
     reason = f"{error.where}: {one_line(error.detail)}" if error.where else one_line(error.detail)
@@ -196,7 +209,7 @@ def _judged(
     first = ""
     if error.likely is not None and error.likely.cause is Cause.NEVER:
         first = _first(item, (Cause.NEVER, pairing.spec, pairing.adapter))
-    return violation_text(item, pairing, requirement, error), reason, first
+    return violation_text(item, pairing, requirement, error, again), reason, first
 
 
 def _known(item: pytest.Item, pairing: Pairing, error: BaseException) -> list[KnownFailure]:

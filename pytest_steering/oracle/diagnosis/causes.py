@@ -43,7 +43,7 @@ class Cause(StrEnum):
     RUN_AGAIN = "run-again", "the model is run again for steering"
 
     # State
-    STALE = "stale-plan", "what an earlier plan steered is kept"
+    STALE = "stale-plan", "something of an earlier plan or call is kept"
     STALE_MASK = "stale-mask", "the mask of an earlier batch is kept"
     KEPT = "kept", "what was steered is kept for good: memory grows with each use"
 
@@ -176,6 +176,11 @@ class Cause(StrEnum):
 
 PATTERNS = frozenset(tuple(Cause)[tuple(Cause).index(Cause.UNSEEN) :])
 """The causes that describe what arrived and name no bug: further runs may say more."""
+
+OF_STATE = frozenset(
+    (Cause.LEFT, Cause.STALE, Cause.STALE_MASK, Cause.KEPT, Cause.GIVES_UP, Cause.FADES, Cause.SHARED, Cause.RUN_STATE)
+)
+"""The causes that say themselves that what ran before matters."""
 
 
 @dataclass(frozen=True)
