@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.residual import logits_of, same_bits
 from pytest_steering.errors import SteeringError, Violation, one_line
 from pytest_steering.oracle import checks, comparison, tolerance
@@ -308,9 +309,9 @@ def test_steers_in_inference_mode(harness: Harness) -> None:
     """under torch.inference_mode the model is steered to bit-equal logits."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.plans.layers("middle")[:1])
     wanted = harness.steered(plan, inputs).result
-    with torch.inference_mode(), harness.steering(plan) as steered:
+    with torch.inference_mode(), harness.steering(plan) as steered, harness.running():
         found = logits_of(steered(**inputs))
-    with torch.inference_mode():
+    with torch.inference_mode(), harness.running():
         plain = logits_of(harness.model(**inputs)).clone()
     likely = Diagnosis(Cause.USE, "nothing is steered in inference mode") if same_bits(plain, found) else None
     where, dtype = checks.named(plan), harness.dtype_of(wanted)
@@ -340,7 +341,7 @@ def test_gradients_flow(harness: Harness) -> None:
         with reference(harness.architecture, deltas_of(plan)):
             return logits_of(harness.model(**inputs))
 
-    with torch.enable_grad():
+    with eager(harness.model), torch.enable_grad():
         try:
             wanted = gradient(by_reference)
         except RuntimeError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import at_receiver
 from pytest_steering.architecture.residual import logits_of
@@ -27,7 +28,8 @@ def token_direction(model: nn.Module, architecture: Architecture, inputs: Mappin
             offsets.append(torch.zeros_like(tensor, requires_grad=True))
         return tensor + offsets[0]
 
-    with torch.enable_grad(), at_receiver(architecture, architecture.num_layers - 1, shifted, edits=True):
+    last = architecture.num_layers - 1
+    with eager(model), torch.enable_grad(), at_receiver(architecture, last, shifted, edits=True):
         logit = logits_of(model(**inputs))[:, -1, token].float().sum()
     (gradient,) = torch.autograd.grad(logit, offsets)
     direction = gradient[:, -1].float().flatten(0, -2).mean(0).cpu()

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import observe
@@ -52,7 +54,8 @@ def read_states(
         columns = _tokens_first(real[rows], int(lengths[rows].max()))
         batch = {name: _picked(architecture, name, tensor, ids, rows, columns) for name, tensor in inputs.items()}
         at = chosen[rows].gather(1, columns)
-        with torch.no_grad():
+        # Compiled code would not be seen; what a block yields looks to that itself.
+        with eager(call) if isinstance(call, nn.Module) else nullcontext(), torch.no_grad():
             trace = observe(architecture, layers, partial(call, **batch))
         for layer in layers:
             states[layer].append(_mean(trace.received(layer), at))

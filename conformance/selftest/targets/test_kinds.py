@@ -12,6 +12,7 @@ import torch
 from pytest_steering.fixtures.kinds import placed, quantised
 from torch import nn
 
+from conformance.selftest.desk import Desk
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.architecture.weights import offloaded
@@ -69,6 +70,37 @@ def test_a_right_adapter_conforms(kind: str, tmp_path: Path) -> None:
     passed = {entry["id"] for entry in row["requirements"] if entry["outcome"] == "passed"}
     assert {"layers-found", "exact-delta", "model-left-alone"} <= passed
     assert ("every-pass" in passed) == (kind not in UNSEEN)
+
+
+COMPILED = """
+from pytest_steering.targets.tiny.models import tiny_model
+
+
+def refuses(*_):
+    raise RuntimeError("this is compiled")
+
+
+def whole():
+    model = tiny_model("llama")
+    model.compile(backend=refuses)
+    return model
+
+
+def layers():
+    model = tiny_model("llama")
+    for layer in model.model.layers:
+        layer.compile(backend=refuses)
+    return model
+"""
+
+
+@pytest.mark.parametrize("compiled", ["whole", "layers"])
+def test_nothing_is_compiled_of_a_compiled_model(compiled: str, desk: Desk) -> None:
+    """To compile it would take minutes, and hooks would be unrolled."""
+    desk.write(compiled=COMPILED)
+    asked = ("--steering-profile=core",) if compiled == "whole" else ("-k", "gradients or trained or vectors or chain")
+    result = desk.run(f"--steering-model=compiled:{compiled}", *asked)
+    assert result.ret == 0, result.stdout.str()
 
 
 @pytest.mark.parametrize("make", [quantised.buffers, quantised.all_buffers, quantised.float8, quantised.dynamic])
