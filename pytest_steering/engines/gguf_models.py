@@ -71,6 +71,7 @@ _KINDS = {
     "qwen2": _Kind("qwen2", "silu"),
     "qwen3": _Kind("qwen3", "silu"),
     "llama": _Kind("llama", "silu", _interleaved),
+    "gpt_bigcode": _Kind("starcoder", "gelu_pytorch_tanh", rope=False),
     "starcoder2": _Kind("starcoder2", "gelu_pytorch_tanh"),
     "gpt2": _Kind("gpt2", "gelu_new", _transposed, rope=False),
 }
@@ -128,6 +129,8 @@ def _kind(directory: Path, config: Any, context: int) -> _Kind:
         raise _cannot(directory, f"it attends to a window of {window} tokens, and a {kind.arch} of llama.cpp to all")
     if getattr(config, "scale_attn_by_inverse_layer_idx", False) or not getattr(config, "scale_attn_weights", True):
         raise _cannot(directory, f"its attention is scaled otherwise than that of a {kind.arch} of llama.cpp")
+    if not getattr(config, "multi_query", True):
+        raise _cannot(directory, "its heads have keys and values of their own, which it stores head by head")
     if kind.rope and _rope(config).get("rope_type", "default") != "default":
         raise _cannot(directory, f"its rotary embeddings are of type {_rope(config)['rope_type']!r}")
     return kind

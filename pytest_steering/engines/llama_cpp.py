@@ -121,12 +121,13 @@ class LlamaCppEngine:
 
     def close(self) -> None:
         """Model, context and the file that was written are let go of."""
-        if self._batch is not None:
-            llama_cpp.llama_batch_free(self._batch)
-        if self._context:
-            llama_cpp.llama_free(self._context)
-        if self._model:
-            llama_cpp.llama_model_free(self._model)
+        with _listening():
+            if self._batch is not None:
+                llama_cpp.llama_batch_free(self._batch)
+            if self._context:
+                llama_cpp.llama_free(self._context)
+            if self._model:
+                llama_cpp.llama_model_free(self._model)
         self._batch = self._context = self._model = None
         self._directory.cleanup()
 
