@@ -1,4 +1,4 @@
-"""llama.cpp as an engine: what a plan becomes there, which checkpoints it can run, and that it steers exactly so."""
+"""llama.cpp as an engine, without llama.cpp: what a plan becomes, and which checkpoints can be run."""
 
 from __future__ import annotations
 
