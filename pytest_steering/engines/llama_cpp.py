@@ -184,7 +184,6 @@ class LlamaCppEngine:
         """The calls that follow are steered by the vectors in ``buffer``, or not at all: told only what is new."""
         if buffer == self._steered_by:
             return
-        self._steered_by = buffer
         if buffer is None:
             failed = llama_cpp.llama_set_adapter_cvec(self._context, None, 0, self.architecture.hidden_size, -1, -1)
         else:
@@ -194,6 +193,7 @@ class LlamaCppEngine:
             )
         if failed:
             raise EngineError(f"llama.cpp does not take a control vector for layers {buffer and buffer.first} and on")
+        self._steered_by = buffer
 
     def _forget(self) -> None:
         """The context holds no tokens."""

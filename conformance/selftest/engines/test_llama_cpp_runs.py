@@ -142,6 +142,14 @@ def test_another_model_in_the_file(architecture: Architecture) -> None:
         find_engine("llama-cpp")(TRAINED / "qwen2", architecture)
 
 
+def test_a_graph_that_adds_no_control_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of ``plamo2``, where llama.cpp says nothing of it."""
+    make = find_engine("llama-cpp")
+    monkeypatch.setattr("llama_cpp.llama_set_adapter_cvec", lambda *_: 0)
+    with pytest.raises(EngineError, match=r"llama[.]cpp adds no control vector in a qwen2 .*, at no layer: there is"):
+        make(TRAINED / "qwen2", load_target(str(TRAINED / "qwen2")).architecture)
+
+
 def test_nothing_is_left_when_it_is_closed(started: tuple[Expected, Any]) -> None:
     expected, engine = started
     written = Path(engine._directory.name)
