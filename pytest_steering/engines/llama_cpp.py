@@ -28,13 +28,17 @@ from pytest_steering.engines.protocol import Completion, Limits, LogProbs, Reque
 from pytest_steering.errors import EngineError
 from pytest_steering.steering.plan import SteeringPlan
 
-_ERROR, _CONTINUED = 3, 5
+_ERROR = 3
 _PROBE = 16.0
 """The size of the elements of a vector that is tried: far above what rounding could lose."""
 
 
 class LlamaCppEngine:
-    """Runs a GGUF file in llama.cpp on the CPU: float32 but for the weights of the file, without flash attention."""
+    """Runs a GGUF file in llama.cpp on the CPU: float32 but for the weights of the file, without flash attention.
+
+    Keys and values are in float32, too: in llama.cpp's default of 16 bits, as with flash attention, log-probabilities
+    of a small qwen2 are off by 5e-3 nats in place of 6e-6.
+    """
 
     name = "llama-cpp"
     version = str(llama_cpp.__version__)
