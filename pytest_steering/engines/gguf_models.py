@@ -139,13 +139,14 @@ def _kind(directory: Path, config: Any, context: int) -> _Kind:
 def _fields(config: Any, kind: _Kind) -> dict[str, int | float]:
     """What a GGUF file says of a model's size, under llama.cpp's names."""
     heads = config.num_attention_heads
+    shared = 1 if getattr(config, "multi_query", False) else heads
     fields: dict[str, int | float] = {
         "context_length": config.max_position_embeddings,
         "embedding_length": config.hidden_size,
         "block_count": config.num_hidden_layers,
         "feed_forward_length": getattr(config, "intermediate_size", None) or _inner(config),
         "attention.head_count": heads,
-        "attention.head_count_kv": getattr(config, "num_key_value_heads", None) or heads,
+        "attention.head_count_kv": getattr(config, "num_key_value_heads", None) or shared,
     }
     for name in ("layer_norm_epsilon", "norm_epsilon"):
         if hasattr(config, name):
