@@ -135,4 +135,4 @@ def limits_of(engine: SteeringEngine) -> Limits:
 
 
 Factory = Callable[[Path, "Architecture"], SteeringEngine]
-"""Makes an engine from a checkpoint's directory and what the reference knows of its anatomy."""
+"""Makes an engine from a checkpoint's directory, or its GGUF file, and what the reference knows of its anatomy."""

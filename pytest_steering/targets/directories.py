@@ -1,4 +1,4 @@
-"""A target as a directory that another program can load."""
+"""A target as a directory, or a GGUF file, that another program can load."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_steering.targets.target import Target
 
 
 def directory_of(target: Target, fresh: Path, *, trust_remote_code: bool = False) -> Path:
-    """The checkpoint's own directory, or ``fresh`` with what was made in memory; ``EngineError`` where there is none.
+    """The checkpoint's own directory or GGUF file, or ``fresh`` with what was made in memory.
 
-    What is written holds the weights in the dtype that the target has.
+    ``EngineError`` where there is none. What is written holds the weights in the dtype that the target has.
     """
     spec = parse_spec(target.spec)
-    if spec.kind is SpecKind.DIRECTORY:
-        return Path(spec.value)
+    if spec.kind in (SpecKind.DIRECTORY, SpecKind.GGUF):
+        return Path(spec.value).expanduser()
     if spec.kind is SpecKind.HUB:
         return snapshot(spec, dtype=target.dtype, trust_remote_code=trust_remote_code)[0]
     if not target.has_weights:

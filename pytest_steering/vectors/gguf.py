@@ -11,6 +11,8 @@ shifted.
 - A file with ``direction.0`` is refused by llama.cpp as a whole ("invalid (zero) direction tensor layer index"), and
   so is any tensor that is not float32 and one-dimensional. So layer 0 cannot be exported. It is read where repeng
   wrote it.
+- llama.cpp's graphs of some models add no control vector at all (``src/models/plamo2.cpp`` and ``hy-v4.cpp`` in the
+  copy that llama-cpp-python 0.3.36 has, alone among models that generate): there a file is passed over without a word.
 - llama.cpp's own cvector-generator reads layer N - 1 for ``direction.N`` (``mean.hpp``, ``il+1``); such a file is
   loaded as llama.cpp applies it, at layer N.
 """
@@ -18,6 +20,7 @@ shifted.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,8 @@ _READ = (ARCHITECTURE, "steervector")
 _FINGERPRINT = "pytest_steering.fingerprint"
 _MAGIC = b"GGUF"
 _TYPES = ("F32", "F16", "F64")
+_IGNORED = frozenset({"plamo2", "hy_v4"})
+"""The model types whose graph in llama.cpp adds no control vector."""
 
 
 def is_gguf(path: Path) -> bool:
@@ -58,7 +63,7 @@ def save_gguf(
 
     The scale is the same as here: ``--control-vector-scaled FILE:SCALE`` adds SCALE times the vector. The fingerprint
     goes along under a key of its own, which llama.cpp and repeng pass over. Vectors that do not fit, and one of layer
-    0, raise ``VectorError``.
+    0, raise ``VectorError``. Where llama.cpp would ignore the file, a ``UserWarning`` says so: repeng reads it.
     """
     gguf = _gguf()
     path = Path(path)
@@ -82,6 +87,12 @@ def save_gguf(
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+    if fingerprint.model_type.replace("-", "_") in _IGNORED:
+        warnings.warn(
+            f"{path} is written, and llama.cpp will ignore it: its graph of a {fingerprint.model_type} adds no control "
+            "vector (seen in llama-cpp-python 0.3.36); try there whether a large scale changes anything",
+            stacklevel=2,
+        )
 
 
 def load_gguf(path: str | Path, architecture: Architecture, *, same_config: bool = False) -> dict[int, Tensor]:

@@ -20,6 +20,8 @@ EXTRAS = {
     "pytest_steering.adapters.libraries.steering_vectors": "steering-vectors",
     "pytest_steering.adapters.libraries.transformer_lens": "transformer-lens",
     "pytest_steering.adapters.nnsight": "nnsight",
+    "pytest_steering.engines.gguf_models": "llama-cpp",
+    "pytest_steering.engines.llama_cpp": "llama-cpp",
     "pytest_steering.evaluation": "study",
     "pytest_steering.targets.peft_adapter": "models",
     "pytest_steering.fixtures.findings.nnterp": "nnterp",
@@ -34,12 +36,16 @@ WITHIN = "study"
 """The extra that any function may import from; it says what to install when the package is absent."""
 NOT_IMPORTED = {
     "benchmark": {"pytest-benchmark"},
+    "llama-cpp": {"accelerate"},
     "models": {"accelerate", "bitsandbytes", "compressed-tensors", "hqq", "optimum-quanto", "torchao"},
     "nnterp": {"nnsight"},
     "steering-vectors": {"transformers"},
 }
 """A fixture's package, and versions that a library's own requirement leaves too wide."""
-DISTRIBUTIONS = {name: canonicalize_name(of[0]) for name, of in metadata.packages_distributions().items()}
+DISTRIBUTIONS = {
+    "llama_cpp": canonicalize_name("llama-cpp-python"),  # seldom installed, and its name tells nothing
+    **{name: canonicalize_name(of[0]) for name, of in metadata.packages_distributions().items()},
+}
 
 
 def test_always(wheel: Wheel) -> None:

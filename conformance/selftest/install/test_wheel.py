@@ -57,6 +57,7 @@ NEEDS = {
     "pytest_steering.adapters.libraries.repeng": {"repeng"},
     "pytest_steering.adapters.libraries.steering_vectors": {"steering_vectors"},
     "pytest_steering.adapters.libraries.transformer_lens": {"transformer_lens"},
+    "pytest_steering.engines.llama_cpp": {"llama_cpp"},
     "pytest_steering.evaluation": {"matplotlib", "scipy", "statsmodels", "tqdm"},
     "pytest_steering.fixtures.findings.nnterp": {"nnterp"},
     "pytest_steering.fixtures.findings.pyvene": {"pyvene"},

@@ -122,6 +122,15 @@ def test_what_llama_cpp_could_not_use_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_whose_graph_adds_no_control_vector(architecture: Architecture, tmp_path: Path) -> None:
+    """The file is written all the same: repeng reads it."""
+    target = load_target("tiny:hy_v4")
+    vectors = {1: torch.ones(target.architecture.hidden_size)}
+    with pytest.warns(UserWarning, match="a.gguf is written, and llama.cpp will ignore it: its graph of a hy_v4"):
+        save_gguf(tmp_path / "a.gguf", vectors, target.architecture, method="pca")
+    assert repeng_reads(tmp_path / "a.gguf")[1].keys() == {1}
+
+
 # Reading
 
 
