@@ -73,7 +73,9 @@ class VllmEngine:
                     self.architecture
                 )
         # vLLM refuses several greedy completions of one request, which are all the same: they are requests of their own.
-        asked = [number for number, request in enumerate(requests) for _ in range(1 if request.temperature else request.n)]
+        asked = [
+            number for number, request in enumerate(requests) for _ in range(1 if request.temperature else request.n)
+        ]
         with self._hooks.steering(dict(enumerate(requests))):
             try:
                 outputs = self._llm.generate(
