@@ -72,10 +72,9 @@ class VllmEngine:
                 SteeringPlan(dict(request.plan.vectors), request.plan.scale, request.plan.positions).check(
                     self.architecture
                 )
-        # vLLM refuses several greedy completions of one request, which are all the same: they are requests of their own.
-        asked = [
-            number for number, request in enumerate(requests) for _ in range(1 if request.temperature else request.n)
-        ]
+        # vLLM refuses several greedy completions of one request: they are requests of their own.
+        times = [1 if request.temperature else request.n for request in requests]
+        asked = [number for number, count in enumerate(times) for _ in range(count)]
         with self._hooks.steering(dict(enumerate(requests))):
             try:
                 outputs = self._llm.generate(
@@ -263,8 +262,8 @@ def _limits(directory: Path) -> Limits:
     """Small ones, so that chunks, blocks and a full cache come about; a model with less context gets what it has."""
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     config = config.get("text_config", config)
-    longest = config.get("max_position_embeddings") or config.get("n_positions") or 128
-    return Limits(slots=4, block=32, chunk=40, cache=256, context=min(128, longest))
+    longest = config.get("max_position_embeddings") or config.get("n_positions") or 192
+    return Limits(slots=4, block=32, chunk=40, cache=512, context=min(192, longest))
 
 
 def _version() -> str:
@@ -300,7 +299,7 @@ def _process_left_alone() -> Iterator[None]:
 
     import numpy as np  # noqa: PLC0415
 
-    states, set_threads = (random.getstate(), np.random.get_state()), torch.set_num_threads  # noqa: NPY002
+    states, set_threads = (random.getstate(), np.random.get_state()), torch.set_num_threads
     with torch.random.fork_rng(), catch_warnings():
         simplefilter("ignore")
         try:
