@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.engines.capability import EngineCapability
 from pytest_steering.engines.flattened import Addition, Span, Steered, additions, cache_key, steers
-from pytest_steering.engines.protocol import Completion, Limits, LogProbs, Request, Response
+from pytest_steering.engines.protocol import Completion, Limits, LogProbs, Request, Response, SteeringEngine
 from pytest_steering.errors import EngineError, one_line
 from pytest_steering.steering.plan import SteeringPlan
 
@@ -42,7 +42,7 @@ _SETTINGS = {
 """In this process, by the model runner whose batch is read here, on whatever cores there are, and without a word."""
 
 
-class VllmEngine:
+class VllmEngine(SteeringEngine):
     """Requests run together, as many at once as there are slots, in float32 or whatever the checkpoint is loaded in.
 
     The prefix cache is on and filled; vLLM does not read it for requests that ask for the prompt's log-probabilities,
@@ -176,6 +176,21 @@ class CachedVllmEngine(VllmEngine):
 
     name = "vllm-cached"
     capabilities = VllmEngine.capabilities - {EngineCapability.PROMPT_LOG_PROBS}
+
+
+class DraftingVllmEngine(VllmEngine):
+    """The same with drafts: what followed the same tokens before is tried, several tokens in one pass."""
+
+    name = "vllm-drafting"
+    capabilities = VllmEngine.capabilities | {EngineCapability.SPECULATIVE}
+    options: ClassVar[Mapping[str, Any]] = {
+        "speculative_config": {
+            "method": "ngram",
+            "num_speculative_tokens": 3,
+            "prompt_lookup_min": 1,
+            "prompt_lookup_max": 3,
+        }
+    }
 
 
 class Hooks:
