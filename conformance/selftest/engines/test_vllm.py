@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_steering.engines import vllm
+from pytest_steering.engines import vllm, vllm_hooks
 from pytest_steering.engines.flattened import Addition, Span, Steered, additions, cache_key, steered_rows
 from pytest_steering.engines.protocol import Request
 from pytest_steering.errors import EngineError
@@ -117,12 +117,12 @@ def test_without_vllm_one_sentence_says_what_to_install(monkeypatch: pytest.Monk
 
 def test_layers_are_found_by_name_or_as_the_one_list_as_long() -> None:
     architecture = load_target("tiny:llama").architecture
-    found = vllm.decoder_layers(load_target("tiny:llama").model, architecture)
+    found = vllm_hooks.decoder_layers(load_target("tiny:llama").model, architecture)
     assert [type(layer).__name__ for layer in found] == ["LlamaDecoderLayer"] * 4
     renamed = nn.ModuleDict({"blocks": nn.ModuleList(nn.Identity() for _ in range(4))})
-    assert vllm.decoder_layers(renamed, architecture) == list(renamed["blocks"])  # type: ignore[call-overload]
+    assert vllm_hooks.decoder_layers(renamed, architecture) == list(renamed["blocks"])  # type: ignore[call-overload]
     with pytest.raises(EngineError, match=r"has no model\.layers, and 0 lists of 4 modules"):
-        vllm.decoder_layers(nn.Linear(1, 1), architecture)
+        vllm_hooks.decoder_layers(nn.Linear(1, 1), architecture)
 
 
 # Where it is installed
@@ -164,7 +164,7 @@ def test_a_batch_of_plans_is_answered_as_the_reference_does(harness: EngineHarne
 def test_a_pass_that_fails_leaves_no_request_behind(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     request = harness.request(5, harness.plan(), seed=7)
     with monkeypatch.context() as patched:
-        patched.setattr(vllm, "additions", lambda tokens: 1 / 0)
+        patched.setattr(vllm_hooks, "additions", lambda tokens: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             harness.engine.run([request, request])
     harness.check(request)
