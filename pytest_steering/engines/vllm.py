@@ -27,6 +27,8 @@ from pytest_steering.errors import EngineError, one_line
 from pytest_steering.steering.plan import SteeringPlan
 
 _CACHE_BYTES = 2**30
+_WHOLE, _LIKELIEST = 4096, 256
+"""Vocabularies up to the first are told as a whole; of larger ones the likeliest tokens, which vLLM lists one by one."""
 _SETTINGS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_USE_V2_MODEL_RUNNER": "0",
@@ -118,6 +120,8 @@ class VllmEngine(SteeringEngine):
                 **self.options,
             )
         self._stack.callback(self._shut_down)
+        self._vocabulary = self._llm.model_config.get_vocab_size()
+        self._likeliest = -1 if self._vocabulary <= _WHOLE else _LIKELIEST
         (worker,) = self._llm.collective_rpc(_itself)
         self._hooks = Hooks(worker.model_runner, self.architecture)
         self._stack.callback(self._hooks.remove)
@@ -140,8 +144,8 @@ class VllmEngine(SteeringEngine):
             max_tokens=request.max_new_tokens,
             stop_token_ids=list(request.stop),
             ignore_eos=True,
-            logprobs=-1,
-            prompt_logprobs=-1 if EngineCapability.PROMPT_LOG_PROBS in self.capabilities else None,
+            logprobs=self._likeliest,
+            prompt_logprobs=self._likeliest if EngineCapability.PROMPT_LOG_PROBS in self.capabilities else None,
             flat_logprobs=True,
             detokenize=False,
             extra_args={KEY: number},
@@ -158,12 +162,15 @@ class VllmEngine(SteeringEngine):
         )
 
     def _log_probs(self, flat: Any, first: int) -> LogProbs:
-        """From the position ``first`` on, of the whole vocabulary."""
-        starts, ends = flat.start_indices[first:], flat.end_indices[first:]
-        values = torch.full((len(starts), self._llm.model_config.get_vocab_size()), float("nan"))
-        for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            values[row, flat.token_ids[start:end]] = torch.tensor(flat.logprobs[start:end])
-        return LogProbs(values)
+        """From the position ``first`` on: at each the token that came, and then the likeliest."""
+        count = len(flat) - first
+        start = flat.start_indices[first] if count else 0
+        ids = torch.tensor(flat.token_ids[start:], dtype=torch.long).view(count, -1 if count else 0)
+        values = torch.tensor(flat.logprobs[start:]).view(ids.shape)
+        if self._likeliest != -1:
+            return LogProbs(values, ids)
+        whole = torch.full((count, self._vocabulary), float("nan"))
+        return LogProbs(whole.scatter(1, ids, values))
 
 
 class CachedVllmEngine(VllmEngine):
