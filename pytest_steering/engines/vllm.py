@@ -28,7 +28,7 @@ from pytest_steering.steering.plan import SteeringPlan
 
 _CACHE_BYTES = 2**30
 _WHOLE, _LIKELIEST = 4096, 256
-"""Vocabularies up to the first are told as a whole; of larger ones the likeliest tokens, which vLLM lists one by one."""
+"""Vocabularies up to the first are told as a whole; of larger ones the likeliest tokens: vLLM lists them one by one."""
 _SETTINGS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_USE_V2_MODEL_RUNNER": "0",
