@@ -123,6 +123,11 @@ class VllmEngine(SteeringEngine):
         self._vocabulary = self._llm.model_config.get_vocab_size()
         self._likeliest = -1 if self._vocabulary <= _WHOLE else _LIKELIEST
         (worker,) = self._llm.collective_rpc(_itself)
+        if type(self.architecture.layers[0]) in map(type, worker.model_runner.get_model().modules()):
+            raise EngineError(
+                f"vLLM has no {self.architecture.model_class.__name__} of its own and changes that of transformers for "
+                "the whole process, so that nothing right is left to compare with: use a model that vLLM implements"
+            )
         self._hooks = Hooks(worker.model_runner, self.architecture)
         self._stack.callback(self._hooks.remove)
 
