@@ -157,6 +157,16 @@ def test_prefix_cache(engine_harness: EngineHarness) -> None:
     engine_harness.check(
         request(engine_harness.plan(seed=3)), request(None), request(plan), where="several plans together"
     )
+    # What was generated in one turn is prompt in the next: the same plan means other tokens of the same prefix.
+    block = engine_harness.limits.block
+    for positions in (Positions.GENERATED, Positions.PROMPT, Positions.LAST):
+        if engine_harness.can(positions.name):
+            meant = replace(plan, positions=positions)
+            turn = engine_harness.request(block + 1, meant, seed=31, max_new_tokens=block)
+            (response,) = engine_harness.check(turn, where=f"positions {positions}, first turn", named=miscounted)
+            said = response.completions[0].tokens
+            following = replace(turn, prompt=(*turn.prompt, *said), max_new_tokens=2)
+            engine_harness.check(following, where=f"positions {positions}, next turn", named=miscounted)
 
 
 @pytest.mark.parametrize("positions", [Positions.ALL, Positions.LAST, Positions.PROMPT])
