@@ -208,8 +208,8 @@ def _limits(directory: Path) -> Limits:
     """Small ones, so that chunks, blocks and a full cache come about; a model with less context gets what it has."""
     if directory.is_file():
         raise EngineError(
-            f"{directory.name} is a file, and the engine 'vllm' runs a checkpoint's directory: save the dequantised model "
-            "with save_pretrained and name that"
+            f"{directory.name} is a file, and the engine 'vllm' runs a checkpoint's directory: save the dequantised "
+            "model with save_pretrained and name that"
         )
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     config = config.get("text_config", config)
