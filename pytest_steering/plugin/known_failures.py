@@ -123,7 +123,8 @@ def _is_over(failure: KnownFailure, covered: list[Result]) -> bool:
 
 def _is_judged(failure: KnownFailure, record: Record) -> bool:
     """Whether this run judges what the failure speaks of: a project may have other runs, on other models."""
-    return any(failure.is_about(spec, adapter) for spec in record.specs for adapter in record.adapters)
+    judged = (*record.adapters, *record.engines)
+    return any(failure.is_about(spec, name) for spec in record.specs for name in judged)
 
 
 def _parsed(line: str) -> KnownFailure:

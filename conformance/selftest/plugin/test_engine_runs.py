@@ -116,6 +116,10 @@ def test_a_known_failure_of_an_engine(desk: Desk) -> None:
     stale = desk.run(MODEL, OWN, *DECODE)
     assert stale.ret == 1
     stale.stdout.fnmatch_lines(["decode-steered is a known failure and fails no more: *"])
+    desk.ini("steering_known_failures = prompt-steered[adapter=own, where=nowhere]: see issue 3")
+    none = desk.run(MODEL, OWN, "-k", "prompt_steered")
+    assert none.ret == 1
+    none.stdout.fnmatch_lines(["prompt-steered*is a known failure and no test of prompt-steered is so: mend it*"])
 
 
 def test_an_engine_on_a_worker(desk: Desk) -> None:
