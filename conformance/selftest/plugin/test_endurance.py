@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from torch.nn.modules import module as torch_module
 
 from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
+from pytest_steering.oracle.model_state import process_settings
 
 KILLED = int(os.environ.get("KILLS", "6"))
 """Moments at which a verdict is killed; ``KILLS=50`` takes long."""
@@ -76,7 +76,7 @@ def test_two_verdicts_in_one_directory_at_once(desk: Desk) -> None:
 
 @pytest.mark.slow
 def test_a_process_judges_again_and_again(desk: Desk) -> None:
-    """Memory, files, threads, hooks and flags are after the last verdict what they were after the tenth."""
+    """Memory, files, threads, models and settings are after the last verdict what they were after the tenth."""
 
     def left() -> dict[str, object]:
         gc.collect()
@@ -84,8 +84,7 @@ def test_a_process_judges_again_and_again(desk: Desk) -> None:
             "files": psutil.Process().num_fds(),
             "threads": threading.active_count(),
             "modules": sum(issubclass(type(each), torch.nn.Module) for each in gc.get_objects()),
-            "hooks": len(torch_module._global_forward_hooks) + len(torch_module._global_forward_pre_hooks),
-            "flags": (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads(), os.getcwd()),
+            "settings": {name: value for name, value in process_settings().items() if "random" not in name},
             "exits": (os._exit, os.execv),
         }
 

@@ -48,6 +48,8 @@ def test_an_option_that_runs_nothing_is_typed_or_refused(desk: Desk, inherited: 
 @pytest.mark.parametrize("wanted", ["--steering-report=x.json", "--steering-strict", "--steering-bundle=out"])
 def test_what_judges_nothing_has_nothing_to_tell(desk: Desk, wanted: str) -> None:
     refused(desk, MODEL, wanted, "--co", sentence=f"--collect-only judges nothing that {wanted.partition('=')[0]} *")
+    desk.ini(f"addopts = {wanted}")  # as an editor lists the tests of a project
+    assert desk.run(MODEL, "--co").ret == 0
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=" ".join)

@@ -212,7 +212,8 @@ def test_a_report_is_written_for_a_run_that_stops_at_the_first_failure(desk: Des
 
 
 def test_collecting_writes_no_report(desk: Desk) -> None:
-    result = desk.run(MODEL, "--co", "-q", "--steering-report=report.json")
+    desk.ini("addopts = --steering-report=report.json")
+    result = desk.run(MODEL, "--co", "-q")
     assert result.ret == 0
     assert not (desk.path / "report.json").exists()
 
