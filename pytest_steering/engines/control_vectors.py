@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ def buffer_of(
     ``ValueError`` where it does not fit: another width, a layer that is not there or not ``steerable`` (from 1 on,
     unless more is known), and also a NaN that was written into a vector since the plan was made: llama.cpp takes it.
     """
-    SteeringPlan(dict(plan.vectors), plan.scale, plan.positions).check(architecture)
+    copy(plan).check(architecture)
     steerable = range(1, architecture.num_layers) if steerable is None else steerable
     for layer in plan.vectors:
         if layer not in steerable:

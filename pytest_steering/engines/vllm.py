@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +25,6 @@ from pytest_steering.engines.flattened import cache_key
 from pytest_steering.engines.protocol import Completion, Limits, LogProbs, Request, Response, SteeringEngine
 from pytest_steering.engines.vllm_hooks import KEY, Hooks
 from pytest_steering.errors import EngineError, one_line
-from pytest_steering.steering.plan import SteeringPlan
 
 _CACHE_BYTES = 2**30
 _WHOLE, _LIKELIEST = 4096, 256
@@ -66,9 +66,7 @@ class VllmEngine(SteeringEngine):
         """The responses, in the order of the requests."""
         for request in requests:
             if request.plan is not None:  # as it is now, whatever it was when it was made
-                SteeringPlan(dict(request.plan.vectors), request.plan.scale, request.plan.positions).check(
-                    self.architecture
-                )
+                copy(request.plan).check(self.architecture)
         # vLLM refuses several greedy completions of one request: they are requests of their own.
         times = [1 if request.temperature else request.n for request in requests]
         asked = [number for number, count in enumerate(times) for _ in range(count)]

@@ -101,7 +101,7 @@ def overhead(
         times.append((one, other))
         if number >= 4 and time.perf_counter() - started > enough_seconds:
             now = Overhead(tuple(times))
-            if not now.at_least <= budget < now.ratio:
+            if now.ratio <= budget or now.at_least > budget:
                 break
     return Overhead(tuple(times))
 

@@ -92,7 +92,7 @@ def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
     """The command that repeats one test on one model under one adapter, with what must run before it."""
     settings = settings_of(item.config)
     words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
-    nodeids = [*again.before, item.nodeid] if again.before or again == ALONE else []
+    nodeids = again.nodeids(item)
     if pairing.adapter:
         defaults = settings.default_engines if pairing.engine else settings.default_adapters
         if (pairing.adapter,) != defaults:

@@ -136,7 +136,7 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
         _judge(item, call, report)
     finally:
         if call.when == "call" and is_suite_item(item):
-            has_run(item, pairing_of(item))
+            has_run(item, pairing_of(item), call.duration)
 
 
 def _judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
@@ -153,7 +153,7 @@ def _judge(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
         first = _first(item, (type(error).__name__, pairing.spec, adapter, sentence))
         _add(item, report, "steering_error", sentence)
     elif suite:
-        again = repeats(item, pairing, error)
+        again = repeats(item, pairing, error, call.duration)
         text, reason, first = _judged(item, pairing, requirement_of(item), error, again)
     else:
         return
@@ -199,7 +199,7 @@ def _judged(
 ) -> tuple[str, str, str]:
     if not isinstance(error, Violation):
         return error_text(item, pairing, requirement, error, again), cause(item.config, error), ""
-    if again != ALONE and (error.likely is None or error.likely.cause not in OF_STATE):
+    if not again.alone and (error.likely is None or error.likely.cause not in OF_STATE):
         error.likely = Diagnosis(Cause.RUN_STATE, "alone this passes")
     if isinstance(error, Unseen) and error.likely is None:
         error.likely = Diagnosis(Cause.UNSEEN)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from pytest_steering.errors import Violation
 from pytest_steering.oracle.applicability import NotApplicable
 from pytest_steering.plugin.fixtures import parameters
 from pytest_steering.plugin.items import Pairing
+from pytest_steering.plugin.options import TIMEOUT, settings_of
 
 if TYPE_CHECKING:
     from pytest_steering.oracle.harness import Harness
@@ -37,39 +38,48 @@ _SMALL = 30e6
 class Repeats:
     """What it takes to see a failure again."""
 
-    how: Literal["alone", "after", "unknown"]
+    alone: bool
     before: tuple[str, ...] = ()
-    """The node ids of the tests that must run before; empty where the whole run must."""
+    """The node ids of the tests that must run before; empty where none must, or the whole run."""
+
+    def nodeids(self, item: pytest.Item) -> list[str]:
+        """Those of the tests to run; none where the whole run is needed."""
+        return [*self.before, item.nodeid] if self.alone or self.before else []
 
 
-ALONE = Repeats("alone")
+ALONE = Repeats(alone=True)
 
 
-def repeats(item: pytest.Item, pairing: Pairing, error: BaseException) -> Repeats:
-    """How a test that has just failed is seen to fail again; ``ALONE`` also where it cannot be tried."""
+def repeats(item: pytest.Item, pairing: Pairing, error: BaseException, seconds: float) -> Repeats:
+    """How a test that has just failed, after so many seconds, is seen to fail again; ``ALONE`` also where that is not
+    tried.
+    """
     ran = item.config.stash.setdefault(_RAN, {}).setdefault(pairing, [])
     earlier = [each for each in ran[-_MOST:] if each is not item]
     harness: Harness | None = (getattr(item, "funcargs", None) or {}).get("harness")
     told = isinstance(error, Violation) and error.program is not None
-    if harness is None or harness.made or told or not earlier or not _repeatable(item):
+    if harness is None or harness.made or told or not earlier or not _repeatable(item, seconds):
         return ALONE
     if _fails(harness, item):
         return ALONE
     sought = item.config.stash.setdefault(_SOUGHT, {})
     sought[pairing] = sought.get(pairing, 0) + 1
     if sought[pairing] > _SEARCHES or sum(each.numel() for each in harness.model.parameters()) > _SMALL:
-        return Repeats("after")
-    return Repeats("after", tuple(each.nodeid for each in _before(harness, item, earlier)))
+        return Repeats(alone=False)
+    return Repeats(alone=False, before=tuple(each.nodeid for each in _before(harness, item, earlier)))
 
 
-def has_run(item: pytest.Item, pairing: Pairing) -> None:
-    """The test was run: what it left in the adapter is there for those after it."""
-    if _repeatable(item):
+def has_run(item: pytest.Item, pairing: Pairing, seconds: float) -> None:
+    """The test was run and took so long: what it left in the adapter is there for those after it."""
+    if _repeatable(item, seconds):
         item.config.stash.setdefault(_RAN, {}).setdefault(pairing, []).append(item)
 
 
-def _repeatable(item: pytest.Item) -> bool:
-    return "harness" in _arguments(item) and set(_arguments(item)) <= _TAKEN | parameters(item).keys()
+def _repeatable(item: pytest.Item, seconds: float) -> bool:
+    """It can be given all that it asks for, and all that is tried together ends before the limit of a requirement."""
+    asked = set(_arguments(item))
+    quick = seconds < (settings_of(item.config).timeout or TIMEOUT) / 100
+    return quick and "harness" in asked and asked <= _TAKEN | parameters(item).keys()
 
 
 def _arguments(item: pytest.Item) -> Sequence[str]:
@@ -98,9 +108,7 @@ def _fails(harness: Harness, *items: pytest.Item) -> bool:
         anew = harness.anew()
         for each in items:
             failed = _failed(anew, each)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an adapter that cannot be made again says nothing of what came before
+    except Exception:  # an adapter that cannot be made again says nothing of what came before
         return True
     finally:
         harness.restore()
@@ -120,6 +128,5 @@ def _failed(harness: Harness, item: pytest.Item) -> bool:
         return True
     finally:
         harness.ran.clear()
-        harness.figures.take()
         harness.restore()
     return False

@@ -16,8 +16,6 @@ _RUN_NOTHING = {
     "version": ("--version", "-V"),
 }
 """How they are typed, by the name that pytest keeps them under; the beginning of a word is enough."""
-
-
 _TOLD = ("--steering-report", "--steering-baseline", "--steering-bundle", "--steering-strict")
 
 
@@ -28,13 +26,16 @@ def check_that_tests_run(config: pytest.Config) -> None:
     So would one that is asked, on the same command line, for a report, a gate or strictness and for ``--collect-only``.
     """
     asked = next((words for name, words in _RUN_NOTHING.items() if getattr(config.option, name, None)), ())
-    if not asked or not read_settings(config).in_use:
+    if not asked:
         return
-    typed = [str(word) for word in config.invocation_params.args]
-    if not any(word.startswith(asked) for word in typed):
+    words = [str(word) for word in config.invocation_params.args]
+    typed = any(word.startswith(asked) for word in words)
+    wanted = next((name for name in _TOLD if any(word.startswith(name) for word in words)), "")
+    refused = not typed or (wanted and asked[0] == "--collect-only")
+    if not refused or not read_settings(config).in_use:
+        return
+    if not typed:
         raise pytest.UsageError(
             f"addopts has {asked[0]}, with which pytest runs no test and judges nothing: take it out"
         )
-    wanted = next((name for name in _TOLD if any(word.startswith(name) for word in typed)), "")
-    if wanted and asked[0] == "--collect-only":
-        raise pytest.UsageError(f"--collect-only judges nothing that {wanted} could tell of: leave one of them out")
+    raise pytest.UsageError(f"--collect-only judges nothing that {wanted} could tell of: leave one of them out")

@@ -54,7 +54,8 @@ def test_a_killed_verdict_leaves_nothing_torn_and_runs_again(desk: Desk) -> None
         process = begun(desk, *UPDATED)
         # Files are written at the end: half of the moments lie in its last tenth.
         time.sleep(takes * (moments.uniform(0.9, 1.02) if number % 2 else moments.uniform(0, 0.9)))
-        os.killpg(process.pid, 9) if process.poll() is None else None
+        if process.poll() is None:
+            os.killpg(process.pid, 9)
         process.wait()
         for name in ("r.json", "r.html", "b.json"):
             whole(desk.path / name)

@@ -10,6 +10,7 @@ from conformance.selftest.desk import BAD, MODEL, Desk
 from pytest_steering.oracle.diagnosis.causes import OF_STATE
 
 STATEFUL = """
+import time
 from contextlib import contextmanager
 
 from my_steering import Right
@@ -34,15 +35,23 @@ class FromTheTenth(EverySecond):
     every, from_ = 1, 9
 
 
+class Slow(EverySecond):
+    @contextmanager
+    def steer(self, plan):
+        time.sleep(0.05)
+        with super().steer(plan) as steered:
+            yield steered
+
+
 class FromTheEighteenth(EverySecond):
     every, from_ = 1, 17
 """
 CHOSEN = ("-k", "exact_delta or every_row or only_these or zero_scale or sign_is_kept")
 
 
-def failures(desk: Desk, adapter: str) -> list[dict[str, str]]:
+def failures(desk: Desk, adapter: str, *options: str) -> list[dict[str, str]]:
     desk.write(stateful=STATEFUL)
-    result = desk.run(MODEL, f"--steering-adapter={adapter}", *CHOSEN, "--steering-report=r.json")
+    result = desk.run(MODEL, f"--steering-adapter={adapter}", *CHOSEN, *options, "--steering-report=r.json")
     assert result.ret == 1, result.stdout.str()
     rows = desk.report("r.json")["models"][0]["requirements"]
     return [entry for entry in rows if entry["outcome"] == "failed"]
@@ -70,3 +79,9 @@ def test_what_fails_alone_is_repeated_alone(desk: Desk) -> None:
     assert failed
     assert {entry["rerun"].count("::") for entry in failed} == {1}
     assert not OF_STATE & {entry["cause"] for entry in failed}
+
+
+def test_what_takes_long_is_not_run_again_until_its_time_is_over(desk: Desk) -> None:
+    """A hundredth of the limit is 40 ms here, and each block takes 50."""
+    failed = failures(desk, "stateful:Slow", "--steering-timeout=4")
+    assert {entry["rerun"].count("::") for entry in failed} == {1}
