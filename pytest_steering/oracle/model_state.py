@@ -173,8 +173,13 @@ def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
     if values.is_meta or not values.numel():
         return told
     bytes_ = values.contiguous().reshape(-1).view(torch.uint8)
-    bits = bytes_.view(torch.int32) if len(bytes_) % 4 == 0 and bytes_.storage_offset() % 4 == 0 else bytes_
-    return (*told, int(bits.sum(dtype=torch.int64)), int(bits.max()))
+    if bytes_.storage_offset() % 8:
+        bytes_ = bytes_.clone()
+    whole = len(bytes_) // 8 * 8
+    # Words of 64 bits are added up as they lie: no copy of the weights is made, and what does not fit is cut off.
+    words = bytes_[:whole].view(torch.int64)
+    sums = (int(words.sum()), int(words.max())) if whole else ()
+    return (*told, *sums, *bytes_[whole:].tolist())
 
 
 def classes(model: nn.Module) -> dict[str, object]:
