@@ -7,12 +7,12 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 
 import pytest
 
 from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
+from conformance.selftest.forking.interpreter import interpreter
 
 SLOW = "import time\nfrom my_models import a\ndef slow(): time.sleep(5); return a()\n"
 DRAWN = re.compile(r"\n\r\x1b\[2K(?P<text>[^\x1b\n]*)\x1b\[1A\x1b\[\d+G")
@@ -25,7 +25,7 @@ def at_a_terminal(desk: Desk, *args: str, **environment: str) -> str:
     parent, child = pty.openpty()
     known = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI", "GITHUB_"))}
     said = {**known, "TERM": "xterm", "COLUMNS": "100", "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "pytest", *OTHERS, *args]
+    command = [interpreter(), "-m", "pytest", *OTHERS, *args]
     with subprocess.Popen(command, cwd=desk.path, stdin=child, stdout=child, stderr=child, env=said) as process:
         os.close(child)
         text, until = b"", time.monotonic() + 300
