@@ -1,8 +1,8 @@
 """What stands for the interpreter: the command's process, whose work a child of the server does.
 
-``client.py ADDRESS argument…`` hands its arguments, environment, directory and files to the server, passes on every
-signal, and ends as the child ends. Where the server is gone or says no it becomes the interpreter itself. It knows the
-standard library alone, and starts in no time.
+``client.py ADDRESS EXECUTABLE argument…`` hands its arguments, environment, directory and files to the server, passes
+on every signal, and ends as the child ends. ``EXECUTABLE`` is what the child takes for the interpreter. Where the
+server is gone or says no it becomes the interpreter itself. It knows the standard library alone, and starts in no time.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ def files() -> list[int]:
     return found
 
 
-def ask(server: socket.socket, arguments: list[str], opened: list[int]) -> int:
+def ask(server: socket.socket, executable: str, arguments: list[str], opened: list[int]) -> int:
     """The child's process id, or 0 where the server has none for this."""
     request = {
+        "executable": executable,
         "arguments": arguments,
         "directory": os.getcwd(),
         "environment": dict(os.environ),
@@ -50,14 +51,14 @@ def end_as(status: int) -> None:
     os._exit(code)
 
 
-def main(address: str, arguments: list[str]) -> None:
+def main(address: str, executable: str, arguments: list[str]) -> None:
     opened = files()
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     child = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         with contextlib.suppress(OSError):
             server.connect(address)
-            child = ask(server, arguments, opened)
+            child = ask(server, executable, arguments, opened)
         if child:
 
             def pass_on(number: int, _frame: object) -> None:
@@ -73,4 +74,4 @@ def main(address: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

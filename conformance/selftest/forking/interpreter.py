@@ -20,27 +20,36 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-@cache
 def interpreter() -> str:
-    """Its path; the server behind it starts with the first call and ends with this process."""
-    if not hasattr(os, "pidfd_open"):
-        return sys.executable
+    """Its path; what the process starts in turn, workers and fresh processes, is forked too."""
+    return str(_place() / "python") if hasattr(os, "pidfd_open") else sys.executable
+
+
+def interpreter_of_new() -> str:
+    """The same, but what the process starts in turn are new interpreters, each with a hash seed of its own."""
+    return str(_place() / "of_new") if hasattr(os, "pidfd_open") else sys.executable
+
+
+@cache
+def _place() -> Path:
+    """Where both lie; the server behind them starts with the first call and ends with this process."""
     # The address of a socket may have a hundred characters, fewer than many a directory of pytest's.
     place = Path(tempfile.mkdtemp(prefix="fork-"))
-    address, executable = place / "server", place / "python"
+    address = place / "server"
     client = [sys.executable, "-I", "-S", str(HERE / "client.py"), str(address)]
-    executable.write_text(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
-    executable.chmod(0o700)
+    for executable, starts in ((place / "python", str(place / "python")), (place / "of_new", sys.executable)):
+        executable.write_text(f'#!/bin/sh\nexec {shlex.join([*client, starts])} "$@"\n')
+        executable.chmod(0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(address))
         listener.listen(64)
         server = subprocess.Popen(
-            [sys.executable, "-P", str(HERE / "server.py"), str(listener.fileno()), str(executable)],
+            [sys.executable, "-P", str(HERE / "server.py"), str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
         )
     atexit.register(_end, server, place)
-    return str(executable)
+    return place
 
 
 def _end(server: subprocess.Popen[bytes], place: Path) -> None:

@@ -1,6 +1,6 @@
 """A process that has imported what a verdict needs of other packages, and forks a child for each command.
 
-``server.py LISTENER EXECUTABLE`` serves until its standard input ends. It has imported nothing of this package and runs
+``server.py LISTENER`` serves until its standard input ends. It has imported nothing of this package and runs
 no thread. A child is what a new interpreter would be after its first imports; what it could not be is refused.
 """
 
@@ -134,7 +134,7 @@ def attend(child: int, connection: socket.socket, files: list[int]) -> None:
     os._exit(0)
 
 
-def settle(command: Command, request: dict[str, Any], files: list[int], executable: str, made: dict[str, str]) -> None:
+def settle(command: Command, request: dict[str, Any], files: list[int], made: dict[str, str]) -> None:
     """This process is where, and with what, the command was given."""
     os.setsid()
     os.chdir(request["directory"])
@@ -155,8 +155,8 @@ def settle(command: Command, request: dict[str, Any], files: list[int], executab
         sys.warnoptions.append(action)
         warnings.simplefilter(action)
     sys.dont_write_bytecode |= command.no_bytecode
-    sys.executable = executable
-    sys.orig_argv = [executable, *request["arguments"]]
+    sys.executable = request["executable"]
+    sys.orig_argv = [sys.executable, *request["arguments"]]
     sys.argv = ["-m" if command.module else "-c", *command.arguments]
     if not command.safe_path:
         sys.path.insert(0, os.getcwd() if command.module else "")
@@ -178,7 +178,7 @@ def _anew(stream: Any, number: int, received: dict[int, int], *, unbuffered: boo
     return made
 
 
-def main(listener: str, executable: str) -> None:
+def main(listener: str) -> None:
     given = dict(os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal's Ctrl-C is for the tests, which end this process.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -194,7 +194,7 @@ def main(listener: str, executable: str) -> None:
     gc.collect()
     gc.freeze()
     command, request, files = child_of(socket.socket(fileno=int(listener)), given)
-    settle(command, request, files, executable, made)
+    settle(command, request, files, made)
     try:
         run(command)
     except SystemExit as end:
@@ -228,4 +228,4 @@ def leave(status: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conformance.selftest.forking.interpreter import interpreter
+from conformance.selftest.forking.interpreter import interpreter, interpreter_of_new
 
 SHOWS = """
 import os, signal, sys, threading, warnings
@@ -93,6 +93,13 @@ def test_it_has_imported_others_packages_and_none_of_this_one() -> None:
 def test_what_would_have_changed_an_import_gets_a_new_one(options: tuple[str, ...], variables: dict[str, str]) -> None:
     assert ran(interpreter(), "-c", WARM)[1] == "True\n"
     assert ran(interpreter(), *options, "-c", WARM, at=None, **variables)[1] == "False\n"
+
+
+def test_what_it_starts_in_turn_is_forked_too_or_new() -> None:
+    code = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {WARM!r}]).returncode)"
+    assert ran(interpreter(), "-c", code)[1] == "True\n"
+    assert ran(interpreter_of_new(), "-c", code)[1] == "False\n"
+    assert ran(interpreter_of_new(), "-c", WARM)[1] == "True\n"
 
 
 def test_no_two_draw_the_same_numbers() -> None:
