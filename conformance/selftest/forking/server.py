@@ -81,11 +81,18 @@ class Command:
         return None
 
 
-def read_at_import(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(READ_AT_IMPORT)}
+def read_at_import(environment: dict[str, str], made: dict[str, str]) -> dict[str, str]:
+    """What an import reads, but for what the imports have made themselves."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(READ_AT_IMPORT) and made.get(name) != value
+    }
 
 
-def child_of(server: socket.socket, environment: dict[str, str]) -> tuple[Command, dict[str, Any], list[int]]:
+def child_of(
+    server: socket.socket, environment: dict[str, str], made: dict[str, str]
+) -> tuple[Command, dict[str, Any], list[int]]:
     """A command with its request and its files, in the child that shall be it; processes before it never return."""
     while True:
         ready, _, _ = select.select([server.fileno(), 0], [], [])
@@ -103,7 +110,7 @@ def child_of(server: socket.socket, environment: dict[str, str]) -> tuple[Comman
         text, files, _, _ = socket.recv_fds(connection, 1 << 20, 3)
         request = json.loads(text)
         command = Command.of(request["arguments"])
-        if command is None or read_at_import(request["environment"]) != read_at_import(environment):
+        if command is None or read_at_import(request["environment"], made) != read_at_import(environment, made):
             connection.send(b"0")
             os._exit(0)
         if child := os.fork():
@@ -193,7 +200,7 @@ def main(listener: str) -> None:
     made = {name: value for name, value in os.environ.items() if name not in given}
     gc.collect()
     gc.freeze()
-    command, request, files = child_of(socket.socket(fileno=int(listener)), given)
+    command, request, files = child_of(socket.socket(fileno=int(listener)), given, made)
     settle(command, request, files, made)
     try:
         run(command)
