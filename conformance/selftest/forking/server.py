@@ -1,12 +1,13 @@
 """A process that has imported what a verdict needs of other packages, and forks a child for each command.
 
-``server.py LISTENER`` serves until its standard input ends. It has imported nothing of this package and runs
-no thread. A child is what a new interpreter would be after its first imports; what it could not be is refused.
+``server.py LISTENER`` serves until its standard input ends. It has imported nothing of this package and runs no thread.
+A child is what a new interpreter would be after its first imports; what it could not be is refused.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -17,7 +18,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import types
 import warnings
 from dataclasses import dataclass, field
@@ -35,8 +35,10 @@ IMPORTED = (
     "transformers.models.llama.modeling_llama",
 )
 """Modules that take long to import."""
-PLUGINS = ("_hypothesis_globals", "anyio", "hypothesis")
-"""Modules of packages with a plugin of pytest, which would warn that it comes too late to rewrite them."""
+PLUGINS = ("anyio", "hypothesis")
+"""Those with a plugin of pytest, which would warn that it comes too late to rewrite their modules."""
+ENDS_WITH: list[int] = []
+"""The exit status of this process, once it is known."""
 READ_AT_IMPORT = (
     *("CUDA", "HF_", "HOME", "HUGGINGFACE", "HYPOTHESIS", "KMP", "LANG", "LC_", "LD_", "MKL", "NUMPY", "PYTHON"),
     *("PYTORCH", "TOKENIZERS", "TORCH", "TRANSFORMERS", "XDG_"),
@@ -96,11 +98,9 @@ def child_of(
     """A command with its request and its files, in the child that shall be it; processes before it never return."""
     while True:
         ready, _, _ = select.select([server.fileno(), 0], [], [])
-        while _reaped(os.WNOHANG):
+        while _reaped():
             pass
         if 0 in ready:
-            while _reaped(0):
-                pass
             os._exit(0)
         connection, _ = server.accept()
         if os.fork():
@@ -119,9 +119,10 @@ def child_of(
         return command, request, files
 
 
-def _reaped(options: int) -> bool:
+def _reaped() -> bool:
+    """One of those that have attended to a child has ended, and is let go."""
     try:
-        return os.waitpid(-1, options)[0] != 0
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
     except ChildProcessError:
         return False
 
@@ -187,14 +188,15 @@ def _anew(stream: Any, number: int, received: dict[int, int], *, unbuffered: boo
 
 def main(listener: str) -> None:
     given = dict(os.environ)
+    atexit.register(leave)  # The first that is registered is the last that is called.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal's Ctrl-C is for the tests, which end this process.
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in IMPORTED:
         importlib.import_module(name)
     del os.environ["OMP_NUM_THREADS"]
-    for name in PLUGINS:
-        if name in sys.modules:
-            sys.modules[name].__doc__ = "PYTEST_DONT_REWRITE"
+    for name, module in sys.modules.items():
+        if name.lstrip("_").startswith(PLUGINS) and "." not in name:
+            module.__doc__ = "PYTEST_DONT_REWRITE"
     if len(os.listdir("/proc/self/task")) > 1:
         sys.exit("a process with threads cannot be forked")
     made = {name: value for name, value in os.environ.items() if name not in given}
@@ -204,11 +206,11 @@ def main(listener: str) -> None:
     settle(command, request, files, made)
     try:
         run(command)
+        ENDS_WITH.append(0)
     except SystemExit as end:
-        if not isinstance(end.code, int | None):
-            raise
-        leave(end.code or 0)
-    leave(0)
+        if isinstance(end.code, int | None):
+            ENDS_WITH.append((end.code or 0) & 0xFF)
+        raise
 
 
 def run(command: Command) -> None:
@@ -219,19 +221,13 @@ def run(command: Command) -> None:
         exec(compile(command.code, "<string>", "exec"), program.__dict__)
 
 
-def leave(status: int) -> None:
-    """As an interpreter ends, but that it takes apart nothing of what it has imported."""
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.main_thread():
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
+def leave() -> None:
+    """The last that is done at an exit: nothing that was imported is taken apart, which takes longer than a command."""
+    if ENDS_WITH:
+        with contextlib.suppress(OSError, ValueError):  # what cannot be written is told by the interpreter itself
+            for stream in filter(None, (sys.stdout, sys.stderr)):
                 stream.flush()
-        except (OSError, ValueError):
-            status = 120
-    os._exit(status & 0xFF)
+            os._exit(ENDS_WITH[0])
 
 
 if __name__ == "__main__":
