@@ -17,7 +17,7 @@ from pytest_steering.oracle.engines.expected import Expected
 from pytest_steering.oracle.engines.harness import EngineHarness
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.loaded import Loaded
-from pytest_steering.oracle.model_state import process_settings, put_back
+from pytest_steering.oracle.process_settings import process_settings, put_back
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import GIVEN, settings_of

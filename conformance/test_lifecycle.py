@@ -19,10 +19,12 @@ from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.keeping import check_room
 from pytest_steering.oracle.loaded import Loaded
-from pytest_steering.oracle.model_state import likely_leftover, model_state, process_settings, put_back
+from pytest_steering.oracle.model_state import likely_leftover, model_state
 from pytest_steering.oracle.own_changes import without
+from pytest_steering.oracle.process_settings import process_settings, put_back
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.steering.plan import SteeringPlan
+from pytest_steering.suite.fresh_process import FreshRun, reported
 
 
 @pytest.mark.steering_requirement(id="clean-after-exit", core=True)
@@ -241,6 +243,19 @@ def test_settings_untouched(harness: Harness) -> None:
                     where=f"{checks.named(plan)}, after a block{ends}",
                     likely=Diagnosis(Cause.SETTING, f"{name}"),
                 )
+
+
+@pytest.mark.steering_requirement(id="first-use-leaves-nothing", since="1.1")
+def test_first_use_in_fresh_process(harness: Harness, fresh_run: FreshRun | str) -> None:
+    """the first block of a process leaves its settings, and the classes of the model, as they were.
+
+    What is done once for a process shows in no later block.
+    """
+    left = reported(fresh_run).left
+    if left:
+        raise Violation(
+            f"{left[0]} is another after the first block of a fresh process", likely=Diagnosis(Cause.SETTING, left[0])
+        )
 
 
 class _Thrown(Exception):

@@ -16,7 +16,7 @@ from pytest_steering.oracle import checks, comparison
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.suite.fresh_process import Digests, FreshRun, digests
+from pytest_steering.suite.fresh_process import FreshRun, digests, reported
 from pytest_steering.suite.trained import Behaviour
 
 
@@ -39,7 +39,7 @@ def test_same_twice(harness: Harness) -> None:
 def test_same_in_fresh_process(harness: Harness, fresh_run: FreshRun | str) -> None:
     """a fresh process that loads the same model and steers it the same way gets bit-equal logits."""
     harness.unsteered.need_repeatable()
-    there, here = _fresh_digests(fresh_run), digests(harness)
+    there, here = reported(fresh_run), digests(harness)
     if here.unsteered != there.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if here.steered != there.steered:
@@ -60,7 +60,7 @@ def test_reproducible_experiment(
     """
     harness.unsteered.need_repeatable()
     behaviour.need()
-    one, other = _fresh_digests(fresh_run), _fresh_digests(other_fresh_run)
+    one, other = reported(fresh_run), reported(other_fresh_run)
     if one.unsteered != other.unsteered:
         not_applicable("the unsteered model itself computes other logits in a fresh process")
     if one.effect != other.effect:
@@ -68,15 +68,6 @@ def test_reproducible_experiment(
         raise Violation(
             f"the direction moves the answer by {nats} nats in two processes", likely=Diagnosis(Cause.OUTSIDE)
         )
-
-
-def _fresh_digests(run: FreshRun | str) -> Digests:
-    if isinstance(run, str):
-        not_applicable(run)
-    try:
-        return run.digests()
-    except RuntimeError as error:
-        raise Violation(f"the fresh process fails: {error}") from error
 
 
 @pytest.mark.steering_requirement(id="rng-untouched", core=True)

@@ -31,7 +31,7 @@ def test_arguments(harness: Harness) -> None:
 
     And it returns what the model returns: the same fields, shapes and types.
     """
-    check(harness, scenes("arguments", but="embeddings"))
+    check(harness, scenes("arguments", but="embeddings inputs"))
 
 
 @pytest.mark.steering_requirement(id="embeddings", needs=("EMBEDDINGS",), since="1.1")
@@ -68,6 +68,7 @@ def test_generation_options(harness: Harness) -> None:
             *scenes("run", but="forward", positions=("all", "last")),
             *scenes("decoding", run=("generate",), positions=("all", "last")),
             *scenes("options", run=("generate",)),
+            *scenes("arguments", only="inputs", run=("generate",), positions=("all", "last")),
         ],
     )
 
@@ -132,7 +133,7 @@ def test_nested_blocks(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="every-ending", core=True, since="1.1")
 def test_every_ending(harness: Harness) -> None:
     """however a block ends (an exception, Ctrl-C, a closed generator), nothing of it stays."""
-    check(harness, [*scenes("ends"), *scenes("block", only="called-after")])
+    check(harness, [*scenes("ends", but="elsewhere"), *scenes("block", only="called-after")])
 
 
 @pytest.mark.steering_requirement(id="after-an-error", since="1.1")
@@ -169,7 +170,7 @@ def test_states(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="threads", needs=("THREADS",), since="1.1")
 def test_threads(harness: Harness) -> None:
     """calls from a thread of their own are steered, also while another model is steered in its own."""
-    check(harness, scenes("thread", run=("forward", "generate")))
+    check(harness, [*scenes("thread", run=("forward", "generate")), *scenes("ends", only="elsewhere")])
 
 
 @pytest.mark.steering_requirement(id="making-changes-nothing", since="1.1")
@@ -178,6 +179,16 @@ def test_making_changes_nothing(harness: Harness) -> None:
     if harness.made:
         raise Violation(f"it changes {harness.made[0]}", likely=Diagnosis(Cause.MADE, str(harness.made[0])))
     check(harness, scenes("made"))
+
+
+@pytest.mark.steering_requirement(id="changed-inside", since="1.1")
+def test_changed_inside(harness: Harness) -> None:
+    """what the caller changes of the model inside a block is steered with, and is still so after the block.
+
+    A model is trained under steering, hooks of others come and go, and a config is the caller's to write to.
+    """
+    inside = "matrices-inside trains-inside flags-inside hooked-inside config-inside"
+    check(harness, scenes("history", only=inside, block=("one", "twice")))
 
 
 @pytest.mark.steering_requirement(id="nothing-is-kept", since="1.1")

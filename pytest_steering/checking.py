@@ -22,7 +22,8 @@ from torch import nn
 
 from pytest_steering.adapters.registry import find_factory
 from pytest_steering.errors import SpecError
-from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
+from pytest_steering.oracle.model_state import Snapshot
+from pytest_steering.oracle.process_settings import process_settings, put_back
 from pytest_steering.plugin.options import CLOSING, GIVEN
 from pytest_steering.report import json_report, terminal
 from pytest_steering.report.model import Outcome, Record, Row, Verdict

@@ -50,6 +50,7 @@ class Private:
 MODULE = "torch.nn:Module()"
 SCHEDULING = "xdist.scheduler:LoadScopeScheduling()"
 STATE = "pytest_steering/oracle/model_state.py"
+SETTINGS = "pytest_steering/oracle/process_settings.py"
 
 PRIVATE = (
     Private(
@@ -94,8 +95,10 @@ PRIVATE = (
             "conformance/selftest/oracle/diagnosis/test_causes.py",
             "fixtures/findings/pyvene_removes_hooks.py",
             "fixtures/known_bad/further/blocks.py",
+            "fixtures/known_bad/further/meanwhile.py",
             "fixtures/known_bad/habits.py",
             "pytest_steering/adapters/libraries/pyvene.py",
+            "pytest_steering/scenarios/changing.py",
             STATE,
         ),
         "hooks that an adapter leaves behind or removes are seen",
@@ -123,6 +126,19 @@ PRIVATE = (
     Private("torch", MODULE, "_forward_pre_hooks_with_kwargs", (STATE,), "the same of those that run before"),
     Private("torch", MODULE, "_backward_hooks", (STATE,), "the same of hooks on gradients"),
     Private("torch", MODULE, "_backward_pre_hooks", (STATE,), "the same of those that run before"),
+    *(
+        Private("torch", "torch.nn.modules.module", name, (SETTINGS,), "the same of hooks on all modules")
+        for name in (
+            "_global_backward_hooks",
+            "_global_backward_pre_hooks",
+            "_global_buffer_registration_hooks",
+            "_global_forward_hooks",
+            "_global_forward_pre_hooks",
+            "_global_module_registration_hooks",
+            "_global_parameter_registration_hooks",
+        )
+    ),
+    Private("torch", "torch", "_tensor_str", (SETTINGS,), "how tensors are printed has no other question"),
     Private(
         "torch",
         MODULE,
@@ -134,7 +150,7 @@ PRIVATE = (
         "torch",
         "torch._dynamo.eval_frame:",
         "_stance",
-        (STATE,),
+        (SETTINGS,),
         "the stance of torch.compile, which can be set and not asked for",
     ),
     Private(

@@ -16,8 +16,9 @@ from pytest_steering.errors import AdapterError
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.figures import Figures
-from pytest_steering.oracle.model_state import Snapshot, process_settings, put_back
+from pytest_steering.oracle.model_state import Snapshot
 from pytest_steering.oracle.plans import Plans
+from pytest_steering.oracle.process_settings import process_settings, put_back
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.oracle.tolerance import coarsest
 from pytest_steering.oracle.unsteered import Unsteered

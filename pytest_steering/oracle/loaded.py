@@ -13,17 +13,9 @@ from torch import Tensor, nn
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import TargetError, one_line
 from pytest_steering.oracle import runs
-from pytest_steering.oracle.model_state import (
-    THE_CALLERS,
-    Kind,
-    Piece,
-    Snapshot,
-    changed,
-    model_state,
-    process_settings,
-    put_back,
-)
+from pytest_steering.oracle.model_state import THE_CALLERS, Kind, Piece, Snapshot, changed, model_state
 from pytest_steering.oracle.own_changes import without
+from pytest_steering.oracle.process_settings import process_settings, put_back
 from pytest_steering.oracle.tolerance import furthest, rounding
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.targets.target import Target

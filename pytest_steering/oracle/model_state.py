@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import os
-import random
-import signal
-import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
-import transformers
 from torch import Tensor, nn
 
 from pytest_steering.architecture.weights import offloaded, plain_parts
@@ -31,9 +22,6 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
-
-
-_cuda: Any = torch.backends.cuda
 
 
 class Kind(StrEnum):
@@ -189,6 +177,17 @@ def _fingerprint(tensor: Tensor) -> tuple[Any, ...]:
     return (*told, int(bits.sum(dtype=torch.int64)), int(bits.max()))
 
 
+def classes(model: nn.Module) -> dict[str, object]:
+    """Every method of the classes that a model's modules are of, and of those that they are made from, by its name."""
+    kinds = dict.fromkeys(kind for module in model.modules() for kind in type(module).__mro__ if kind is not object)
+    return {
+        f"{kind.__qualname__}.{name}": value
+        for kind in kinds
+        for name, value in vars(kind).items()
+        if callable(value) or isinstance(value, (staticmethod, classmethod, property))
+    }
+
+
 class Snapshot:
     """A model's modules as they are now, to be put back: hooks, parameters, their gradient flags, mode and attributes.
 
@@ -226,62 +225,3 @@ class Snapshot:
 
 def _copied(value: Any) -> Any:
     return value.copy() if isinstance(value, dict) else value
-
-
-def put_back(settings: Mapping[str, Any]) -> None:
-    """What steering might have changed most easily is as in a snapshot: gradients, default dtype and threads."""
-    torch.set_grad_enabled(settings["torch's gradient mode"])
-    torch.set_default_dtype(settings["torch's default dtype"])
-    if torch.get_num_threads() != settings["torch's number of threads"]:
-        torch.set_num_threads(settings["torch's number of threads"])
-    _cuda.enable_flash_sdp(settings["flash attention"])
-    _cuda.enable_mem_efficient_sdp(settings["memory-efficient attention"])
-    _cuda.enable_math_sdp(settings["attention by formula"])
-    torch.set_flush_denormal(not settings["the handling of denormal numbers"])
-    if _compile_stance() != settings["the stance of torch.compile"]:
-        torch.compiler.set_stance(settings["the stance of torch.compile"])
-    warnings.filters[:] = settings["the warnings filters"]  # type: ignore[index]
-    (gc.enable if settings["garbage collection"] else gc.disable)()
-    level, logging.root.manager.disable, logging.root.handlers[:] = settings["the level of logging"]
-    logging.root.setLevel(level)
-    transformers.logging.set_verbosity(settings["transformers' verbosity"])
-
-
-def _compile_stance() -> str:
-    """What ``torch.compiler.set_stance`` was last given, for which torch has no public question."""
-    loaded = sys.modules.get("torch._dynamo.eval_frame")
-    return str(loaded._stance.stance) if loaded is not None else "default"
-
-
-def process_settings() -> dict[str, Any]:
-    """A snapshot: torch's gradient modes, defaults, precision and determinism, transformers' verbosity, and the
-    environment."""
-    return {
-        "torch's gradient mode": torch.is_grad_enabled(),
-        "torch's inference mode": torch.is_inference_mode_enabled(),
-        "torch's anomaly mode": torch.is_anomaly_enabled(),
-        "torch's autocast mode": torch.is_autocast_enabled("cpu"),
-        "torch's default dtype": torch.get_default_dtype(),
-        "torch's default device": torch.get_default_device(),
-        "torch's number of threads": torch.get_num_threads(),
-        "torch's determinism": torch.are_deterministic_algorithms_enabled(),
-        "torch's matmul precision": torch.get_float32_matmul_precision(),
-        "cuDNN's benchmark mode": torch.backends.cudnn.benchmark,
-        "flash attention": _cuda.flash_sdp_enabled(),
-        "memory-efficient attention": _cuda.mem_efficient_sdp_enabled(),
-        "attention by formula": _cuda.math_sdp_enabled(),
-        "TF32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
-        "the handling of denormal numbers": bool(torch.tensor([1e-40]).mul(1.0).any()),
-        "the stance of torch.compile": _compile_stance(),
-        "the warnings filters": list(warnings.filters),
-        "garbage collection": gc.isenabled(),
-        "the recursion limit": sys.getrecursionlimit(),
-        "the handling of Ctrl-C": signal.getsignal(signal.SIGINT),
-        "the level of logging": (logging.root.level, logging.root.manager.disable, list(logging.root.handlers)),
-        "numpy's error handling": np.geterr(),
-        "numpy's random state": np.random.get_state()[1].tobytes(),  # type: ignore[index]
-        "Python's random state": random.getstate(),
-        "transformers' verbosity": transformers.logging.get_verbosity(),
-        "the environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
-        "the working directory": os.getcwd(),
-    }

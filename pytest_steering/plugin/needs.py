@@ -63,7 +63,13 @@ def _lacking(funcargs: dict[str, Any], needs: Iterable[str], min_layers: int) ->
         elif name not in set(Capability):
             known = ", ".join([*FACTS, *Capability])
             raise SpecError(f"the steering_model marker needs {need!r}, which is none of {known}")
-        elif ADAPTER in funcargs and Capability(name) not in funcargs[ADAPTER].capabilities:
+        elif ADAPTER not in funcargs:
+            # Nobody's promise is asked for, so that the test would run for each.
+            raise SpecError(
+                f"the steering_model marker needs {need!r}, which an adapter declares, and the test has none: "
+                f"ask for the fixture {ADAPTER}, or leave the need out"
+            )
+        elif Capability(name) not in funcargs[ADAPTER].capabilities:
             yield f"{funcargs[ADAPTER].name} does not declare {name.upper()}"
     if min_layers and target.architecture.num_layers < min_layers:
         yield f"{target.spec} has {target.architecture.num_layers} decoder layers, fewer than {min_layers}"

@@ -13,6 +13,7 @@ from pytest_steering.scenarios.space import Scenario, dimension
 from pytest_steering.scenarios.steps import (
     Call,
     CallAfter,
+    Change,
     Collect,
     Enter,
     Fail,
@@ -213,6 +214,7 @@ ENDS.value("the end of the block", name="end")(_how)
 ENDS.value("an exception", name="exception")(_how)
 ENDS.value("Ctrl-C", name="interrupt")(_how)
 ENDS.value("a closed generator", name="closed")(_how)
+ENDS.value("its end in another thread", name="elsewhere", needs=("THREADS",), alone=True)(_how)
 
 # What happened before
 
@@ -271,6 +273,19 @@ def _blocks(draft: Draft) -> Iterator[Step]:
     yield Leave(0)
     yield Enter(0, draft.plan)
 
+
+def _changing(what: str, says: str, *needs: str) -> None:
+    def change(_draft: Draft) -> Iterator[Step]:
+        yield Change(what)
+
+    HISTORY.value(says, name=f"{what}-inside", needs=needs, alone=True)(change)
+
+
+_changing("matrices", "weights that the caller changes in the block", "TRAINING")
+_changing("trains", "training mode that the caller switches on in the block", "TRAINING")
+_changing("flags", "a gradient flag that the caller sets in the block", "TRAINING")
+_changing("hooked", "a hook that the caller registers in the block")
+_changing("config", "a config that the caller writes to in the block")
 
 # When the adapter was made
 

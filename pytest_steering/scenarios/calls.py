@@ -69,6 +69,12 @@ def _positional(harness: Harness, ask: Ask) -> None:
         ask.args += (ask.kwargs.pop(inputs.mask_name),)
 
 
+@ARGUMENTS.value("a prompt that generate is given as inputs", name="inputs", needs=("GENERATE",), alone=True)
+def _inputs(harness: Harness, ask: Ask) -> None:
+    if ask.generates:
+        ask.kwargs["inputs"] = ask.kwargs.pop(harness.architecture.model_inputs.ids_name)
+
+
 @ARGUMENTS.value("embeddings in place of token ids", needs=("EMBEDDINGS",))
 def _embeddings(harness: Harness, ask: Ask) -> None:
     name = harness.architecture.model_inputs.ids_name

@@ -31,6 +31,7 @@ from pytest_steering.scenarios.steerers import Broken, ByAdapter, Steerer
 from pytest_steering.scenarios.steps import (
     Call,
     CallAfter,
+    Change,
     Collect,
     Enter,
     Fail,
@@ -96,6 +97,8 @@ class _Play:
         match step:
             case Make(how):
                 self._changes.make(how)
+            case Change(what):
+                self._changes.change(what)
             case Prepare(block, plan):
                 self._steerer.prepare(block, self._plan(plan))
             case Enter(block, plan):

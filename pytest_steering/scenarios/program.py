@@ -9,6 +9,7 @@ from typing import Any
 from pytest_steering.scenarios.steps import (
     Call,
     CallAfter,
+    Change,
     Collect,
     Enter,
     Fail,
@@ -54,6 +55,8 @@ def _line(step: Step) -> str:
     match step:
         case Make(how):
             return f"use.make({how!r})"
+        case Change(what):
+            return f"use.change({what!r})"
         case Prepare(block, plan):
             return f"block_{block} = use.prepare({unusual(plan)})"
         case Enter(block, plan):

@@ -76,6 +76,13 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
+class Change:
+    """The caller changes the model itself, in a block or outside."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Refuse:
     """A plan that cannot be meant is tried: its last vector is too long."""
 
@@ -85,5 +92,5 @@ class Collect:
     """Garbage is collected."""
 
 
-Step = Make | Prepare | Enter | Leave | Call | CallAfter | Fail | Refuse | Rewrite | Collect
+Step = Make | Prepare | Enter | Leave | Call | CallAfter | Change | Fail | Refuse | Rewrite | Collect
 Session = tuple[Step, ...]

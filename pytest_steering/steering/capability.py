@@ -41,7 +41,7 @@ class Capability(StrEnum):
     TRAINING = "training"
     """A model in training mode is steered."""
     THREADS = "threads"
-    """Calls from other threads are steered, also while another model is steered in a thread of its own."""
+    """Calls from other threads are steered, beside another model that is steered in its own; a block may end there."""
     PATCHED = "patched"
     """A model is steered of which somebody replaced the ``forward`` of a layer, as offloading does."""
     NESTING = "nesting"

@@ -30,6 +30,7 @@ from pytest_steering.oracle.harness import Harness, Ran
 from pytest_steering.oracle.reference import deltas_of, reference
 from pytest_steering.suite import stand_in
 from pytest_steering.suite.fresh_process import importable
+from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.targets.spec import SpecKind, parse_spec
 
 MOST_BYTES = 64_000_000
@@ -237,13 +238,15 @@ def _script(place: Path, harness: Harness, factory: str, shown: Shown, facts: Ma
     loads = ", load_model" if any("load_model(" in line for line in model) else ""
     return "\n".join(
         [
-            f'"""{facts["requirement"]}: {what}. Run it in this folder, with the adapter on PYTHONPATH."""',
+            f'"""{facts["requirement"]}: {what}. It needs the adapter on PYTHONPATH."""',
+            "import os",
             "import torch",
             "import transformers",
             f"from safetensors.torch import load_file{loads}",
             "from stand_in import Architecture, Positions, SteeringPlan",
             f"from {module} import {attribute.partition('.')[0]}",
             "",
+            "os.chdir(os.path.dirname(os.path.abspath(__file__)))",
             *model,
             f"inputs, vectors, expected = (load_file(f'{{name}}.safetensors', device={str(device)!r}) for name in "
             '("inputs", "plan", "expected"))',
@@ -281,7 +284,8 @@ def _model(place: Path, harness: Harness) -> list[str]:
     loader = name if hasattr(transformers, name) else "AutoModelForCausalLM"
     if small:
         saved: Any = model
-        saved.save_pretrained(place / "model")
+        with quiet_transformers():
+            saved.save_pretrained(place / "model")
         source = "model"
     else:
         source = str(Path(spec.value).resolve()) if spec.kind is SpecKind.DIRECTORY else spec.value

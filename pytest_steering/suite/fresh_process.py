@@ -18,7 +18,11 @@ import torch
 from torch import Tensor
 
 from pytest_steering.adapters.registry import make_adapter
+from pytest_steering.errors import Violation
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.model_state import classes
+from pytest_steering.oracle.process_settings import process_settings
 from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.devices import parse_dtype
@@ -30,6 +34,8 @@ class Digests(NamedTuple):
 
     unsteered: str
     steered: str
+    left: tuple[str, ...] = ()
+    """What is another since the first block of the process: settings, and methods of the model's classes."""
     effect: str = ""
     """How far the trained direction of a model's behaviour moves its answers, in nats and to the last bit; empty where
     the model has none."""
@@ -119,7 +125,18 @@ class FreshRun(FreshProcess):
 
     def digests(self) -> Digests:
         """What the process computed, or ``RuntimeError`` with the last line that it wrote."""
-        return Digests(**json.loads(self.output().splitlines()[-1]))
+        found = json.loads(self.output().splitlines()[-1])
+        return Digests(**{**found, "left": tuple(found["left"])})
+
+
+def reported(run: FreshRun | str) -> Digests:
+    """What a fresh process computed; not applicable for a reason why there is none, ``Violation`` where it fails."""
+    if isinstance(run, str):
+        not_applicable(run)
+    try:
+        return run.digests()
+    except RuntimeError as error:
+        raise Violation(f"the fresh process fails: {error}") from error
 
 
 def digests(harness: Harness) -> Digests:
@@ -149,7 +166,17 @@ def main(arguments: list[str]) -> None:
     build = partial(make_adapter, request.pop("adapter"))
     target = load_target(request.pop("spec"), **request)
     harness = Harness(target, build(target.model, target.architecture), build)
+    # What the model does at its first call is its own.
+    harness.unsteered.run(harness.prompts.batch())
+    methods, settings = classes(harness.model), process_settings()
     found = digests(harness)
+    now, after = classes(harness.model), process_settings()
+    found = found._replace(
+        left=(
+            *(name for name, value in settings.items() if after[name] != value),
+            *(name for name in methods | now if methods.get(name) is not now.get(name)),
+        )
+    )
     if harness.target.trained:
         found = found._replace(effect=_effect(harness))
     sys.stdout.write(f"\n{json.dumps(found._asdict())}\n")

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import SpecError, Violation
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.scenarios.changing import CHANGES
 from pytest_steering.scenarios.judging import judge
 from pytest_steering.scenarios.plans import PlanOf
 from pytest_steering.scenarios.prompts import Prompt, Unfit
 from pytest_steering.scenarios.steps import (
     Call,
     CallAfter,
+    Change,
     Collect,
     Enter,
     Fail,
@@ -57,6 +59,12 @@ class Replay:
     def make(self, how: str) -> None:
         """The adapter is made, or the model changed since: a value of ``made``."""
         self._steps.append(Make(_of("made", how)))
+
+    def change(self, what: str) -> None:
+        """The caller changes the model, inside a block or outside."""
+        if what not in CHANGES:
+            raise SpecError(f"there is no change {what!r}: known are {', '.join(CHANGES)}")
+        self._steps.append(Change(what))
 
     def prepare(self, **plan: Any) -> int:
         """``adapter.steer(plan)`` is called and not entered yet; the number is that of its block."""

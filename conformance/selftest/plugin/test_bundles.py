@@ -15,7 +15,7 @@ from conformance.selftest.desk import BAD, FEW, MODEL, RIGHT, Desk, new_desk, re
 
 WRONG = {"FirstRow": "every-row", "PromptOnly": "every-pass", "Stronger": "exact-delta", "Leaving": "clean-after-exit"}
 BLOCKED = """
-import json, os, pathlib, runpy, sys, warnings
+import json, pathlib, runpy, sys, warnings
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -26,7 +26,6 @@ sys.meta_path.insert(0, Blocked())
 found = {}
 for script in sys.argv[1:]:
     place = pathlib.Path(script).parent
-    os.chdir(place)
     sys.path.insert(0, str(place))
     try:
         runpy.run_path(script)

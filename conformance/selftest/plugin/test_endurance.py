@@ -18,7 +18,7 @@ import torch
 
 from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
 from conformance.selftest.forking.interpreter import interpreter
-from pytest_steering.oracle.model_state import process_settings
+from pytest_steering.oracle.process_settings import process_settings
 
 KILLED = int(os.environ.get("KILLS", "6"))
 """Moments at which a verdict is killed; ``KILLS=50`` takes long."""

@@ -147,6 +147,15 @@ def test_a_need_that_does_not_exist_is_an_error(desk: Desk) -> None:
     result.stdout.fnmatch_lines(["*the steering_model marker needs 'wieghts', which is none of weights, *"])
 
 
+def test_what_only_an_adapter_can_promise_is_asked_of_one(desk: Desk) -> None:
+    desk.write(
+        test_mine="import pytest\n@pytest.mark.steering_model(needs=['beams'])\ndef test_mine(steering_model): pass"
+    )
+    result = desk.run(MODEL, TIMID, "test_mine.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*needs 'beams', which an adapter declares, and the test has none: ask for *"])
+
+
 def test_several_adapters_are_part_of_the_id(desk: Desk) -> None:
     desk.write(
         test_mine="""
