@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -44,14 +43,9 @@ def _place() -> Path:
         listener.bind(str(address))
         listener.listen(64)
         server = subprocess.Popen(
-            [sys.executable, "-P", str(HERE / "server.py"), str(listener.fileno())],
+            [sys.executable, "-P", str(HERE / "server.py"), str(listener.fileno()), str(place)],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
         )
-    atexit.register(_end, server, place)
+    atexit.register(server.communicate)
     return place
-
-
-def _end(server: subprocess.Popen[bytes], place: Path) -> None:
-    server.communicate()
-    shutil.rmtree(place, ignore_errors=True)

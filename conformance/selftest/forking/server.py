@@ -1,7 +1,8 @@
 """A process that has imported what a verdict needs of other packages, and forks a child for each command.
 
-``server.py LISTENER`` serves until its standard input ends. It has imported nothing of this package and runs no thread.
-A child is what a new interpreter would be after its first imports; what it could not be is refused.
+``server.py LISTENER PLACE`` serves until its standard input ends, and takes the folder ``PLACE`` away. It has imported
+nothing of this package and runs no thread. A child is what a new interpreter would be after its first imports; what it
+could not be is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -93,7 +95,7 @@ def read_at_import(environment: dict[str, str], made: dict[str, str]) -> dict[st
 
 
 def child_of(
-    server: socket.socket, environment: dict[str, str], made: dict[str, str]
+    server: socket.socket, place: str, environment: dict[str, str], made: dict[str, str]
 ) -> tuple[Command, dict[str, Any], list[int]]:
     """A command with its request and its files, in the child that shall be it; processes before it never return."""
     while True:
@@ -101,6 +103,7 @@ def child_of(
         while _reaped():
             pass
         if 0 in ready:
+            shutil.rmtree(place, ignore_errors=True)
             os._exit(0)
         connection, _ = server.accept()
         if os.fork():
@@ -186,7 +189,7 @@ def _anew(stream: Any, number: int, received: dict[int, int], *, unbuffered: boo
     return made
 
 
-def main(listener: str) -> None:
+def main(listener: str, place: str) -> None:
     given = dict(os.environ)
     atexit.register(leave)  # The first that is registered is the last that is called.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal's Ctrl-C is for the tests, which end this process.
@@ -202,7 +205,7 @@ def main(listener: str) -> None:
     made = {name: value for name, value in os.environ.items() if name not in given}
     gc.collect()
     gc.freeze()
-    command, request, files = child_of(socket.socket(fileno=int(listener)), given, made)
+    command, request, files = child_of(socket.socket(fileno=int(listener)), place, given, made)
     settle(command, request, files, made)
     try:
         run(command)
@@ -231,4 +234,4 @@ def leave() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
