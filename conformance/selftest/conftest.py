@@ -12,14 +12,17 @@ from conformance.selftest.desk import Desk, new_desk
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each of several workers takes its share of the cores: threads that wait for one of another worker's take long.
+    """Each of several workers takes its share of the cores, and so do the processes that it starts: threads that wait
+    for one of another worker's take long.
 
     The runs that are tested know nothing of a job that this one is a step of.
     """
     os.environ.pop("GITHUB_ACTIONS", None)
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     if workers > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+        share = max(1, torch.get_num_threads() // workers)
+        torch.set_num_threads(share)
+        os.environ["OMP_NUM_THREADS"] = str(share)
 
 
 @pytest.fixture

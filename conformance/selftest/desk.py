@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from conformance.selftest.forking.interpreter import interpreter
+
 PROJECT = Path(__file__).parent / "project"
 OTHERS = ("-p", "no:benchmark", "-p", "no:hypothesispytest", "-p", "no:anyio")
 """Plugins that take longer to start than a test of this one takes to run."""
@@ -64,14 +66,23 @@ class Desk:
     def run(self, *args: str | Path, at: Path | None = None) -> pytest.RunResult:
         """Pytest run here, where torch is imported already; what it imports of the project is forgotten again."""
         out, err, started = io.StringIO(), io.StringIO(), time.perf_counter()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), self._entered(at or self.path):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), self._entered(at or self.path) as patch:
+            if any(str(each).startswith("-n") for each in args):
+                patch.setattr(sys, "executable", interpreter())  # for its workers
             status = pytest.main([*OTHERS, *map(str, args)])
         return _result(status, out.getvalue(), err.getvalue(), started)
 
     def run_apart(self, *args: str | Path) -> pytest.RunResult:
-        """Pytest run in a process of its own."""
+        """Pytest run in a process of its own, which has imported nothing of this package before."""
+        return self._run_by(interpreter(), *args)
+
+    def run_anew(self, *args: str | Path) -> pytest.RunResult:
+        """Pytest run by a new interpreter, which has imported nothing at all: for tests of what is imported."""
+        return self._run_by(sys.executable, *args)
+
+    def _run_by(self, executable: str, *args: str | Path) -> pytest.RunResult:
         started = time.perf_counter()
-        command = [sys.executable, "-m", "pytest", *OTHERS, *map(str, args)]
+        command = [executable, "-m", "pytest", *OTHERS, *map(str, args)]
         with pytest.MonkeyPatch.context() as patch:
             _plain_environment(patch)
             done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
@@ -89,13 +100,13 @@ class Desk:
         return json.loads((self.path / name).read_text())
 
     @contextlib.contextmanager
-    def _entered(self, directory: Path) -> Iterator[None]:
+    def _entered(self, directory: Path) -> Iterator[pytest.MonkeyPatch]:
         before, path, meta_path = frozenset(sys.modules), list(sys.path), list(sys.meta_path)
         gc.freeze()  # or each search for garbage, and a run has several, would go through all of torch
         try:
             with contextlib.chdir(directory), pytest.MonkeyPatch.context() as patch:
                 _plain_environment(patch)
-                yield
+                yield patch
         finally:
             gc.unfreeze()
             sys.path[:], sys.meta_path[:] = path, meta_path

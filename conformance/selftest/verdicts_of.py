@@ -6,16 +6,16 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from conformance.selftest.forking.interpreter import interpreter_of_new
 from conformance.selftest.places import ROOT
 
 
 def verdicts(report: Path, *arguments: str, **environment: str) -> dict[str, dict[str, Any]]:
     """What a run of the suite says of each adapter: the ids that failed, and the likely cause on the terminal."""
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--benchmark-disable"]
+    command = [interpreter_of_new(), "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "--benchmark-disable"]
     result = subprocess.run(
         [*command, f"--steering-report={report}", *arguments],
         cwd=ROOT,

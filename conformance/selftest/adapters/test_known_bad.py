@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from pytest_steering.fixtures.known_bad import ALL, USES
 from pytest_steering.fixtures.known_bad.honest import EVERYTHING
 
 from conformance.selftest.adapters.known_bad_runs import known_bad_run, misnamed
+from conformance.selftest.samples import sample
 from pytest_steering.suite.catalogue import Asked
 
 OF_MODELS = {
@@ -24,7 +24,7 @@ OF_MODELS = {
 """Requirements that none of these adapters breaks, and why."""
 
 
-MATRIX = ALL if os.environ.get("KNOWN_BAD") == "all" else ALL[::5]
+MATRIX = sample(ALL, 10, "KNOWN_BAD")
 """The adapters that are tried on every requirement, which takes long."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from pytest_steering.fixtures.known_bad import USES
 from pytest_steering.fixtures.known_bad.honest import Honest
 
+from conformance.selftest.samples import sample_of_each
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.suite.catalogue import catalogue
 
@@ -29,15 +30,11 @@ UNCAUGHT = {
 }
 """Those that nothing catches here, and why."""
 
-TRIED = [
-    adapter
-    for number, adapter in enumerate(PLAIN)
-    if adapter.chiefly != "all-pairs" or number % 4 == 0 or os.environ.get("KNOWN_BAD_USES") == "all"
-]
-"""Of those that only a pair of uses shows, which takes long, every fourth, unless ``KNOWN_BAD_USES=all``."""
+TRIED = sample_of_each(PLAIN, "chiefly", 4, "KNOWN_BAD_USES")
+"""Of those that a requirement names every fourth, unless ``KNOWN_BAD_USES=all``: each requirement catches one."""
 
 
-def run(path: Path, adapters: list[type[Honest]], shown: str = "") -> dict[str, dict[str, Any]]:
+def run(path: Path, adapters: Sequence[type[Honest]], shown: str = "") -> dict[str, dict[str, Any]]:
     names = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in adapters]
     plugin = ("-p", "pytest_steering.fixtures.known_bad.selecting")
     model = () if "model" in shown else ("--steering-model=tiny:llama",)

@@ -5,15 +5,15 @@ A third of them is tried here, and all with ``KNOWN_GOOD=all``.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from pytest_steering.fixtures.known_good import ALL
 
+from conformance.selftest.samples import sample
 from conformance.selftest.verdicts_of import verdicts
 
-JUDGED = ALL if os.environ.get("KNOWN_GOOD") == "all" else ALL[::3]
+JUDGED = sample(ALL, 3, "KNOWN_GOOD")
 
 
 @pytest.mark.slow

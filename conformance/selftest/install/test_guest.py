@@ -62,7 +62,7 @@ def judged(desk: Desk, *modules: str) -> None:
     on = [word for module in modules for word in PLUGINS[module]]
     select = ("-k", f"own or {FEW[1]}")
     report = "--steering-report=report.json"
-    result = desk.run_apart(MODEL, RIGHT, report, "test_own.py", "conformance", *select, "-W", "error", *off, *on)
+    result = desk.run_anew(MODEL, RIGHT, report, "test_own.py", "conformance", *select, "-W", "error", *off, *on)
     shown = result.stdout.str() + result.stderr.str()
     assert result.ret == 0, shown
     assert "my_models:a with Right: conforms to" in shown

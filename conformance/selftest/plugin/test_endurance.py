@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
+from conformance.selftest.forking.interpreter import interpreter
 from pytest_steering.oracle.process_settings import process_settings
 
 KILLED = int(os.environ.get("KILLS", "6"))
@@ -151,7 +152,7 @@ def test_a_full_disk_is_one_sentence_and_a_failure(desk: Desk, workers: tuple[st
     )
     options = [*OTHERS, "-p", "no:cacheprovider", MODEL, RIGHT, *FEW, *workers, *KEPT[:2]]
     done = subprocess.run(
-        [sys.executable, "-B", "-c", program, *options], cwd=desk.path, capture_output=True, text=True, check=False
+        [interpreter(), "-B", "-c", program, *options], cwd=desk.path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -7,12 +7,12 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 
 import pytest
 
 from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
+from conformance.selftest.forking.interpreter import interpreter
 
 SLOW = "import time\nfrom my_models import a\ndef slow(): time.sleep(5); return a()\n"
 DRAWN = re.compile(r"\n\r\x1b\[2K(?P<text>[^\x1b\n]*)\x1b\[1A\x1b\[\d+G")
@@ -20,14 +20,25 @@ DRAWN = re.compile(r"\n\r\x1b\[2K(?P<text>[^\x1b\n]*)\x1b\[1A\x1b\[\d+G")
 NAMED = "steering: slowly:slow with my_steering:Right, model 1 of 2"
 
 
-def at_a_terminal(desk: Desk, *args: str, **environment: str) -> str:
+def at_a_terminal(desk: Desk, *args: str) -> str:
     """What pytest writes to a terminal of 100 columns, in a process of its own."""
+    return all_of(*begun(desk, *args))
+
+
+def begun(desk: Desk, *args: str) -> tuple[int, subprocess.Popen[bytes]]:
+    """The terminal's other end, and the process that writes to it."""
     parent, child = pty.openpty()
     known = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI", "GITHUB_"))}
-    said = {**known, "TERM": "xterm", "COLUMNS": "100", "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "pytest", *OTHERS, *args]
-    with subprocess.Popen(command, cwd=desk.path, stdin=child, stdout=child, stderr=child, env=said) as process:
-        os.close(child)
+    said = {**known, "TERM": "xterm", "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+    command = [interpreter(), "-m", "pytest", *OTHERS, *args]
+    process = subprocess.Popen(command, cwd=desk.path, stdin=child, stdout=child, stderr=child, env=said)
+    os.close(child)
+    return parent, process
+
+
+def all_of(parent: int, process: subprocess.Popen[bytes]) -> str:
+    """What the process writes until it ends."""
+    with process:
         text, until = b"", time.monotonic() + 300
         while time.monotonic() < until:
             if select.select([parent], [], [], 0.2)[0]:
@@ -77,12 +88,14 @@ def test_a_log_gets_nothing(slow: Desk) -> None:
     assert result.outlines.count("steering: slowly:slow with my_steering:Right") == 1
 
 
-@pytest.mark.parametrize("quiet", ["-q", "-s", "-otlog_cli=true"])
-def test_where_others_write_or_nobody_wants_it_nothing_is_drawn(slow: Desk, quiet: str) -> None:
-    args = ("-o", "log_cli=true") if "log_cli" in quiet else (quiet,)
-    text = at_a_terminal(slow, "--steering-model=slowly:slow", RIGHT, "-k", "layers_found", *args)
-    assert "1 passed" in text
-    assert not DRAWN.search(text)
+def test_where_others_write_or_nobody_wants_it_nothing_is_drawn(slow: Desk) -> None:
+    asked = ("--steering-model=slowly:slow", RIGHT, "-k", "layers_found", "-p", "no:cacheprovider")
+    ways = (("-q",), ("-s",), ("-o", "log_cli=true"))
+    at_once = [begun(slow, *asked, *way) for way in ways]
+    for way, one in zip(ways, at_once, strict=True):
+        text = all_of(*one)
+        assert "1 passed" in text, way
+        assert not DRAWN.search(text), way
 
 
 def test_nothing_is_drawn_where_no_model_is_asked_for(desk: Desk) -> None:

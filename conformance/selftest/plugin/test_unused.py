@@ -27,7 +27,7 @@ def test_only_what_hooks_need_is_imported():
 
 def test_nothing_is_imported_and_nothing_is_said(desk: Desk) -> None:
     desk.write(test_probe=PROBE)
-    result = desk.run_apart("test_probe.py")
+    result = desk.run_anew("test_probe.py")
     assert result.parseoutcomes() == {"passed": 3}, result.stdout.str()
     said = [line for line in result.outlines if "steering" in line and not line.startswith(("plugins:", "rootdir:"))]
     assert said == []

@@ -7,7 +7,6 @@ import itertools
 import json
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pytest_steering
+from conformance.selftest.forking.interpreter import interpreter
 from conformance.selftest.report.baselines import LLAMA, baselines, entry, model, of, report
 from pytest_steering.errors import SpecError
 from pytest_steering.report.baseline import Baseline, Standing, Subject
@@ -145,7 +145,7 @@ def test_a_table_holds_whatever_a_name_is() -> None:
 
 def command(*args: str | Path) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_steering", *map(str, args)], capture_output=True, text=True, check=False
+        [interpreter(), "-m", "pytest_steering", *map(str, args)], capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -6,7 +6,6 @@ import itertools
 import json
 import signal
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from conformance.selftest.desk import (
     Desk,
     new_desk,
 )
+from conformance.selftest.forking.interpreter import interpreter
 from pytest_steering.report.json_report import write
 from pytest_steering.steering.capability import Capability
 
@@ -184,7 +184,7 @@ def pytest_runtest_teardown(): print('ready', flush=True); time.sleep(60)
 """
     )
     options = (*OTHERS, "-p", "slow", "-s", MODEL, RIGHT, FOUND, "--steering-report=report.json")
-    command = [sys.executable, "-m", "pytest", *options]
+    command = [interpreter(), "-m", "pytest", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=desk.path) as process:
         assert process.stdout is not None
         said = itertools.takewhile(lambda line: "ready" not in line, process.stdout)

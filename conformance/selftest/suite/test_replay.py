@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 
+from conformance.selftest.forking.interpreter import interpreter
 from conformance.selftest.scenarios.harnesses import BAD, harness_of
 from pytest_steering import Replay, SpecError
 from pytest_steering.errors import Violation
@@ -28,7 +28,7 @@ def test_the_program_is_the_shortest_and_fails_in_a_process_of_its_own() -> None
     assert told.program is not None
     text = told.program(ADDITIVE)
     assert text.splitlines()[3:] == ["use.enter()", "use.call(mask='additive')", "use.judge()"]
-    run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    run = subprocess.run([interpreter(), "-c", text], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert f"Violation: {told.detail}" in run.stderr
 
