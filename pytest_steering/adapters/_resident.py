@@ -5,7 +5,6 @@ In eager mode they do what forward hooks do; where nothing is open, they look an
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.adapters._common import Step, scaled
+from pytest_steering.architecture.compiled import any_compiled
 from pytest_steering.architecture.inputs import parameters_of
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.residual import Layout
@@ -59,8 +59,7 @@ class Resident:
         for layer, decoder_layer in enumerate(architecture.decoder_layers):
             # Before all other hooks: transformers captures hidden states with one that it leaves on the layer.
             decoder_layer.module.register_forward_hook(After(resident, layer, decoder_layer.layout), prepend=True)
-        if "torch._dynamo" in sys.modules:
-            torch.compiler.reset()
+        torch.compiler.reset()
         return resident
 
     def open(self, block: Block) -> None:
@@ -86,11 +85,7 @@ class Resident:
 
     def compiled_layers(self) -> bool:
         """Some decoder layer is compiled by itself."""
-        for modules, name in self.places:
-            layer = modules[name]
-            if layer._compiled_call_impl is not None or layer.__class__.__name__ == "OptimizedModule":
-                return True
-        return False
+        return any_compiled([getattr(parent, name) for parent, name in self.places])
 
 
 class Hook:
@@ -169,10 +164,12 @@ class After(Hook):
         return output
 
 
-@torch.compiler.disable
-def _apart(function: Callable[..., Any], *given: Any) -> Any:
-    """Called in eager mode out of code that is compiled, whose graph ends here."""
+def _call(function: Callable[..., Any], *given: Any) -> Any:
     return function(*given)
+
+
+_apart: Callable[..., Any] = torch.compiler.disable(_call)  # type: ignore[no-untyped-call]
+"""Calls a function in eager mode out of code that is compiled, whose graph ends there."""
 
 
 def _begin(blocks: tuple[Block, ...], module: nn.Module, named: Mapping[str, Any]) -> None:
@@ -180,10 +177,9 @@ def _begin(blocks: tuple[Block, ...], module: nn.Module, named: Mapping[str, Any
         block.passes.begin_pass(module, (), named)
 
 
-def _place(architecture: Architecture, layer: int) -> tuple[dict[str, Any], str]:
+def _place(architecture: Architecture, layer: int) -> tuple[nn.Module, str]:
     inside, _, name = architecture.decoder_layers[layer].name.rpartition(".")
-    parent = architecture.entry.get_submodule(inside.removeprefix(architecture.entry_name).lstrip("."))
-    return parent._modules, name
+    return architecture.entry.get_submodule(inside.removeprefix(architecture.entry_name).lstrip(".")), name
 
 
 def _device(module: nn.Module) -> torch.device:

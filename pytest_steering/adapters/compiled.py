@@ -16,7 +16,6 @@ from pytest_steering.architecture.compiled import any_compiled, uncompiled
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.steering.capability import Capability
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.steering.token_kinds import TokenKinds
 from pytest_steering.steering.token_positions import Generation, PassPositions
 
 

@@ -1,4 +1,4 @@
-"""What kind of token stands at each place of a pass, told by tensors alone: a compiled graph computes it anew each time.
+"""What kind of token stands at each place of a pass, told by tensors alone, as a compiled graph needs it.
 
 What changes from call to call lies in buffers that keep their shape and place, so that no graph is made for a value.
 """
