@@ -135,8 +135,8 @@ PRIVATE = (
         "torch",
         "torch:",
         "_dynamo",
-        ("pytest_steering/steering/token_kinds.py",),
-        "a tensor that a CUDA graph reads where it is, and is not copied for each pass, is marked so",
+        ("pytest_steering/adapters/_resident.py", "pytest_steering/steering/token_kinds.py"),
+        "a tensor that a CUDA graph reads where it is, and does not copy for each pass, is marked so; hooks guarded",
     ),
     Private(
         "torch",

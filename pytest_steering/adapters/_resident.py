@@ -1,6 +1,7 @@
 """Hooks that are put on a model once and stay: compiled code is made with them, and reads from tensors what to add.
 
-In eager mode they do what forward hooks do; where nothing is open, they look and do nothing.
+In eager mode they do what forward hooks do; where nothing is open, they look and do nothing. From then on torch looks
+at hooks before it takes a graph for a model's own, in the whole process: its setting is not one of a model.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Resident:
     def __init__(self, architecture: Architecture) -> None:
         entry = architecture.entry
         self.names = parameters_of(entry)
+        self.tells_begin = "past_key_values" in self.names
+        """A cache of keys tells where a pass of a generation begins; a recurrent state does not."""
         self.blocks: tuple[Block, ...] = ()
         self.kinds = TokenKinds(_device(entry))
         width = architecture.hidden_size
@@ -59,6 +62,8 @@ class Resident:
         for layer, decoder_layer in enumerate(architecture.decoder_layers):
             # Before all other hooks: transformers captures hidden states with one that it leaves on the layer.
             decoder_layer.module.register_forward_hook(After(resident, layer, decoder_layer.layout), prepend=True)
+        # A graph of another model of the same class, which has no such hooks, would else be taken for this one's.
+        torch._dynamo.config.skip_nnmodule_hook_guards = False
         torch.compiler.reset()
         return resident
 

@@ -23,8 +23,8 @@ class CompiledAdapter(SteeringAdapter):
     """Steers a compiled model inside its graphs, and any other model with forward hooks.
 
     The hooks are put on the model when the adapter is made, and stay; what was compiled before is compiled anew. No
-    graph is made for a vector, a scale, a layer, a position, or a block that begins or ends. A vector that is learnt is
-    added in eager mode.
+    graph is made for a vector, a scale, a layer, a position, or a block that begins or ends. In eager mode a vector is
+    added that is learnt, and a recurrent model generates: its state does not tell where a pass begins.
     """
 
     name = "compiled"
@@ -60,8 +60,10 @@ class Inside(Steered):
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._resident.kinds.following(self._passes.prompt):
-            learnt = any(block.learnt for block in self._resident.blocks)
-            if learnt and any_compiled(self._model.modules()):
+            eagerly = any(block.learnt for block in self._resident.blocks)
+            if self._passes.prompt is not None and not self._resident.tells_begin:
+                eagerly = True
+            if eagerly and any_compiled(self._model.modules()):
                 with uncompiled():
                     return function(*args, **kwargs)
             return function(*args, **kwargs)

@@ -138,6 +138,18 @@ def test_what_was_compiled_before_the_adapter_was_made_is_steered(target: Target
     assert torch.equal(logits(call), plain)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["the model", "its decoder"])
+def test_the_graph_of_another_model_of_its_class_is_not_taken_for_its_own(target: Target, whole: bool) -> None:
+    other, plan = load_target(target.spec), SteeringPlan({1: RISING})
+    adapter, wanted = CompiledAdapter(target.model, target.architecture), hooks(target, plan)
+    for each in (other, target):
+        (each.model if whole else each.architecture.entry).compile(backend="eager")
+    plain = logits(other.model)
+    with adapter.steer(plan):
+        torch.testing.assert_close(logits(target.model), wanted, atol=1e-5, rtol=1e-5)
+        assert torch.equal(logits(other.model), plain)
+
+
 def test_a_copy_is_not_steered(target: Target) -> None:
     adapter = CompiledAdapter(target.model, target.architecture)
     others = copy.deepcopy(target.model), pickle.loads(pickle.dumps(target.model))
@@ -159,9 +171,8 @@ def test_a_vector_of_a_compiled_model_is_learnt(target: Target) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
 def test_a_model_whose_arguments_do_not_tell_where_a_pass_begins_is_steered() -> None:
-    """Its graph ends at each steered layer, which is slower and no less right."""
+    """It generates in eager mode, which is slower and no less right."""
     target, plan = load_target("tiny:mamba"), SteeringPlan({1: RISING}, 2.0, Positions.GENERATED)
     fresh = load_target("tiny:mamba")
     with HooksAdapter(fresh.model, fresh.architecture).steer(plan) as eager:
@@ -181,6 +192,7 @@ def test_the_model_has_one_set_of_hooks_however_many_adapters_are_made(target: T
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_the_compiler_of_torch_makes_nothing_anew(target: Target, mode: str) -> None:
     """Without a GPU ``reduce-overhead`` is compiled like ``default``: its graphs are recorded on a GPU alone."""
