@@ -96,22 +96,23 @@ def overhead(
     Each function returns the seconds of one run (see ``seconds_of``), so that what it prepares is not counted: an
     unsteered run must be made outside the adapter's block. One pair to warm up; fewer pairs, but at least five, when
     they take longer than ``enough_seconds``; and where the ratio is above ``budget`` and noise could explain that, all
-    of them and up to three times as many.
+    of them, and more for ten times as long.
     """
     for run in (unsteered, steered):
         run()
     times: list[tuple[float, float]] = []
     started = time.perf_counter()
-    for number in range(3 * pairs):
+    for number in range(20 * pairs):
         if number % 2:
             one, other = steered(), unsteered()
         else:
             other, one = unsteered(), steered()
         times.append((one, other))
-        long = time.perf_counter() - started > enough_seconds
-        if number + 1 >= (5 if long else pairs):
+        seconds = time.perf_counter() - started
+        if number + 1 >= (5 if seconds > enough_seconds else pairs):
             now = Overhead(tuple(times))
-            if max(now.ratio, now._of_quarters()) <= budget or now.at_least > budget:
+            undecided = max(now.ratio, now._of_quarters()) > budget >= now.at_least
+            if not undecided or (number + 1 >= pairs and seconds > 10 * enough_seconds):
                 break
     return Overhead(tuple(times))
 
