@@ -135,7 +135,11 @@ PRIVATE = (
         "torch",
         "torch:",
         "_dynamo",
-        ("pytest_steering/adapters/_resident.py", "pytest_steering/steering/token_kinds.py"),
+        (
+            "pytest_steering/adapters/_resident.py",
+            "pytest_steering/steering/token_kinds.py",
+            "pytest_steering/survey/side_by_side/measuring.py",
+        ),
         "a tensor that a CUDA graph reads where it is, and does not copy for each pass, is marked so; hooks guarded",
     ),
     Private(

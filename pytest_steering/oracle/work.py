@@ -59,13 +59,11 @@ class Work:
         def decode(call: Any) -> float:
             cache.reset()
             _timed(lambda: call(input_ids=ids, past_key_values=cache, use_cache=True), target)
-            return _timed(lambda: [_step(call, ids, cache) for _ in range(self.new)], target)
+            token = ids[:, :1]
+            steps = range(self.new)
+            return _timed(lambda: [call(input_ids=token, past_key_values=cache, use_cache=True) for _ in steps], target)
 
         return decode
-
-
-def _step(call: Any, ids: torch.Tensor, cache: StaticCache) -> None:
-    call(input_ids=ids[:, :1], past_key_values=cache, use_cache=True)
 
 
 @torch.no_grad()
