@@ -100,7 +100,7 @@ def overhead(
     Each function returns the seconds of one run (see ``seconds_of``), so that what it prepares is not counted: an
     unsteered run must be made outside the adapter's block. One pair to warm up; fewer pairs, but at least five, when
     they take longer than ``enough_seconds``; and where the ratio is above ``budget`` and noise could explain that, all
-    of them, and more for ten times as long.
+    of them, and more for twenty times as long.
     """
     for run in (unsteered, steered):
         run()
@@ -116,7 +116,7 @@ def overhead(
         if number + 1 >= (5 if seconds > enough_seconds else pairs):
             now = Overhead(tuple(times))
             undecided = max(now.ratio, now._of_quarters(), now.quickest) > budget >= now.at_least
-            if not undecided or (number + 1 >= pairs and seconds > 10 * enough_seconds):
+            if not undecided or (number + 1 >= pairs and seconds > 20 * enough_seconds):
                 break
     return Overhead(tuple(times))
 
