@@ -23,6 +23,7 @@ from pytest_steering.survey.libraries.stored import read_findings
 from pytest_steering.survey.libraries.stored import read_stored as read_libraries
 from pytest_steering.survey.libraries.stored import write_stored as write_findings
 from pytest_steering.survey.libraries.table import table as library_table
+from pytest_steering.survey.side_by_side import command as side_by_side
 
 BAD_INPUT = 4
 """The exit status for what cannot be meant, as pytest has it."""
@@ -76,6 +77,8 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
+    side = commands.add_parser("side-by-side", help="Print what steering costs under each adapter, or measure it")
+    side_by_side.add_arguments(side)
     report_commands.add_compare(commands.add_parser("compare", help="Say what got worse from one report to another"))
     report_commands.add_merge(commands.add_parser("merge", help="Join the reports of shards into one"))
     study = commands.add_parser(
@@ -98,6 +101,8 @@ def main() -> int:
             return _REPORTS[options.command](options, _say)
         if options.command in _STORED:
             return _show(_STORED[options.command], options.reports, write=options.write, yes=options.yes)
+        if options.command == "side-by-side":
+            return side_by_side.run(options, _say)
         return command.run(options, _say)
     except (SpecError, SurveyError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")

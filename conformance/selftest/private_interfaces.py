@@ -110,6 +110,7 @@ PRIVATE = (
         (
             "conformance/selftest/architecture/test_detection.py",
             "conformance/selftest/architecture/test_observation.py",
+            "pytest_steering/adapters/_resident.py",
             "pytest_steering/adapters/libraries/pyvene.py",
             STATE,
         ),
@@ -145,6 +146,17 @@ PRIVATE = (
         "_compiled_call_impl",
         ("conformance/test_lifecycle.py", "pytest_steering/architecture/compiled.py"),
         "a model that was compiled in place is put back, and steered in eager mode",
+    ),
+    Private(
+        "torch",
+        "torch:",
+        "_dynamo",
+        (
+            "pytest_steering/adapters/_resident.py",
+            "pytest_steering/steering/token_kinds.py",
+            "pytest_steering/survey/side_by_side/measuring.py",
+        ),
+        "a tensor that a CUDA graph reads where it is, and does not copy for each pass, is marked so; hooks guarded",
     ),
     Private(
         "torch",

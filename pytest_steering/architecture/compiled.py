@@ -45,3 +45,15 @@ def uncompiled() -> Iterator[None]:
 def eager(model: nn.Module) -> AbstractContextManager[None]:
     """The model runs in eager mode inside the block, where hooks see every call: compiled, they would be unrolled."""
     return uncompiled() if any_compiled(model.modules()) else nullcontext()
+
+
+@contextmanager
+def compiled(model: nn.Module, **options: Any) -> Iterator[None]:
+    """The model is compiled in place inside the block."""
+    before = model._compiled_call_impl
+    model.compile(**options)
+    try:
+        yield
+    finally:
+        # torch offers no way to undo Module.compile.
+        model._compiled_call_impl = before

@@ -104,7 +104,7 @@ def begins_at(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> i
     does not tell then.
     """
     cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
-    if mask is not None and (cache is None or mask.shape[1] != _room(cache)):
+    if mask is not None and (cache is None or mask.shape[1] != room_of(cache)):
         return max(0, mask.shape[1] - columns)
     memory = remembered(kwargs)
     if memory is not None:
@@ -115,7 +115,7 @@ def begins_at(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> i
     return None
 
 
-def _room(cache: Any) -> int:
+def room_of(cache: Any) -> int:
     """How many tokens a static cache has room for; -1 for any other."""
     for name in ("get_max_length", "get_max_cache_shape"):  # in transformers 5, and in 4
         with suppress(Exception):  # each cache has its own reasons for not knowing
