@@ -167,7 +167,7 @@ PRIVATE = (
             "pytest_steering/architecture/compiled.py",
             "pytest_steering/vectors/fingerprint.py",
         ),
-        "how attention is computed is no part of a fingerprint, and says whether transformers compiles it for each shape",
+        "how attention is computed is no part of a fingerprint; one way is compiled for each shape",
     ),
     Private(
         "transformers",

@@ -1,4 +1,4 @@
-"""Models that ``torch.compile`` was applied to, or that apply it as they run: hooks see what runs in eager mode alone."""
+"""Models that ``torch.compile`` was applied to, or that apply it: hooks see what runs in eager mode alone."""
 
 from __future__ import annotations
 
