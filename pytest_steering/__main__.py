@@ -1,9 +1,17 @@
 """``python -m pytest_steering`` prints what the suite requires and found, compares reports, and runs an experiment."""
 
+
 from __future__ import annotations
 
-import argparse
 import sys
+
+from pytest_steering.importing import working_directory_last
+
+if __name__ == "__main__":
+    # For ``python -m`` Python looks there first, and it may be a checkpoint's directory.
+    working_directory_last().__enter__()
+
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -48,6 +48,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if early_config.known_args_namespace.steering_model or early_config.getini("steering_models"):
+        from pytest_steering.plugin.beside import keep_code_out
+
+        keep_code_out(early_config)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     # Before pytest-xdist turns -n into --dist=load.
