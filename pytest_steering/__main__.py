@@ -1,6 +1,5 @@
 """``python -m pytest_steering`` prints what the suite requires and found, compares reports, and runs an experiment."""
 
-
 from __future__ import annotations
 
 import sys

@@ -167,7 +167,18 @@ class Changes:
 def _changeable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters that can be computed with where they lie; ``Unfit`` where there is none."""
     computing = (*_WIDER, torch.float64)
-    found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta]
+    found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta and _computes(each)]
     if not found:
         raise Unfit("the weights cannot be changed in place: they lie elsewhere, or are quantised")
     return found
+
+
+def _computes(parameter: nn.Parameter) -> bool:
+    """Its class can be multiplied and added to in place: a library's own, in which quantised numbers lie, may not."""
+    if type(parameter) is nn.Parameter:
+        return True
+    try:
+        parameter.detach().clone().mul_(1.25).add_(0.01)
+    except Exception:  # each class has its own way to refuse
+        return False
+    return True
