@@ -149,7 +149,7 @@ class Refusing(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.mul_:
             raise NotImplementedError("no such operator on quantised numbers")
-        return super().__torch_function__(func, types, args, kwargs)
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
 
 
 def test_weights_that_cannot_be_changed_in_place_are_no_reason_to_fail() -> None:
