@@ -43,3 +43,11 @@ def test_the_core_conforms_in_less_than_a_minute_of_processor_time(tmp_path: Pat
     row = found[f"{FLEX} hooks"]
     assert (row["failed"], row["verdict"]) == (set(), "conforms")
     assert after.ru_utime - before.ru_utime < 60
+
+
+@pytest.mark.slow
+def test_nothing_of_it_is_compiled_in_any_use(tmp_path: Path) -> None:
+    """A compiler that is called leaves a trace in the environment, which is the caller's."""
+    options = (f"--steering-model={FLEX}", "-k", "every_ending or threads or settings_untouched or cost")
+    row = verdicts(tmp_path / "r.json", *options, PYTEST_ADDOPTS="-W ignore")[f"{FLEX} hooks"]
+    assert (row["failed"], row["verdict"]) == (set(), "conforms")
