@@ -229,7 +229,7 @@ def test_settings_untouched(harness: Harness) -> None:
         before = process_settings()
         try:
             with contextlib.suppress(_Thrown), harness.steering(plan) as steered:
-                with torch.no_grad():
+                with harness.running():
                     steered(**inputs)
                 if ends:
                     raise _Thrown

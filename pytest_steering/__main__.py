@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+from pytest_steering.importing import working_directory_last
+
+if __name__ == "__main__":
+    # For ``python -m`` Python looks there first, and it may be a checkpoint's directory.
+    working_directory_last().__enter__()
+
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

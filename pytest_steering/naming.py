@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
@@ -36,24 +38,35 @@ class Kind:
         Raises ``SpecError`` with one sentence when there is none or it cannot be called.
         """
         provided = provided or {}
+        self.look_up(name, provided)
         if name in provided:
             return self._callable(name, provided[name])
         if ":" in name:
             return self._imported(name)
-        found = _installed(self.group, tuple(sys.path))
-        if name not in found:
-            known = sorted({*found, *provided})
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}, or module:attribute"
-            raise SpecError(f"there is no steering {self.word} {name!r}: {hint}")
         try:
-            factory = found[name].load()
+            factory = _installed(self.group, tuple(sys.path))[name].load()
         except (ImportError, AttributeError) as error:
             raise SpecError(
                 f"steering {self.word} {name!r} cannot be imported ({_line(error)}): install its package, "
                 f"as in pip install 'pytest-steering[{name}]'"
             ) from error
         return self._callable(name, factory)
+
+    def look_up(self, name: str, provided: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        """``SpecError`` for a name that nothing stands behind, told without importing anything that is there."""
+        provided = provided or {}
+        found = _installed(self.group, tuple(sys.path))
+        if name in provided or name in found:
+            return
+        if ":" in name:
+            top = name.partition(":")[0].partition(".")[0]
+            if top not in sys.modules and PathFinder.find_spec(top, [*sys.path, os.getcwd()]) is None:
+                self._imported(name)
+            return
+        known = sorted({*found, *provided})
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}, or module:attribute"
+        raise SpecError(f"there is no steering {self.word} {name!r}: {hint}")
 
     def make(
         self,

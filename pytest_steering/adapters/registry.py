@@ -28,6 +28,11 @@ def find_factory(name: str, provided: Mapping[str, Factory] | None = None) -> Fa
     return _ADAPTER.find(name, provided)
 
 
+def look_up_adapter(name: str, provided: Mapping[str, Factory] | None = None) -> None:
+    """``SpecError`` for an adapter that is not there; one that is need not be importable."""
+    _ADAPTER.look_up(name, provided)
+
+
 def make_adapter(
     name: str, model: nn.Module, architecture: Architecture, provided: Mapping[str, Factory] | None = None
 ) -> SteeringAdapter:

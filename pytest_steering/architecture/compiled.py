@@ -1,4 +1,4 @@
-"""Models that ``torch.compile`` was applied to: hooks are seen by what runs in eager mode alone."""
+"""Models that ``torch.compile`` was applied to, or that apply it: hooks see what runs in eager mode alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def any_compiled(modules: Iterable[nn.Module]) -> bool:
     return any(
         module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule" for module in modules
     )
+
+
+def _compiles_itself(module: nn.Module) -> bool:
+    """Its attention is ``flex_attention``, which transformers compiles anew for most shapes that it meets."""
+    return getattr(getattr(module, "config", None), "_attn_implementation", None) == "flex_attention"
 
 
 class _Stance:
@@ -43,8 +48,12 @@ def uncompiled() -> Iterator[None]:
 
 
 def eager(model: nn.Module) -> AbstractContextManager[None]:
-    """The model runs in eager mode inside the block, where hooks see every call: compiled, they would be unrolled."""
-    return uncompiled() if any_compiled(model.modules()) else nullcontext()
+    """The model runs in eager mode inside the block, where hooks see every call: compiled, they would be unrolled.
+
+    Nor is anything compiled that would be for each shape: a verdict asks for hundreds of them.
+    """
+    modules = tuple(model.modules())
+    return uncompiled() if any_compiled(modules) or any(map(_compiles_itself, modules)) else nullcontext()
 
 
 @contextmanager

@@ -27,6 +27,11 @@ def find_engine(name: str) -> Factory:
     return _ENGINE.find(name)
 
 
+def look_up_engine(name: str) -> None:
+    """``SpecError`` for an engine that is not there; one that is need not be importable."""
+    _ENGINE.look_up(name)
+
+
 def start_engine(name: str, directory: Path, architecture: Architecture) -> SteeringEngine:
     """The engine ``name`` on one checkpoint; ``EngineError`` when it cannot be started or breaks the protocol."""
     engine: SteeringEngine = _ENGINE.make(name, find_engine(name), directory, architecture, methods=_METHODS)

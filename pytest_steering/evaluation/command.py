@@ -76,6 +76,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     except SteeringError as error:
         _complain(" ".join(str(error).split()))
         return BAD_INPUT if isinstance(error, SpecError) else FAILED
+    except OSError as error:
+        _complain(f"{error.filename or chosen['output_dir']} cannot be written: {error.strerror or error}")
+        return FAILED
     say(finished.summary.table())
     say(f"\nwrote {finished.results} and {len(finished.pictures)} pictures in {finished.seconds:.0f} s")
     return 0

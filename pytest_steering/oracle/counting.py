@@ -142,6 +142,9 @@ class _Spans:
 class _Operations(_Spans, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations, what they allocate, and which of them took nothing of the inputs."""
 
+    supports_higher_order_operators = True
+    """One that is made of others, as ``flex_attention`` is, is counted as one."""
+
     def __init__(self, given: Iterable[Tensor]) -> None:
         _Spans.__init__(self)
         TorchDispatchMode.__init__(self)  # type: ignore[no-untyped-call]

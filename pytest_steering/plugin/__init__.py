@@ -49,11 +49,26 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    # Before anything is captured, and before any code of the project's runs.
+    if early_config.known_args_namespace.steering_model or early_config.getini("steering_models"):
+        from pytest_steering.plugin.beside import keep_code_out
+        from pytest_steering.plugin.supervising import Supervisor
+
+        keep_code_out(early_config)
+        Supervisor.begin()
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     # Before pytest-xdist turns -n into --dist=load.
     config.stash[_DIST] = getattr(config.option, "dist", "no")
     running.check_that_tests_run(config)
-    return (yield)
+    status = yield
+    if supervising := sys.modules.get("pytest_steering.plugin.supervising"):
+        supervising.Supervisor.tell(status or 0)
+    return status
 
 
 def pytest_configure(config: pytest.Config) -> None:

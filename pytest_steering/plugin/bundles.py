@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_steering.errors import Violation
+from pytest_steering.errors import Violation, one_line
 from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.report.text import clean
@@ -43,6 +43,7 @@ def bundled(
     directory = item.config.invocation_params.dir / settings.bundle
     try:
         place = write_bundle(directory, harness, name, settings.provided.get(name), clean(facts), said["program"])
-    except OSError as failed:
-        return f"  bundle: cannot be written to {settings.bundle}: {failed.strerror}"
+    except Exception as failed:  # no room, or weights that safetensors cannot write: a failure is told in any case
+        reason = (isinstance(failed, OSError) and failed.strerror) or one_line(failed)
+        return f"  bundle: cannot be written to {settings.bundle}: {reason}"
     return f"  bundle: {os.path.join(settings.bundle, place.name)}"

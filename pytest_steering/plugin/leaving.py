@@ -18,7 +18,7 @@ def staying(error_output: int) -> Iterator[None]:
 
     In another thread nobody would catch that: the process ends there, with a sentence on the file descriptor
     ``error_output``, and never with status 0. A forked child ends as it wants to. Code in C that ends the process is
-    noticed by the controller of pytest-xdist alone.
+    noticed by the process around this one: see ``supervising``, or the controller of pytest-xdist.
     """
     process, really = os.getpid(), os._exit
     before = {name: getattr(os, name) for name in WAYS}

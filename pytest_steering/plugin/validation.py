@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_steering.adapters.registry import find_factory
-from pytest_steering.engines.registry import find_engine
+from pytest_steering.adapters.registry import find_factory, look_up_adapter
+from pytest_steering.engines.registry import find_engine, look_up_engine
 from pytest_steering.errors import SpecError, one_line, printable
 from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import parse_known_failures
@@ -21,9 +21,9 @@ from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
-from pytest_steering.targets.devices import parse_device, parse_dtype
+from pytest_steering.targets.devices import check_dtype, parse_device
 from pytest_steering.targets.patterns import expanded
-from pytest_steering.targets.spec import check_spec
+from pytest_steering.targets.spec import SpecKind, check_spec
 
 _BENCHMARKS = (
     "benchmark_autosave",
@@ -33,6 +33,8 @@ _BENCHMARKS = (
     "benchmark_compare_fail",
 )
 """Options of pytest-benchmark that ask for something to be kept or compared."""
+_IMPORTING = (SpecKind.TINY, SpecKind.CALLABLE)
+"""Specs of which something is imported to check them."""
 
 
 def check_usage(config: pytest.Config, settings: Settings) -> Settings:
@@ -52,21 +54,26 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
                 "give one, for example 600"
             )
         _check_benchmarks(config)
-        if settings.device is not None:
-            parse_device(settings.device)
+        # What can be told without importing anything is told first: torch takes seconds.
+        for adapter in settings.adapters:
+            look_up_adapter(adapter, settings.provided)
+        for engine in settings.engines:
+            look_up_engine(engine)
         if settings.dtype is not None:
-            parse_dtype(settings.dtype)
+            check_dtype(settings.dtype)
         if any(spec.is_pattern for spec in settings.specs):
             settings = replace(settings, specs=expanded(settings.specs))
-        for spec in settings.specs:
+        config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
+        for spec in sorted(settings.specs, key=lambda spec: spec.kind in _IMPORTING):
             check_spec(spec)
+        if settings.device is not None:
+            parse_device(settings.device)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
         for engine in settings.engines:
             find_engine(engine)
             if settings.judges_adapters and engine in settings.adapters:
                 raise SpecError(f"{engine!r} names an adapter and an engine: judge them in two runs")
-        config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
     except SpecError as error:
         raise pytest.UsageError(printable(" ".join(str(error).split()))) from error
     return settings

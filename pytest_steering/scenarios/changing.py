@@ -36,12 +36,12 @@ def _trains(harness: Harness) -> Undo:
 
 def _weights(harness: Harness) -> Undo:
     """Every weight of one layer is another."""
-    return _multiplied(_changeable(_middle(harness)))
+    return _multiplied(changeable(_middle(harness)))
 
 
 def _matrices(harness: Harness) -> Undo:
     """Those of one layer that are no biases, in which a vector may lie while a block is open."""
-    return _multiplied([each for each in _changeable(_middle(harness)) if each.ndim > 1])
+    return _multiplied([each for each in changeable(_middle(harness)) if each.ndim > 1])
 
 
 def _multiplied(parameters: Iterable[nn.Parameter]) -> Undo:
@@ -81,7 +81,7 @@ def _widened(harness: Harness) -> Undo:
 
 def _accumulates(harness: Harness) -> Undo:
     """The caller adds up gradients."""
-    parameters = _changeable(harness.model)[:3]
+    parameters = changeable(harness.model)[:3]
     before = [parameter.grad for parameter in parameters]
     kept = [torch.ones_like(parameter) for parameter in parameters]
     for parameter, gradient in zip(parameters, kept, strict=True):
@@ -134,7 +134,7 @@ def _hooked(harness: Harness) -> Undo:
 
 def _flags(harness: Harness) -> Undo:
     """One parameter learns that did not, or no longer."""
-    parameter = next(iter(_changeable(harness.model)))
+    parameter = next(iter(changeable(harness.model)))
     before = parameter.requires_grad
     parameter.requires_grad_(not before)
 
@@ -178,10 +178,21 @@ def _middle(harness: Harness) -> nn.Module:
     return harness.architecture.layers[harness.plans.layers("middle")[0]]
 
 
-def _changeable(module: nn.Module) -> list[nn.Parameter]:
+def changeable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters that can be computed with where they lie; ``Unfit`` where there is none."""
     computing = (*_WIDER, torch.float64)
-    found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta]
+    found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta and _computes(each)]
     if not found:
         raise Unfit("the weights cannot be changed in place: they lie elsewhere, or are quantised")
     return found
+
+
+def _computes(parameter: nn.Parameter) -> bool:
+    """Its class can be multiplied and added to in place: a library's own, in which quantised numbers lie, may not."""
+    if type(parameter) is nn.Parameter:
+        return True
+    try:
+        parameter.detach().clone().mul_(1.25).add_(0.01)
+    except Exception:  # each class has its own way to refuse
+        return False
+    return True

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import torch
 from torch import nn
 
 from pytest_steering.architecture.residual import logits_of
@@ -56,8 +55,8 @@ class Neighbour:
         """The model is called again and again until it is over."""
         try:
             with (
-                torch.no_grad(),
                 self.harness.steering(self.plan) as steered,
+                self.harness.running(),
                 hooked(self.harness.architecture.entry.register_forward_pre_hook(self.meet)),
             ):
                 begun.set()

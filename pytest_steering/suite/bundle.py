@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors.torch import save_file, save_model
+from safetensors.torch import save, save_model
 from torch import Tensor
 
 from pytest_steering.adapters.hooks import HooksAdapter
@@ -206,7 +206,7 @@ def _write_run(place: Path, harness: Harness, factory: str, shown: Shown, facts:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    path.write_bytes(save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
 
 
 def _script(place: Path, harness: Harness, factory: str, shown: Shown, facts: Mapping[str, Any]) -> str:

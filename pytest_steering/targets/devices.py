@@ -24,13 +24,19 @@ DTYPES = {
 }
 
 
+def check_dtype(text: str) -> str:
+    """The floating-point type that ``text`` names (``bf16`` …), as torch calls it; ``SpecError`` for any other name."""
+    if text not in DTYPES:
+        raise SpecError(f"{text!r} is no dtype to run a model in; give one of {', '.join(DTYPES)}")
+    return DTYPES[text]
+
+
 def parse_dtype(text: str) -> torch.dtype:
-    """The floating-point type that ``text`` names (``bf16`` …); ``SpecError`` for any other name."""
+    """The same as torch has it."""
+    name = check_dtype(text)
+
     import torch
 
-    name = DTYPES.get(text)
-    if name is None:
-        raise SpecError(f"{text!r} is no dtype to run a model in; give one of {', '.join(DTYPES)}")
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from pytest_steering.errors import SpecError, TargetError, one_line
 from pytest_steering.targets.quiet import quiet_transformers
-from pytest_steering.targets.spec import Spec, SpecKind, check_spec, parse_spec
+from pytest_steering.targets.spec import Spec, SpecKind, check_spec, parse_spec, path_of
 
 CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
@@ -19,10 +20,10 @@ _WEIGHTS = "adapter_model.safetensors"
 
 def is_adapter(spec: Spec) -> bool:
     """The spec is a directory with an adapter and without weights of its own."""
-    directory = Path(spec.value).expanduser()
+    directory = path_of(spec.value)
     return (
         spec.kind is SpecKind.DIRECTORY
-        and (directory / CONFIG).is_file()
+        and os.path.isfile(directory / CONFIG)
         and not any(directory.glob("model*.safetensors"))
         and not any(directory.glob("*.gguf"))
     )
@@ -33,7 +34,7 @@ def base_of(spec: Spec) -> Spec:
 
     A relative directory is looked for beside the adapter first. ``TargetError`` for one that names none, or code.
     """
-    directory = Path(spec.value).expanduser()
+    directory = path_of(spec.value)
     try:
         config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -47,13 +48,14 @@ def base_of(spec: Spec) -> Spec:
             "as its base_model_name_or_path"
         )
     beside = directory / named
-    base = parse_spec(str(beside) if not Path(named).is_absolute() and beside.is_dir() else named)
+    # ``os.path`` takes what cannot be a path for one that is not there; ``Path`` raises.
+    base = parse_spec(str(beside) if not Path(named).is_absolute() and os.path.isdir(beside) else named)
     if base.kind is SpecKind.CALLABLE or base.kind is SpecKind.CONFIG or base.is_pattern:
         raise TargetError(
             f"{spec.text}: {CONFIG} names {named!r} as its base model, which is no model with weights; "
             "give the Hub id or the directory that the adapter belongs to"
         )
-    if base.kind is SpecKind.DIRECTORY and (Path(base.value).expanduser() / CONFIG).is_file() and is_adapter(base):
+    if is_adapter(base):
         raise TargetError(f"{spec.text}: {CONFIG} names another adapter as its base model; merge that one first")
     try:
         check_spec(base)
@@ -67,7 +69,7 @@ def put_on(spec: Spec, base: nn.Module, *, trust_remote_code: bool) -> nn.Module
 
     ``TargetError`` where weights are missing, pickled, or of another shape than the base.
     """
-    directory = Path(spec.value).expanduser()
+    directory = path_of(spec.value)
     if not (directory / _WEIGHTS).is_file() and not trust_remote_code:
         pickled = (directory / "adapter_model.bin").is_file()
         reason = "its weights are pickled, and reading a pickle can run code" if pickled else f"there is no {_WEIGHTS}"

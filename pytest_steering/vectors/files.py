@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pytest_steering.architecture.model import Architecture
@@ -41,7 +41,7 @@ def save_vectors(
     fingerprint = Fingerprint.of(architecture, vectors, **made)
     tensors = {f"layer.{layer}": vector.detach().cpu().clone().contiguous() for layer, vector in vectors.items()}
     with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"format": FORMAT, "fingerprint": fingerprint.as_json()})
+        unfinished.write_bytes(save(tensors, metadata={"format": FORMAT, "fingerprint": fingerprint.as_json()}))
 
 
 def load_vectors(path: str | Path, architecture: Architecture, *, same_config: bool = False) -> dict[int, Tensor]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from conformance.selftest.evaluation.small_study import finished_study, first_difference, fresh_experiment
+
+KILLED = int(os.environ.get("KILLS", "6"))
+"""Moments at which an experiment is killed."""
 
 
 @pytest.mark.slow
@@ -82,3 +89,56 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
         f"stopped: {kept} of {len(parts_in(whole))} parts are finished and kept in {tmp_path}; "
         "run the same command again to go on\n"
     )
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    """It has come to its end; what packages warn of when they are imported does not matter."""
+    _, complaints = process.communicate(timeout=300)
+    assert process.returncode == 0, complaints
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_torn(tmp_path: Path) -> None:
+    """``KILLS=50`` takes long. Each time the same command goes on, or begins, until one is left to end."""
+    data, whole, _ = finished_study()
+    started = time.perf_counter()
+    ended(fresh_experiment(data, tmp_path / "measured"))
+    takes, moments, number = time.perf_counter() - started, random.Random(0), 0
+    for number in range(KILLED):
+        out = tmp_path / str(number // 5)
+        process = fresh_experiment(data, out)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(takes * moments.uniform(0, 1))
+        process.kill()
+        process.communicate()
+        for path in [*parts_in(out), *out.glob("*.json")]:
+            assert json.loads(path.read_text()), path
+        if number % 5 == 4 or number == KILLED - 1:
+            ended(fresh_experiment(data, out))
+            assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+            assert not list(out.rglob(".*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a tmpfs is mounted")
+def test_a_full_disk_is_one_sentence_and_what_is_finished_is_kept(tmp_path: Path) -> None:
+    data, whole, _ = finished_study()
+    out = tmp_path / "disk"
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(out)]
+    if (said := subprocess.run(mount, capture_output=True, text=True, check=False)).returncode:
+        pytest.skip(f"no disk can be mounted here: {said.stderr.strip()}")
+    try:
+        process = fresh_experiment(data, out)
+        _, complaints = process.communicate(timeout=300)
+        assert process.returncode not in (0, None)
+        assert "No space left on device" in complaints.splitlines()[-1]
+        assert "Traceback" not in complaints
+        kept = {path: path.read_bytes() for path in parts_in(out)}
+        assert all(json.loads(text) for text in kept.values())
+        subprocess.run(["mount", "-o", "remount,size=16m", str(out)], check=True)
+        ended(fresh_experiment(data, out))
+        assert {path: path.read_bytes() for path in kept} == kept
+        assert (out / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    finally:
+        subprocess.run(["umount", str(out)], check=True)

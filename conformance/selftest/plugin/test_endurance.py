@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -10,13 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from conformance.selftest.desk import FEW, MODEL, OTHERS, RIGHT, Desk
+from conformance.selftest.desk import BAD, FEW, MODEL, OTHERS, RIGHT, Desk
 from conformance.selftest.forking.interpreter import interpreter
 from pytest_steering.oracle.process_settings import process_settings
 
@@ -160,6 +162,54 @@ def test_a_full_disk_is_one_sentence_and_a_failure(desk: Desk, workers: tuple[st
         assert f"--steering-report={name} cannot be written: File too large" in done.stdout
         assert not (desk.path / name).exists()
     assert "conforms" in done.stdout
+
+
+@pytest.fixture
+def small_disk(desk: Desk) -> Iterator[Path]:
+    """A disk of 64 kB in the project, on which a small file lies."""
+    place = desk.path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def filled(disk: Path) -> None:
+    """No room is left on it."""
+    with contextlib.suppress(OSError), (disk / "filling").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a tmpfs is mounted")
+def test_a_disk_that_is_full_keeps_what_lies_on_it(desk: Desk, small_disk: Path) -> None:
+    before = {"r.json": "{}", "r.html": "<html></html>", "r.badge.json": "{}"}
+    for name, text in before.items():
+        (small_disk / name).write_text(text)
+    updated = ("--steering-baseline=disk/b.json", "--steering-baseline-update")
+    assert desk.run(MODEL, RIGHT, "-k", "layers_found", *updated).ret == 0
+    before["b.json"] = (small_disk / "b.json").read_text()
+    filled(small_disk)
+    kept = [f"--steering-report=disk/{name}" for name in before if name != "b.json"]
+    result = desk.run(MODEL, BAD, *FEW, *kept, "--steering-bundle=disk/bundles")
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == 1, text
+    assert "Traceback" not in text
+    for name, held in before.items():
+        assert (small_disk / name).read_text() == held
+        assert name == "b.json" or f"--steering-report=disk/{name} cannot be written: No space left on device" in text
+    assert "bundle: cannot be written to disk/bundles: No space left on device" in text
+    result = desk.run(MODEL, RIGHT, *FEW, *updated)
+    assert result.ret == 1, result.stdout.str()
+    assert "No space left on device" in result.stdout.str() + result.stderr.str()
+    assert (small_disk / "b.json").read_text() == before["b.json"]
+    assert [each.name for each in small_disk.glob(".*.tmp")] == []
 
 
 def test_a_terminal_without_room_is_no_success(desk: Desk) -> None:

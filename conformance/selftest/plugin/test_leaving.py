@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
-from conformance.selftest.desk import FEW, MODEL, Desk
+from conformance.selftest.desk import FEW, MODEL, OTHERS, Desk
 from pytest_steering.plugin.leaving import staying
+from pytest_steering.plugin.supervising import OTHER, UNTOLD
 
 ADAPTER = """
 import os, sys, threading, time
@@ -73,6 +79,52 @@ def test_a_worker_that_is_ended_in_c_fails_the_run(desk: Desk) -> None:
     result = desk.run(MODEL, "--steering-adapter=leaving:Leaving", "-k", "same_twice", "-n1")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*crashed while running*same_twice*"])
+
+
+IN_C = "lambda: __import__('ctypes').CDLL(None)._exit(0)"
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "status"),
+    [
+        (f"{ADAPTER}\nPLACE, HOW = 'steer', {IN_C}\n", UNTOLD, 1),
+        (f"({IN_C})()", UNTOLD, 1),
+        # Once pytest is done, the run has failed.
+        ("import atexit, ctypes\natexit.register(ctypes.CDLL(None)._exit, 0)\nLeaving = lambda *_: 1 / 0\n", OTHER, 1),
+        # A signal is what it was.
+        ("import os\nos.kill(os.getpid(), 11)", "", -11),
+    ],
+    ids=["steer", "import", "atexit", "signal"],
+)
+def test_a_process_that_is_ended_in_c_is_no_success(desk: Desk, source: str, said: str, status: int) -> None:
+    desk.write(leaving=source)
+    result = desk.run_apart(MODEL, "--steering-adapter=leaving:Leaving", "-k", "same_twice")
+    assert result.ret == status, result.stdout.str()
+    assert said in result.errlines or not said
+
+
+def test_the_watched_run_is_what_it_was(desk: Desk) -> None:
+    desk.write(test_mine="import sys\ndef test_mine(steering_model): print(sys.stdin.read())")
+    for command, status, said in [(["-k", "layers_chain"], 0, "1 passed"), (["-k", "none"], 5, "deselected")]:
+        result = desk.run_apart(MODEL, *command)
+        assert (result.ret, result.errlines) == (status, [])
+        result.stdout.fnmatch_lines([f"*{said}*"])
+        assert sum("test session starts" in line for line in result.outlines) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_watching_process_ends_the_run(desk: Desk, number: signal.Signals) -> None:
+    desk.write(slow="import os, time\nopen('began', 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    command = [sys.executable, "-m", "pytest", *OTHERS, MODEL, "--steering-adapter=slow:Any"]
+    process = subprocess.Popen(command, cwd=desk.path, start_new_session=True)
+    while not (desk.path / "began").exists() or not (desk.path / "began").read_text():
+        time.sleep(0.05)
+    judging = psutil.Process(int((desk.path / "began").read_text()))
+    assert judging.pid != process.pid
+    send = os.killpg if number == signal.SIGINT else os.kill
+    send(process.pid, number)
+    assert process.wait(20) != 0
+    assert psutil.wait_procs([judging], 20)[1] == []
 
 
 def test_a_child_ends_as_it_wants_to(desk: Desk) -> None:

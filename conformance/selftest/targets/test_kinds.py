@@ -19,6 +19,7 @@ from pytest_steering.architecture.weights import offloaded
 from pytest_steering.errors import TargetError
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import Kind, changed, model_state
+from pytest_steering.scenarios.changing import changeable
 from pytest_steering.targets.target import Target
 from pytest_steering.targets.tiny.models import tiny_model
 
@@ -29,6 +30,7 @@ CHOSEN = (
 )
 PACKAGES = {
     "peft:": "peft",
+    "compressed:": "compressed_tensors",
     "quantised:torchao": "torchao",
     "quantised:bitsandbytes": "bitsandbytes",
     "quantised:quanto": "optimum",
@@ -38,13 +40,15 @@ PACKAGES = {
 }
 """What the models whose names begin so are made with."""
 
-PLAIN = ("quantised:buffers", "quantised:all_buffers", "quantised:float8", "quantised:dynamic", "placed:data_parallel",
-         "placed:sharded", "placed:float_head", "placed:patched_layers", "placed:no_tokenizer_fits")  # fmt: skip
+PLAIN = ("quantised:buffers", "quantised:all_buffers", "quantised:gptq", "quantised:float8", "quantised:dynamic",
+         "placed:data_parallel", "placed:sharded", "placed:float_head", "placed:patched_layers",
+         "placed:no_tokenizer_fits")  # fmt: skip
 MADE = ("peft:active", "peft:several", "peft:disabled", "peft:merged", "peft:merged_in_place", "peft:injected",
         "peft:dora", "peft:half", "peft:adalora", "peft:ia3", "peft:prompt_tuning", "peft:prefix_tuning",
         "quantised:torchao_int8", "quantised:torchao_int8_everywhere", "quantised:torchao_float8",
         "quantised:torchao_dynamic", "quantised:bitsandbytes_int8", "quantised:bitsandbytes_nf4", "quantised:quanto",
-        "quantised:hqq", "placed:offloaded_to_cpu", "placed:offloaded_to_disk", "placed:dispatched")  # fmt: skip
+        "quantised:hqq", "compressed:rounded", "placed:offloaded_to_cpu", "placed:offloaded_to_disk",
+        "placed:dispatched")  # fmt: skip
 
 
 UNSEEN = ("placed:data_parallel", "peft:prompt_tuning", "peft:prefix_tuning")
@@ -103,9 +107,11 @@ def test_nothing_is_compiled_of_a_compiled_model(compiled: str, desk: Desk) -> N
     assert result.ret == 0, result.stdout.str()
 
 
-@pytest.mark.parametrize("make", [quantised.buffers, quantised.all_buffers, quantised.float8, quantised.dynamic])
-def test_layers_whose_weights_are_no_parameters_are_layers(make: Any) -> None:
-    found = detect_architecture(make())
+@pytest.mark.parametrize(
+    "make", [quantised.buffers, quantised.all_buffers, quantised.gptq, quantised.float8, quantised.dynamic]
+)
+def test_layers_whose_weights_are_no_parameters_are_layers(make: str) -> None:
+    found = detect_architecture(getattr(quantised, make)())
     assert (found.layers_path, found.num_layers, found.hidden_size) == ("model.layers", 4, 32)
 
 
@@ -126,6 +132,32 @@ def test_one_bit_of_a_weight_is_seen_in_any_dtype() -> None:
     assert _changes(placed.float16, weight) == [f"{Kind.VALUES} {name}.weight"]
     packed = _changes(quantised.buffers, lambda model: model.model.layers[0].mlp.up_proj.qweight)
     assert packed == [f"{Kind.BUFFER} {name}.qweight"]
+
+
+def test_weights_packed_as_gptq_has_them_compute_what_they_stand_for() -> None:
+    linear = nn.Linear(32, 48)
+    inputs = torch.randn(3, 32)
+    most = float(linear.weight.detach().abs().max()) / 7
+    error = (quantised.GptqLinear(linear)(inputs) - linear(inputs)).abs().max()
+    assert float(error) < most * float(inputs.abs().sum(1).max())
+
+
+class Refusing(torch.Tensor):
+    """A quantised weight as a library has it: it is seen as floats, and takes part in products alone."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.mul_:
+            raise NotImplementedError("no such operator on quantised numbers")
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+
+
+def test_weights_that_cannot_be_changed_in_place_are_no_reason_to_fail() -> None:
+    model: Any = tiny_model("llama")
+    plain = len(changeable(model))
+    weight = model.model.layers[1].mlp.up_proj.weight
+    model.model.layers[1].mlp.up_proj.weight = nn.Parameter(weight.detach().as_subclass(Refusing))
+    assert len(changeable(model)) == plain - 1
 
 
 def test_weights_that_are_offloaded_are_compared_where_they_lie() -> None:

@@ -39,6 +39,7 @@ def _written(directory: Path, contents: str) -> Path:
             '{"base_model_name_or_path": "./none"}',
             "its base model cannot be loaded: ./none: there is no such directory",
         ),
+        ('{"base_model_name_or_path": "~nobody-of-this-name"}', "its base model cannot be loaded: "),
         ('{"base_model_name_or_path": "."}', "names another adapter as its base model"),
     ],
 )
@@ -50,8 +51,8 @@ def test_a_base_that_cannot_be_meant(tmp_path: Path, contents: str, reason: str)
 
 def test_bases_that_can(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "base")
-    for named in ("tiny:llama", str(tmp_path / "base"), "owner/name"):
-        lora = _written(tmp_path / named.replace("/", "_"), json.dumps({"base_model_name_or_path": named}))
+    for named in ("tiny:llama", str(tmp_path / "base"), "owner/name", "owner/longer-than-a-path-may-be" + "-x" * 200):
+        lora = _written(tmp_path / named.replace("/", "_")[:100], json.dumps({"base_model_name_or_path": named}))
         assert base_of(parse_spec(str(lora))).text == named
     beside = _written(tmp_path / "lora", json.dumps({"base_model_name_or_path": "../base"}))
     assert Path(base_of(parse_spec(str(beside))).value).resolve() == tmp_path / "base"

@@ -349,11 +349,13 @@ def test_a_save_that_fails_leaves_what_was_there(
     path = tmp_path / "a.safetensors"
     save_vectors(path, made(1), architecture, method="first")
 
-    def torn(tensors: Any, path: Path, metadata: Any) -> None:
-        Path(path).write_bytes(b"half of it")
+    whole = Path.write_bytes
+
+    def torn(self: Path, data: Any) -> None:
+        whole(self, b"half of it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_steering.vectors.files.save_file", torn)
+    monkeypatch.setattr(Path, "write_bytes", torn)
     with pytest.raises(KeyboardInterrupt):
         save_vectors(path, made(2), architecture, method="second")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
