@@ -217,7 +217,7 @@ class Comparison:
 
     @cached_property
     def _shaken(self) -> list[Played]:
-        """The session by the reference implementation, with vectors that are rounded a little otherwise."""
+        """The session by the reference implementation, rounded a little otherwise wherever something is added."""
         return [play(self._harness, self._session, ByReference(self._harness, shaken=seed)) for seed in (1, 2)]
 
     @cached_property

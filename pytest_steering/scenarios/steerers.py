@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pytest_steering.architecture.compiled import eager
 from pytest_steering.errors import one_line
@@ -105,8 +104,8 @@ class ByReference:
     """The reference implementation steers."""
 
     def __init__(self, harness: Harness, shaken: int = 0, *, inside: bool = False) -> None:
-        """With ``shaken``, a seed, every vector is rounded a little otherwise; with ``inside``, it is also seen how
-        large the numbers are that each layer adds up itself."""
+        """With ``shaken``, a seed, every vector and sum is rounded a little otherwise; with ``inside``, it is also seen
+        how large the numbers are that each layer adds up itself."""
         self._harness = harness
         self.watched_inside = inside
         self._shaken = shaken
@@ -134,23 +133,13 @@ class ByReference:
     @contextmanager
     def call(self, blocks: dict[int, SteeringPlan], ask: Ask) -> Iterator[Any]:
         """The model, steered by every open plan."""
+        shaken = torch.Generator().manual_seed(self._shaken) if self._shaken else None
         with ExitStack() as stack:
             for plan in blocks.values():
                 if plan.scale:
                     where = steered_tokens(plan.positions, ask)
-                    stack.enter_context(reference(self._harness.architecture, self._deltas(plan), where))
+                    stack.enter_context(reference(self._harness.architecture, deltas_of(plan), where, shaken))
             yield self._harness.model
-
-    def _deltas(self, plan: SteeringPlan) -> dict[int, Tensor]:
-        deltas = deltas_of(plan)
-        if not self._shaken:
-            return deltas
-        generator = torch.Generator().manual_seed(self._shaken)
-        layers = self._harness.architecture.decoder_layers
-        for layer, delta in deltas.items():
-            some = (torch.randint(3, delta.shape, generator=generator) - 1).to(delta.device)
-            deltas[layer] = delta * (1 + torch.finfo(layers[layer].dtype).eps * some)
-        return deltas
 
     def close(self) -> None:
         """Nothing is open."""

@@ -35,6 +35,7 @@ def ask(server: socket.socket, executable: str, arguments: list[str], opened: li
         "directory": os.getcwd(),
         "environment": dict(os.environ),
         "files": opened,
+        "interrupted": signal.getsignal(signal.SIGINT) is not signal.SIG_IGN,
     }
     socket.send_fds(server, [json.dumps(request).encode()], opened)
     return int(server.recv(64) or 0)

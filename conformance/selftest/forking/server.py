@@ -171,7 +171,8 @@ def settle(command: Command, request: dict[str, Any], files: list[int], made: di
     sys.argv = ["-m" if command.module else "-c", *command.arguments]
     if not command.safe_path:
         sys.path.insert(0, os.getcwd() if command.module else "")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if request["interrupted"]:  # a shell's background job is not
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.invalidate_caches()
     random.seed()
     sys.modules["numpy"].random.seed()

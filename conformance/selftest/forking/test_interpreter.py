@@ -110,7 +110,9 @@ def test_no_two_draw_the_same_numbers() -> None:
 
 def waiting() -> tuple[subprocess.Popen[str], psutil.Process]:
     """A command that waits for ages, and the process that it runs in."""
-    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    # A shell's background job is not interrupted, nor what it starts.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     process = subprocess.Popen([interpreter(), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, psutil.Process(int(process.stdout.readline()))

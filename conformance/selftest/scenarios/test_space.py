@@ -62,7 +62,7 @@ def test_what_is_not_declared_is_left_out() -> None:
 
 
 def test_scenes_are_a_slice() -> None:
-    assert [str(scene) for scene in scenes("ends", but="closed")] == ["an exception", "Ctrl-C"]
+    assert [str(scene) for scene in scenes("ends", but="closed elsewhere")] == ["an exception", "Ctrl-C"]
     assert [scene["run"] for scene in scenes("mask", only="boolean", run=("forward", "generate"))] == [
         "forward",
         "generate",
