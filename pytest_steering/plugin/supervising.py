@@ -9,11 +9,12 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 _MAIN = ("pytest", "py.test")
-_FORWARDED = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _DIE_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG``."""
 UNTOLD = "the run has ended before pytest came to its end: judged code has ended the process"
@@ -34,10 +35,14 @@ class Supervisor:
             if stream is not None:
                 stream.flush()
         listening, cls.telling = os.pipe()
+        together = _at_a_terminal()
         child = os.fork()
         if child:
-            _watch(child, listening)
+            os.close(cls.telling)
+            _watch(child, listening, together)
         os.close(listening)
+        if not together:
+            os.setpgid(0, 0)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
@@ -62,11 +67,24 @@ def _has_a_device() -> bool:
     return torch is not None and bool(torch.cuda.is_initialized())
 
 
-def _watch(child: int, listening: int) -> NoReturn:
-    """The process ends as the run did, and never as a success where pytest has not said so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
-    for each in _FORWARDED:
-        signal.signal(each, lambda number, _frame: os.kill(child, number))
+def _at_a_terminal() -> bool:
+    """A terminal sends what is typed, Ctrl-C too, to every process of this group."""
+    for file in range(3):
+        with suppress(OSError):
+            return os.tcgetpgrp(file) == os.getpgrp()
+    return False
+
+
+def _watch(child: int, listening: int, together: bool) -> NoReturn:
+    """The process ends as the run did, and never as a success where pytest has not said so.
+
+    Each signal reaches the run once: from the terminal, to which both listen ``together``, or from here.
+    """
+    for number in {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # what is ignored, as by nohup, the child ignores, too
+            signal.signal(number, lambda number, _frame: os.kill(child, number))
+    if together:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

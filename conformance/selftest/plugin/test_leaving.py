@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -113,15 +114,20 @@ def test_the_watched_run_is_what_it_was(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_watching_process_ends_the_run(desk: Desk, number: signal.Signals) -> None:
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_signal_to_the_watching_process_ends_the_run(
+    desk: Desk, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     desk.write(slow="import os, time\nopen('began', 'w').write(str(os.getpid()))\ntime.sleep(60)")
     command = [sys.executable, "-m", "pytest", *OTHERS, MODEL, "--steering-adapter=slow:Any"]
+    # A shell's background job hears no Ctrl-C, nor what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=desk.path, start_new_session=True)
+    signal.signal(signal.SIGINT, before)
     while not (desk.path / "began").exists() or not (desk.path / "began").read_text():
         time.sleep(0.05)
     judging = psutil.Process(int((desk.path / "began").read_text()))
     assert judging.pid != process.pid
-    send = os.killpg if number == signal.SIGINT else os.kill
     send(process.pid, number)
     assert process.wait(20) != 0
     assert psutil.wait_procs([judging], 20)[1] == []
