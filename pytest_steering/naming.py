@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any, cast
 
 from pytest_steering.errors import SpecError, SteeringError, one_line
 from pytest_steering.importing import ImportFailed, imported
+from pytest_steering.suggesting import meant
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class Kind:
                 self._imported(name)
             return
         known = sorted({*found, *provided})
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}, or module:attribute"
+        hint = meant(name, known, repr, lead="", otherwise=f"known are {', '.join(known)}, or module:attribute")
         raise SpecError(f"there is no steering {self.word} {name!r}: {hint}")
 
     def make(
@@ -121,8 +120,13 @@ class Kind:
         known = [str(capability) for capability in self.capability]
         for each in declared:
             if each not in known:
-                close = difflib.get_close_matches(str(each).lower().rpartition(".")[2], known, n=1)
-                hint = f"did you mean {kind}.{close[0].upper()}?" if close else f"known are {', '.join(known)}"
+                hint = meant(
+                    str(each).lower().rpartition(".")[2],
+                    known,
+                    lambda name: f"{kind}.{name.upper()}",
+                    lead="",
+                    otherwise=f"known are {', '.join(known)}",
+                )
                 raise self.error(f"{self.word} {name} declares {each!r}, which is no capability: {hint}")
 
     def _imported(self, name: str) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.plugin.collection import Selection
 from pytest_steering.plugin.options import settings_of
 from pytest_steering.report.model import Outcome, Record, Result
+from pytest_steering.suggesting import meant
 from pytest_steering.suite.catalogue import catalogue
 
 SETTING = "steering_known_failures"
@@ -181,14 +181,12 @@ def check_requirement(name: str, source: str) -> None:
     """There is a requirement of this id; ``SpecError`` says which is close, and where it was named."""
     known: Mapping[str, object] = catalogue()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"{source}: there is no requirement {name!r}{hint}")
+        raise SpecError(f"{source}: there is no requirement {name!r}{meant(name, known, repr, cutoff=0.4)}")
 
 
 def _hint(name: str, known: tuple[str, ...], otherwise: str = "") -> str:
-    close = difflib.get_close_matches(name, list(map(str, known)), n=1, cutoff=0.7)
-    return f"did you mean {close[0]}?" if close else otherwise or f"known are {', '.join(known)}"
+    otherwise = otherwise or f"known are {', '.join(known)}"
+    return meant(name, map(str, known), cutoff=0.7, lead="", otherwise=otherwise)
 
 
 def _fits(pattern: str, value: str) -> bool:

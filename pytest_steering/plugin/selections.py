@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 
@@ -10,6 +9,7 @@ import pytest
 
 from pytest_steering.errors import SpecError
 from pytest_steering.plugin.fixtures import MODEL
+from pytest_steering.suggesting import meant
 from pytest_steering.suite.catalogue import MARKER, SELECTED_BY, catalogue, versions
 
 _WORD = re.compile(r"""'[^']*'|"[^"]*"|\b(steering_\w+)""")
@@ -30,7 +30,7 @@ def check_selection(config: pytest.Config) -> None:
     registered = [re.split(r"[:( ]", line, maxsplit=1)[0] for line in config.getini("markers")]
     for word in filter(None, _WORD.findall(expression)):
         if word not in (MARKER, MODEL, *registered):
-            raise SpecError(f"-m: there is no marker {word}{_meant(word, (MARKER, MODEL))}")
+            raise SpecError(f"-m: there is no marker {word}{meant(word, (MARKER, MODEL), repr, cutoff=0.4)}")
     for call in _CALL.finditer(expression):
         for name, value in _ARGUMENT.findall(call[1]):
             _check_argument(name, value)
@@ -47,9 +47,4 @@ def _check_argument(name: str, value: str) -> None:
     text = value[1:-1]
     if value[0] not in "'\"" or text not in values():
         found = text if value[0] in "'\"" else value
-        raise SpecError(f"-m: there is no {what} {found!r}{_meant(found, values())}")
-
-
-def _meant(text: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(text, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else ""
+        raise SpecError(f"-m: there is no {what} {found!r}{meant(found, values(), repr, cutoff=0.4)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import tempfile
@@ -20,6 +19,7 @@ from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
 from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
+from pytest_steering.suggesting import meant
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
 from pytest_steering.targets.devices import check_dtype, parse_device
 from pytest_steering.targets.patterns import expanded
@@ -94,8 +94,8 @@ def _check_benchmarks(config: pytest.Config) -> None:
 def _check_settings(unknown: list[str]) -> None:
     for name in unknown:
         known = [setting.removeprefix("steering_") for setting in INI]
-        close = difflib.get_close_matches(name.removeprefix("steering_"), known, n=1)
-        hint = f"did you mean steering_{close[0]}?" if close else f"known are {', '.join(INI)}"
+        otherwise = f"known are {', '.join(INI)}"
+        hint = meant(name.removeprefix("steering_"), known, "steering_{}".format, lead="", otherwise=otherwise)
         raise SpecError(f"there is no setting {name}: {hint}")
 
 

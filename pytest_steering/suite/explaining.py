@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import textwrap
 from collections.abc import Iterator
 from functools import cache
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from pytest_steering.errors import SpecError
 from pytest_steering.steering import capability, plan
+from pytest_steering.suggesting import meant
 from pytest_steering.suite.catalogue import Requirement, catalogue, fixtures_directory, suite_directory
 from pytest_steering.suite.contract import documented
 
@@ -23,9 +23,7 @@ def explained(name: str) -> str:
     ``SpecError`` for an id that there is not.
     """
     if name not in catalogue():
-        close = difflib.get_close_matches(name, list(catalogue()), n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"there is no requirement {name!r}{hint}")
+        raise SpecError(f"there is no requirement {name!r}{meant(name, catalogue(), repr, cutoff=0.4)}")
     requirement = catalogue()[name]
     parts = [
         (requirement.id, f"{requirement.sentence}."),

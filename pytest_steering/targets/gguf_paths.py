@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from pytest_steering.errors import SpecError
+from pytest_steering.suggesting import meant
 
 _SUFFIX = ".gguf"
 
@@ -29,9 +29,8 @@ def check_gguf_path(name: str, path: Path) -> None:
         siblings = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() == _SUFFIX]
     except (OSError, ValueError, RuntimeError):
         siblings = []
-    close = difflib.get_close_matches(path.name, siblings)
-    hint = f"did you mean {' or '.join(close)}?" if close else "download it, and give its path"
-    raise SpecError(f"{name}: there is no such file; {hint}")
+    hint = meant(path.name, siblings, most=3, otherwise="download it, and give its path")
+    raise SpecError(f"{name}: there is no such file{hint}")
 
 
 def gguf_in(name: str, directory: Path) -> Path | None:

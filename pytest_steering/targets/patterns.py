@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from pytest_steering.errors import SpecError
+from pytest_steering.suggesting import meant
 from pytest_steering.targets.spec import IMAGE_TEXT, TEXT, Spec, check_task, parse_spec, tiny_types
 from pytest_steering.targets.tiny.sizes import looks_sized, parted
 
@@ -44,8 +44,7 @@ def _fitting(spec: Spec) -> list[str]:
     known = {name: model_type for name, (model_type, its) in every_type().items() if its == task or not at}
     found = [name for name, model_type in known.items() if fnmatchcase(model_type, pattern)]
     if not found:
-        close = difflib.get_close_matches(pattern.strip("*?"), dict.fromkeys(known.values()), n=3)
-        hint = f"; did you mean {' or '.join(f'tiny:{name}{at}{task}' for name in close)}?" if close else ""
+        hint = meant(pattern.strip("*?"), known.values(), lambda name: f"tiny:{name}{at}{task}", most=3)
         if looks_sized(pattern):
             hint = "; sizes are given as in tiny:llama?layers=2&hidden=64"
         raise SpecError(f"{spec}: no language model type of the installed transformers fits{hint}")

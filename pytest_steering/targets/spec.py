@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal
 
 from pytest_steering.errors import SpecError, one_line
 from pytest_steering.importing import ImportFailed, imported
+from pytest_steering.suggesting import meant
 from pytest_steering.targets.gguf_paths import check_gguf_path, gguf_in, is_gguf
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes, parted, sizes_in
 
@@ -127,8 +127,7 @@ def find_callable(spec: Spec) -> Callable[[], Any]:
     found: Any = _imported(spec, module_name)
     for step in attribute.split("."):
         if not hasattr(found, step):
-            close = difflib.get_close_matches(step, [name for name, value in vars(found).items() if callable(value)])
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            hint = meant(step, [name for name, value in vars(found).items() if callable(value)], most=3)
             raise SpecError(f"{spec.text}: {module_name} has no attribute {step!r}{hint}")
         found = getattr(found, step)
     if not callable(found):
@@ -205,9 +204,8 @@ def unknown_type(model_type: str, known: tuple[str, ...], task: str = "") -> str
     """The sentence about a ``tiny:`` type that is none of the ``known``, with the closest of them."""
     from transformers import __version__
 
-    close = difflib.get_close_matches(model_type, known, n=3, cutoff=0.5)
     at, what = (f"@{task}", task) if task else ("", "language")
-    hint = f"; did you mean {' or '.join(f'tiny:{name}{at}' for name in close)}?" if close else ""
+    hint = meant(model_type, known, lambda name: f"tiny:{name}{at}", most=3, cutoff=0.5)
     return f"tiny:{model_type}{at}: transformers {__version__} has no {what} model type {model_type!r}{hint}"
 
 
@@ -234,9 +232,9 @@ def _imported(spec: Spec, module_name: str) -> Any:
 
 def _no_module(spec: Spec, missing: str) -> str:
     prefix, _, rest = spec.value.partition(":")
-    close = difflib.get_close_matches(prefix, [SpecKind.TINY.value, SpecKind.CONFIG.value], cutoff=0.7)
-    hint = f"did you mean {close[0]}:{rest}?" if close else "it must be installed or in the current directory"
-    return f"{spec.text}: there is no module {missing!r}; {hint}"
+    kinds, otherwise = (SpecKind.TINY.value, SpecKind.CONFIG.value), "it must be installed or in the current directory"
+    hint = meant(prefix, kinds, lambda kind: f"{kind}:{rest}", cutoff=0.7, otherwise=otherwise)
+    return f"{spec.text}: there is no module {missing!r}{hint}"
 
 
 def _check_directory(spec: Spec) -> None:
@@ -261,8 +259,7 @@ def _directory_remedy(spec: Spec, path: Path) -> str:
     if _HUB_ID.fullmatch(spec.value):
         return f"for a Hub model of that name, run where there is no directory {str(path.parent)!r}"
     siblings = [entry.name for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, siblings)
-    return f"did you mean {' or '.join(close)}?" if close else "give one that holds config.json and the weights"
+    return meant(path.name, siblings, most=3, lead="", otherwise="give one that holds config.json and the weights")
 
 
 def _check_hub(spec: Spec) -> None:

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_steering.errors import SpecError
+from pytest_steering.suggesting import meant
 
 HEAD_DIM: Final = 8
 _PAIR: Final = 2 * HEAD_DIM
@@ -68,8 +68,7 @@ def looks_sized(pattern: str) -> bool:
 
 def _check_key(text: str, key: str) -> None:
     if key not in KEYS:
-        close = difflib.get_close_matches(key, KEYS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else "; give layers=N, hidden=N or init=default"
+        hint = meant(key, KEYS, otherwise="give layers=N, hidden=N or init=default")
         raise SpecError(f"{text}: a small model has no {key!r} to set{hint}")
 
 
