@@ -19,6 +19,8 @@ ACCUMULATED_ULPS = 32
 _SCALE_EPS = 3.5
 """Allowed relative error of the scale in machine epsilons, for a vector that one element carries."""
 
+_AT_A_TIME = 2**20
+
 _KERNEL_EPS = {torch.float64: 1024, torch.float32: 16, torch.float16: 4, torch.bfloat16: 4}
 
 
@@ -55,7 +57,7 @@ def rounding(reference: Tensor, *, floor: float = 0.0, dtype: torch.dtype | None
     halves.
     """
     dtype = dtype or reference.dtype
-    largest = float(reference.detach().double().abs().amax()) if reference.numel() else 0.0
+    largest = max((float(part.abs().amax()) for part in _parts(reference)), default=0.0)
     return _KERNEL_EPS[dtype] * torch.finfo(dtype).eps * largest + 4 * floor
 
 
@@ -115,7 +117,16 @@ def right_sums(plain: Tensor, vector: Tensor, scale: float) -> Iterator[Tensor]:
 
 def furthest(left: Tensor, right: Tensor) -> float:
     """The largest absolute difference of two tensors; infinite when one holds a NaN where the other does not."""
-    left, right = left.detach(), right.detach()
+    left, right = torch.broadcast_tensors(left, right)  # type: ignore[no-untyped-call]
+    return max((_furthest(*both) for both in zip(_parts(left), _parts(right), strict=True)), default=0.0)
+
+
+def _furthest(left: Tensor, right: Tensor) -> float:
     difference = (left.double() - right.double()).abs()
     difference[(left == right) | (left.isnan() & right.isnan())] = 0.0
-    return float(difference.nan_to_num(math.inf, math.inf).amax()) if difference.numel() else 0.0
+    return float(difference.nan_to_num(math.inf, math.inf).amax())
+
+
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The numbers of a tensor, some at a time: in double precision, logits of a long prompt would fill the memory."""
+    return iter(tensor.detach().reshape(-1).split(_AT_A_TIME) if tensor.numel() else ())  # type: ignore[no-untyped-call]

@@ -17,6 +17,9 @@ Undo = Callable[[], str]
 
 _WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64}
 
+_MOST_WIDENED = 256 * 2**20
+"""Bytes of a model that is tried in a wider dtype, which takes as many again."""
+
 COMPUTES = frozenset({"trains", "weights", "matrices", "widened"})
 """The changes after which the model computes otherwise."""
 
@@ -69,6 +72,9 @@ def _widened(harness: Harness) -> Undo:
     plain = all(type(each) in (nn.Parameter, Tensor) and not each.is_meta for each in tensors)
     if not plain or len(dtypes) != 1 or (dtype := dtypes.pop()) not in _WIDER:
         raise Unfit("the model has no one dtype that a wider one holds")
+    size = sum(tensor.nbytes for tensor in tensors)
+    if size > _MOST_WIDENED:
+        raise Unfit(f"a wider dtype would take {size / 1e9:.1f} GB more")
     model.to(_WIDER[dtype])
 
     def undo() -> str:
