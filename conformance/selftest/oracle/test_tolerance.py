@@ -7,7 +7,7 @@ import torch
 
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import comparison
-from pytest_steering.oracle.tolerance import ulp
+from pytest_steering.oracle.tolerance import furthest, rounding, ulp
 
 ASKED = torch.ones(2, 4, dtype=torch.bool)
 
@@ -95,3 +95,13 @@ def test_another_dtype_fails() -> None:
 def test_units_in_the_last_place() -> None:
     values = torch.tensor([1.0, 1.5, 2.0, 200.0, 0.75], dtype=torch.float64)
     assert ulp(values, torch.bfloat16).tolist() == [2**-7, 2**-7, 2**-6, 1.0, 2**-8]
+
+
+def test_the_last_of_many_numbers_counts() -> None:
+    one = torch.zeros(3, 2**20 + 7)
+    other = one.clone()
+    other[-1, -1] = -2.0
+    assert furthest(one, other) == 2.0
+    assert furthest(one[:1], other) == 2.0
+    assert rounding(other) == 2 * rounding(other / 2) > 0
+    assert furthest(one[:0], other[:0]) == rounding(one[:0]) == 0.0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from conformance.selftest.scenarios.harnesses import BAD, harness_of
+from pytest_steering.architecture.observation import observe
 from pytest_steering.errors import Violation
 from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.harness import Harness
+from pytest_steering.oracle.reference import reference
 from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import expected, judge
 from pytest_steering.scenarios.nearest import check
@@ -87,3 +90,18 @@ def test_the_settings_of_a_checkpoint_are_a_use() -> None:
     for spec, why in (("tiny:llama", "without generation settings"), (f"{preferring}:guidance", "ask for guidance")):
         with pytest.raises(Unfit, match=why):
             judge(harness_of(spec=spec), session_of(asked[0]))
+
+
+def test_rounding_moves_the_sum_also_where_it_is_large_beside_the_vector(hooks: Harness) -> None:
+    architecture, inputs = hooks.architecture, hooks.prompts.batch()
+    nothing = {0: torch.full((architecture.hidden_size,), 1e-12, dtype=torch.float64)}
+
+    def received(shaken: torch.Generator | None) -> torch.Tensor:
+        with torch.no_grad(), reference(architecture, nothing, shaken=shaken):
+            trace = observe(architecture, [0, 1], lambda: hooks.model(**inputs))
+        return trace.passes[0].received[0]
+
+    exact, otherwise = received(None), received(torch.Generator().manual_seed(1))
+    off = (exact - otherwise).abs() / exact.abs()
+    assert 0 < float(off.max()) <= 1.5 * torch.finfo(exact.dtype).eps
+    assert 0.5 < float((off > 0).float().mean()) < 0.8
