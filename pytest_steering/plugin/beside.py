@@ -45,9 +45,13 @@ def _checkpoints(config: pytest.Config) -> Iterator[tuple[str, Path]]:
     """Each model spec that names a checkpoint's directory, with the directory."""
     for spec in parsed(config.known_args_namespace.steering_model or config.getini("steering_models")):
         if spec.kind in (SpecKind.DIRECTORY, SpecKind.CONFIG) and "\0" not in spec.value:
-            path = Path(os.path.realpath(config.invocation_params.dir / os.path.expanduser(spec.value)))
-            directory = path if path.is_dir() else path.parent
-            if any((directory / name).is_file() for name in _TELLING):
+            try:
+                path = Path(os.path.realpath(config.invocation_params.dir / os.path.expanduser(spec.value)))
+                directory = path if path.is_dir() else path.parent
+                holds = any((directory / name).is_file() for name in _TELLING)
+            except OSError:  # longer than a path may be: it is refused where it is looked at
+                continue
+            if holds:
                 yield spec.text, directory
 
 

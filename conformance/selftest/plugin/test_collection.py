@@ -172,5 +172,5 @@ def test_in_the_checkout_itself(desk: Desk, args: list[str], suite: bool, selfte
     found = functions(ids(result))
     assert [nodeid for nodeid in found if "/selftest/" not in nodeid] == (EVERY if suite else [])
     own = {nodeid.partition("::")[0] for nodeid in found if "/selftest/" in nodeid}
-    steering = {f"conformance/selftest/steering/test_{name}.py" for name in ("plan", "token_positions")}
+    steering = {f"conformance/selftest/steering/test_{name}.py" for name in ("plan", "token_kinds", "token_positions")}
     assert own == (steering if selftest else set())

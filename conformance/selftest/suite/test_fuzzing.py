@@ -27,6 +27,7 @@ TIMED = {
     "conformance/test_engine.py",
     "conformance/test_hot_path.py",
     "pytest_steering/oracle/timing.py",
+    "pytest_steering/oracle/work.py",
     "pytest_steering/suite/exploring.py",
 }
 """What is about time, and what goes on for as long as it is told."""
