@@ -6,6 +6,7 @@ at hooks before it takes a graph for a model's own, in the whole process: its se
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -62,8 +63,7 @@ class Resident:
         for layer, decoder_layer in enumerate(architecture.decoder_layers):
             # Before all other hooks: transformers captures hidden states with one that it leaves on the layer.
             decoder_layer.module.register_forward_hook(After(resident, layer, decoder_layer.layout), prepend=True)
-        # A graph of another model of the same class, which has no such hooks, would else be taken for this one's.
-        torch._dynamo.config.skip_nnmodule_hook_guards = False
+        _HookGuards.hold(resident)
         torch.compiler.reset()
         return resident
 
@@ -91,6 +91,32 @@ class Resident:
     def compiled_layers(self) -> bool:
         """Some decoder layer is compiled by itself."""
         return any_compiled([getattr(parent, name) for parent, name in self.places])
+
+
+class _HookGuards:
+    """Torch looks at a model's hooks before it takes a graph for its own, as long as some model has resident hooks.
+
+    A graph of another model of the same class, which has no such hooks, would else be taken for this one's. The setting
+    is one for the whole process.
+    """
+
+    held = 0
+    before = True
+
+    @classmethod
+    def hold(cls, resident: Resident) -> None:
+        """From now on, and until the last one is gone."""
+        if not cls.held:
+            cls.before = torch._dynamo.config.skip_nnmodule_hook_guards
+        cls.held += 1
+        torch._dynamo.config.skip_nnmodule_hook_guards = False
+        weakref.finalize(resident, cls._release).atexit = False
+
+    @classmethod
+    def _release(cls) -> None:
+        cls.held -= 1
+        if not cls.held:
+            torch._dynamo.config.skip_nnmodule_hook_guards = cls.before
 
 
 class Hook:

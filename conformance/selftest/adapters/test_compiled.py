@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -67,6 +68,26 @@ def hooks(target: Target, *plans: SteeringPlan) -> Any:
     fresh = load_target(target.spec)
     with ExitStack() as stack:
         return logits([stack.enter_context(HooksAdapter(fresh.model, fresh.architecture).steer(p)) for p in plans][-1])
+
+
+@pytest.fixture(autouse=True)
+def _models_of_before_are_gone() -> None:
+    """What their hooks ask of torch ends with them."""
+    gc.collect()
+
+
+def test_what_it_asks_of_torch_ends_with_the_last_model_that_has_its_hooks() -> None:
+    before = torch._dynamo.config.skip_nnmodule_hook_guards
+    targets = [load_target("tiny:llama") for _ in range(2)]
+    for target in targets:
+        CompiledAdapter(target.model, target.architecture)
+        assert torch._dynamo.config.skip_nnmodule_hook_guards is False
+    del target, targets[0]
+    gc.collect()
+    assert torch._dynamo.config.skip_nnmodule_hook_guards is False
+    targets.clear()
+    gc.collect()
+    assert torch._dynamo.config.skip_nnmodule_hook_guards is before is True
 
 
 @pytest.mark.parametrize("way", [WAYS[0], *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS[1:])])
