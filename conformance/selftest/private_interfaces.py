@@ -152,6 +152,7 @@ PRIVATE = (
         "torch:",
         "_dynamo",
         (
+            "conformance/selftest/adapters/test_compiled.py",
             "pytest_steering/adapters/_resident.py",
             "pytest_steering/steering/token_kinds.py",
             "pytest_steering/survey/side_by_side/measuring.py",

@@ -15,7 +15,7 @@ from pytest_steering.oracle.counting import count
 
 FLEX = "pytest_steering.fixtures.kinds.placed:flex"
 IDS = torch.arange(12).view(2, 6)
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_nothing_is_compiled_for_a_shape() -> None:
