@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +49,21 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+_RUNS = count()
+"""Those of this process: a test may call pytest in turn."""
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     # Before anything is captured, and before any code of the project's runs.
+    outermost = next(_RUNS) == 0
     if early_config.known_args_namespace.steering_model or early_config.getini("steering_models"):
         from pytest_steering.plugin.beside import keep_code_out
         from pytest_steering.plugin.supervising import Supervisor
 
         keep_code_out(early_config)
-        Supervisor.begin()
+        if outermost:
+            Supervisor.begin(early_config)
     yield
 
 
@@ -67,7 +74,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     running.check_that_tests_run(config)
     status = yield
     if supervising := sys.modules.get("pytest_steering.plugin.supervising"):
-        supervising.Supervisor.tell(status or 0)
+        supervising.Supervisor.tell(config, status or 0)
     return status
 
 

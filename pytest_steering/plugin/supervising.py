@@ -25,16 +25,19 @@ class Supervisor:
     """Where a run tells how it ends; ``telling`` is the file descriptor that it tells by, if anybody listens."""
 
     telling: int | None = None
+    run: object = None
+    """The configuration of the run that is watched: a test may call pytest in turn, and that run tells nothing."""
 
     @classmethod
-    def begin(cls) -> None:
+    def begin(cls, run: object) -> None:
         """The run goes on in a child of this process, where pytest is what this process is for and can be forked."""
-        if cls.telling is not None or not _is_pytest() or not hasattr(os, "fork") or _has_a_device():
+        if cls.run is not None or not _is_pytest() or not hasattr(os, "fork") or _has_a_device():
             return
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
         listening, cls.telling = os.pipe()
+        cls.run = run
         together = _at_a_terminal()
         child = os.fork()
         if child:
@@ -47,9 +50,9 @@ class Supervisor:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
     @classmethod
-    def tell(cls, status: int) -> None:
+    def tell(cls, run: object, status: int) -> None:
         """Pytest has come to its end, with this status."""
-        if cls.telling is not None:
+        if cls.telling is not None and run is cls.run:
             os.write(cls.telling, bytes([min(int(status), 255)]))
 
 
