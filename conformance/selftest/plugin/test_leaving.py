@@ -117,7 +117,7 @@ def test_the_watched_run_is_what_it_was(desk: Desk) -> None:
 def test_a_run_inside_of_a_test_is_its_own(desk: Desk, outer: tuple[str, ...]) -> None:
     inner = f"pytest.main(['-q', '-p', 'no:cacheprovider', {MODEL!r}, '-k', 'layers_chain or nothing_at_all', *more])"
     desk.write(
-        test_mine=f"import os, pytest\n@pytest.mark.parametrize('more', [[], ['-k', 'none']])\ndef test_mine(more):\n"
+        test_mine=f"import os, pytest\n@pytest.mark.parametrize('more', [['-k', 'none'], []])\ndef test_mine(more):\n"
         f"    before = os.getpid()\n    assert {inner} == (5 if more else 0)\n    assert os.getpid() == before"
     )
     result = desk.run_apart(*outer, "test_mine.py")

@@ -31,6 +31,11 @@ def test_the_table_has_ratios_with_intervals_counts_and_what_is_missing() -> Non
     assert "Not measured: `repeng` (not installed)." in shown
 
 
+def test_what_can_do_a_part_alone_is_shown_with_that_part() -> None:
+    part = {"ratios": ENTRY["ratios"], "cannot": {"a pass of one token": "RuntimeError: no"}}
+    assert "| repeng | 1.25 (1.00 to 9.00) | - |" in table({**DOCUMENT, "adapters": {"repeng": part}})
+
+
 def test_the_picture_is_drawn_from_the_same(tmp_path: Path) -> None:
     root = ElementTree.fromstring(drawn(DOCUMENT))
     texts = [each.text for each in root.iter() if each.tag.endswith("text")]

@@ -154,8 +154,12 @@ def _count(plain: Target, contenders: Mapping[str, tuple[Target, Any]], found: d
     with torch.no_grad():
         before = forward(plain.model, inputs)
         for name, (target, adapter) in contenders.items():
-            with adapter.steer(_plan(target)) as call:
-                counted = forward(call, inputs)
+            try:
+                with adapter.steer(_plan(target)) as call:
+                    counted = forward(call, inputs)
+            except Exception as error:  # a library's own; what the others say stays
+                found[name].setdefault("cannot", {})["a pass of one token"] = one_line(error, kind=True)
+                continue
             more = counted.total.beyond(before.total).figures()
             found[name]["counts"] = {**more, "peak": counted.peak - before.peak}
 

@@ -33,12 +33,12 @@ def table(document: dict[str, Any]) -> str:
     rows = [head, ["---"] * len(head)]
     absent = []
     for name, entry in document["adapters"].items():
-        if "counts" not in entry:
+        if "ratios" not in entry:
             absent.append(f"`{name}` ({entry.get('reason', 'not measured')})")
             continue
-        counts = entry["counts"]
-        cells = [_cell(entry, column) for column in columns]
-        rows.append([name, *cells, f"{counts['operations']}, {counts['synchronisations']}, {counts['bytes']}"])
+        counts = entry.get("counts")
+        more = ", ".join(str(counts[name]) for name in ("operations", "synchronisations", "bytes")) if counts else "-"
+        rows.append([name, *(_cell(entry, column) for column in columns), more])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     lines += [
