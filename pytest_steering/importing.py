@@ -34,14 +34,21 @@ def imported(name: str) -> ModuleType:
         raise ImportFailed from error
 
 
+def path_with_here_last() -> list[str]:
+    """Where modules are looked for, with the working directory last: it may be a checkpoint's, and what lies in it
+    under the name of an installed module is nobody's to run."""
+    here = os.path.realpath(os.getcwd())
+    return sorted(sys.path, key=lambda entry: os.path.realpath(entry or here) == here)
+
+
 @contextmanager
 def working_directory_last() -> Iterator[None]:
     """Modules are looked for in the working directory last, here from now on and in every process started inside.
 
     Python itself puts it first for ``python -m`` and ``python -c``: what it has imported by now came from there.
     """
-    here, before = os.path.realpath(os.getcwd()), os.environ.get(_SAFE)
-    sys.path.sort(key=lambda entry: os.path.realpath(entry or here) == here)
+    before = os.environ.get(_SAFE)
+    sys.path[:] = path_with_here_last()
     os.environ[_SAFE] = "1"
     try:
         yield

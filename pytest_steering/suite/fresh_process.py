@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.errors import Violation
+from pytest_steering.importing import path_with_here_last
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.model_state import classes
@@ -55,7 +56,7 @@ class FreshProcess:
     def __init__(self, module: str, *arguments: str) -> None:
         """The process starts at once."""
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", BOOT, json.dumps(_path()), module, *arguments],
+            [sys.executable, "-P", "-W", "ignore", "-c", BOOT, json.dumps(path_with_here_last()), module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -96,13 +97,6 @@ class FreshProcess:
         self._process.communicate()
 
 
-def _path() -> list[str]:
-    """Where modules are looked for, with the working directory last: it may be a checkpoint's, and what lies in it
-    under the name of an installed module is nobody's to run."""
-    here = os.path.realpath(os.getcwd())
-    return sorted(sys.path, key=lambda entry: os.path.realpath(entry or here) == here)
-
-
 def importable(name: str, factory: Any) -> str:
     """``module:attribute`` by which another process finds an adapter's factory; empty where there is none."""
     if ":" in name or factory is None:
@@ -112,7 +106,7 @@ def importable(name: str, factory: Any) -> str:
     for part in qualified.split("."):
         found = getattr(found, part, None)
     top = str(module).partition(".")[0]
-    return f"{module}:{qualified}" if found is factory and PathFinder.find_spec(top, _path()) else ""
+    return f"{module}:{qualified}" if found is factory and PathFinder.find_spec(top, path_with_here_last()) else ""
 
 
 class FreshRun(FreshProcess):
