@@ -58,8 +58,13 @@ class UniversalSteeringExperiment:
 
     def __init__(self, config: UniversalSteeringConfig) -> None:
         self.config = config
-        self.finished = 0
         self.total = 0
+        self._count: Callable[[], int] = lambda: 0
+
+    @property
+    def finished(self) -> int:
+        """How many parts are kept, asked of the disk: whoever stops it may come between a part and its counting."""
+        return self._count()
 
     def run(self, *, progress: bool = False) -> Finished:
         """Everything that is not finished yet is done, and the results are written.
@@ -74,14 +79,13 @@ class UniversalSteeringExperiment:
         todo = dict(measures(self.config))
         parts = [f"{fold.name}/{name}" for fold in folds for name in ("vectors", *todo)]
         parts += [judged_part(fold, judge) for fold in folds if self.config.max_new_tokens]
+        self._count = lambda: sum(map(store.has, parts))
         self.total = len(parts)
-        self.finished = sum(map(store.has, parts))
         with tqdm(total=self.total, initial=self.finished, desc="experiment", unit="part", disable=not progress) as bar:
 
             def finish(part: str, make: Callable[[], dict[str, Any]]) -> None:
                 if not store.has(part):
                     store.write(part, make())
-                    self.finished += 1
                     bar.update()
 
             for fold in folds:
