@@ -18,9 +18,11 @@ def any_compiled(modules: Iterable[nn.Module]) -> bool:
     )
 
 
-def _compiles_itself(module: nn.Module) -> bool:
-    """Its attention is ``flex_attention``, which transformers compiles anew for most shapes that it meets."""
-    return getattr(getattr(module, "config", None), "_attn_implementation", None) == "flex_attention"
+def _compile_themselves(modules: Iterable[nn.Module]) -> bool:
+    """Their attention is ``flex_attention``, which transformers compiles anew for most shapes that it meets."""
+    # Hundreds of modules share a few configs, whose attributes take long to get.
+    configs = {id(config): config for module in modules if (config := vars(module).get("config")) is not None}
+    return any(getattr(config, "_attn_implementation", None) == "flex_attention" for config in configs.values())
 
 
 class _Stance:
@@ -53,7 +55,7 @@ def eager(model: nn.Module) -> AbstractContextManager[None]:
     Nor is anything compiled that would be for each shape: a verdict asks for hundreds of them.
     """
     modules = tuple(model.modules())
-    return uncompiled() if any_compiled(modules) or any(map(_compiles_itself, modules)) else nullcontext()
+    return uncompiled() if any_compiled(modules) or _compile_themselves(modules) else nullcontext()
 
 
 @contextmanager

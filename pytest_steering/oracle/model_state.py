@@ -75,32 +75,41 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
     """
     found: dict[Piece, Any] = {}
-    elsewhere: dict[str, Mapping[str, Tensor]] = {}
-    for name, module in model.named_modules():
+    seen: set[int] = set()
+    """Modules and tensors that were met, by their id: one under several names is looked at once."""
+    # One walk: this is done hundreds of times, and torch's own walks take longer than all that is looked at.
+    for name, module in model.named_modules(remove_duplicate=False):
+        own = vars(module)
+        kept = offloaded(module)
+        for local, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            path = f"{name}.{local}" if name else local
+            # Under each of its names: an embedding that is tied to the head stays so.
+            # One that is brought from elsewhere whenever it is wanted is another tensor each time.
+            found[_piece(Kind.PARAMETER, path)] = id(parameter) if kept is None else "elsewhere"
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                found[_piece(Kind.FLAG, path)] = parameter.requires_grad, parameter.grad is None
+                if values:
+                    found[_piece(Kind.VALUES, path)] = _fingerprint(_held(kept, local, parameter))
+        for local, buffer in module._buffers.items() if values else ():
+            if buffer is not None and id(buffer) not in seen:
+                seen.add(id(buffer))
+                path = f"{name}.{local}" if name else local
+                found[_piece(Kind.BUFFER, path)] = _fingerprint(_held(kept, local, buffer))
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
         place = name or "the root"
         found[_piece(Kind.CLASS, place)] = type(module)
         found[_piece(Kind.MODE, place)] = module.training
-        own = vars(module)
         found[_piece(Kind.ATTRIBUTES, place)] = {
             name: value if value.__class__ in _PLAIN else None for name, value in own.items() if name != "training"
         }
         found[_piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS if own[hooks]}
         if "forward" in own:
             found[_piece(Kind.FORWARD, place)] = own["forward"]
-        kept = offloaded(module)
-        if kept is not None:
-            names = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor, _ in names}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        # Under each of its names: an embedding that is tied to the head stays so.
-        # One that is brought from elsewhere whenever it is wanted is another tensor each time.
-        found[_piece(Kind.PARAMETER, name)] = "elsewhere" if name in elsewhere else id(parameter)
-    for name, parameter in model.named_parameters():
-        found[_piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
-        if values:
-            found[_piece(Kind.VALUES, name)] = _fingerprint(_held(elsewhere, name, parameter))
-    for name, buffer in model.named_buffers() if values else ():
-        found[_piece(Kind.BUFFER, name)] = _fingerprint(_held(elsewhere, name, buffer))
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
         if hasattr(config, "to_dict"):
@@ -108,12 +117,12 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     return found
 
 
-def _held(elsewhere: Mapping[str, Mapping[str, Tensor]], name: str, tensor: Tensor) -> Tensor:
+def _held(kept: Mapping[str, Tensor] | None, name: str, tensor: Tensor) -> Tensor:
     """The tensor with its values, wherever they lie."""
-    if not tensor.is_meta or name not in elsewhere:
+    if kept is None or not tensor.is_meta:
         return tensor
     try:
-        return elsewhere[name][name.rpartition(".")[2]]
+        return kept[name]
     except KeyError:
         return tensor
 
