@@ -198,6 +198,16 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    # Whether the plugin is in use may not be known yet: the two are configured in either order.
+    from pytest_steering.plugin.benchmarks import compare_machines
+
+    compare_machines(config, machine_info, compared_benchmark["machine_info"])
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     node.workerinput[options.SPECS] = [spec.text for spec in options.settings_of(node.config).specs]
 

@@ -49,6 +49,26 @@ def test_what_is_not_compared_fails_and_the_verdict_is_printed(
     result.stdout.fnmatch_lines(["my_models:a with Right: conforms*", f"--benchmark-compare-fail {sentence}*"])
 
 
+def test_a_run_of_another_machine_is_no_measure(desk: Desk) -> None:
+    desk.run(*TIMED, "--benchmark-autosave")
+    document = json.loads(stored(desk).read_text())
+    document["machine_info"]["node"] = "the same machine under another name"
+    document["machine_info"]["cpu"]["hz_actual"] = [1, 0]
+    stored(desk).write_text(json.dumps(document))
+    assert desk.run_apart(*TIMED, "--benchmark-compare", FAILING).ret == 0
+    document["machine_info"]["cpu"]["brand_raw"] = "Other CPU"
+    stored(desk).write_text(json.dumps(document))
+    result = desk.run_apart(*TIMED, "--benchmark-compare", FAILING)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "my_models:a with Right: conforms*",
+            "--benchmark-compare-fail compares with a run of another machine (cpu brand_raw: Other CPU, here *): store*",
+        ]
+    )
+    assert desk.run_apart(*TIMED, "--benchmark-compare").ret == 0
+
+
 def test_a_regression_fails_and_the_verdict_is_printed(desk: Desk) -> None:
     desk.run(*TIMED, "--benchmark-autosave")
     document = json.loads(stored(desk).read_text())
