@@ -15,24 +15,26 @@ from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.steering.capability import Capability
 from pytest_steering.suite.catalogue import catalogue
 
+TRIED = sample(ALL, 3, "KNOWN_BAD")
+"""The adapters that are tried without their claims."""
+
 ANATOMIES = ("tiny:bloom", "tiny:gpt2", "tiny:mamba")
 
 
 @pytest.mark.slow
 def test_who_claims_nothing_is_caught_by_what_is_left(tmp_path: Path) -> None:
-    """Without any capability each adapter is judged by the requirements that need none."""
-    found = {
-        name.replace(":", " ").split()[-1]: row for name, row in known_bad_run(tmp_path, KNOWN_BAD_CLAIMS="").items()
-    }
-    asked = [adapter for adapter in ALL if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()]
+    """Without any capability an adapter is judged by the requirements that need none."""
+    rows = known_bad_run(tmp_path, adapters=TRIED, KNOWN_BAD_CLAIMS="")
+    found = {name.replace(":", " ").split()[-1]: row for name, row in rows.items()}
+    asked = [adapter for adapter in TRIED if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()]
     missed = {adapter.__name__ for adapter in asked if found[adapter.__name__]["failed"] != {adapter.chiefly}}
-    of_positions = {adapter.__name__ for adapter in ALL if adapter.chiefly == "only-these-positions"}
+    of_positions = {adapter.__name__ for adapter in TRIED if adapter.chiefly == "only-these-positions"}
     one_row = {"RowByRow"}
-    assert missed == {"FillsTheMask", *one_row, *of_positions}, (
+    assert missed == {"FillsTheMask", *one_row, *of_positions} & {adapter.__name__ for adapter in TRIED}, (
         "without padding there is nothing to fill, without a batch there is one row, and all is steered"
     )
-    assert len(asked) > 45
-    assert [adapter for adapter in ALL if adapter not in asked and found[adapter.__name__]["failed"]] == []
+    assert len(asked) > 0.4 * len(TRIED)
+    assert [adapter for adapter in TRIED if adapter not in asked and found[adapter.__name__]["failed"]] == []
 
 
 @pytest.mark.slow

@@ -6,13 +6,13 @@ import functools
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from conformance.selftest.forking.interpreter import interpreter
 from pytest_steering.evaluation import UniversalSteeringConfig, UniversalSteeringExperiment
 from pytest_steering.evaluation.experiment import Finished
 
@@ -78,9 +78,9 @@ runpy.run_module("pytest_steering", run_name="__main__")
 """
 
 
-def fresh_experiment(data: Path, out: Path) -> subprocess.Popen[str]:
-    """The small experiment in a process of its own."""
-    arguments = [sys.executable, "-c", _COMMAND, *options(data, out), "--quiet", "--no-pictures"]
+def fresh_experiment(data: Path, out: Path, *, executable: str | None = None) -> subprocess.Popen[str]:
+    """The small experiment in a process of its own, which has imported torch already unless another is named."""
+    arguments = [executable or interpreter(), "-c", _COMMAND, *options(data, out), "--quiet", "--no-pictures"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -24,7 +24,7 @@ KILLED = int(os.environ.get("KILLS", "6"))
 def test_two_fresh_processes_find_the_same_numbers(tmp_path: Path) -> None:
     """To the last bit, and those that this process finds; where they differ, the first difference is named."""
     data, whole, _ = finished_study()
-    started = {name: fresh_experiment(data, tmp_path / name) for name in ("one", "other")}
+    started = {name: fresh_experiment(data, tmp_path / name, executable=sys.executable) for name in ("one", "other")}
     for process in started.values():
         assert process.communicate(timeout=300)[1] == ""
     one, other, here = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from conformance.selftest.forking.interpreter import interpreter
 from conformance.selftest.places import ROOT
 
 README = (ROOT / "pytest_steering" / "evaluation" / "README.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ README = (ROOT / "pytest_steering" / "evaluation" / "README.md").read_text(encod
 def run(arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "fixtures").symlink_to(ROOT / "fixtures")
     return subprocess.run(
-        f"{sys.executable} -m {arguments}",
+        f"{interpreter()} -m {arguments}",
         shell=True,
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
