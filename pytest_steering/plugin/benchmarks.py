@@ -43,8 +43,8 @@ def uncompared(config: pytest.Config) -> list[str]:
         return [f"{option} compares nothing: there is no stored run; make one with --benchmark-autosave"]
     if elsewhere := config.stash.get(_ELSEWHERE, None):
         return [
-            f"{option} compares with a run of another machine ({printable(elsewhere[0])}): store one of this machine with "
-            "--benchmark-autosave, or gate on counts, which are the same everywhere, with --steering-baseline"
+            f"{option} compares with a run of another machine ({printable(elsewhere[0])}): store one of this machine "
+            "with --benchmark-autosave, or gate on counts, which are the same everywhere, with --steering-baseline"
         ]
     ran = [each.fullname for each in session.benchmarks if each]
     if not ran:

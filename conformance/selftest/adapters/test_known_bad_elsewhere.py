@@ -26,7 +26,9 @@ def test_who_claims_nothing_is_caught_by_what_is_left(tmp_path: Path) -> None:
     """Without any capability an adapter is judged by the requirements that need none."""
     rows = known_bad_run(tmp_path, adapters=TRIED, KNOWN_BAD_CLAIMS="")
     found = {name.replace(":", " ").split()[-1]: row for name, row in rows.items()}
-    asked = [adapter for adapter in TRIED if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()]
+    asked = [
+        adapter for adapter in TRIED if not set(catalogue()[adapter.chiefly].needs) & Capability.__members__.keys()
+    ]
     missed = {adapter.__name__ for adapter in asked if found[adapter.__name__]["failed"] != {adapter.chiefly}}
     of_positions = {adapter.__name__ for adapter in TRIED if adapter.chiefly == "only-these-positions"}
     one_row = {"RowByRow"}

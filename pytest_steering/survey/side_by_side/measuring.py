@@ -150,7 +150,7 @@ def _in_turn(
 
 
 def _warm(timer: Callable[[Any], float], model: Any) -> float:
-    """The second of two runs: the model whose turn comes most often has its weights in the processor's cache already."""
+    """The second of two runs: the model that runs most often has its weights in the processor's cache already."""
     timer(model)
     return timer(model)
 
