@@ -25,8 +25,9 @@ IN_COMPANY = dict.fromkeys(
 
 
 @pytest.mark.steering_requirement(id="agrees-unsteered", since="1.1", core=True)
-def test_agrees_unsteered(engine_harness: EngineHarness) -> None:
+def test_agrees_unsteered(engine_harness: EngineHarness, request: pytest.FixtureRequest) -> None:
     """unsteered requests of any length, alone and together, get the log-probabilities of the unsteered model."""
+    request.node.user_properties.append(("steering_precision", json.dumps(engine_harness.precision())))
     limits = engine_harness.limits
     lengths = (1, 3, limits.chunk, 2 * limits.block + 1, 6)
     engine_harness.check(*(engine_harness.request(length, seed=length) for length in lengths))

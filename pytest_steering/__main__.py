@@ -21,6 +21,11 @@ from pytest_steering.suite import contract
 from pytest_steering.suite.catalogue import table
 from pytest_steering.suite.explaining import explained, terms
 from pytest_steering.survey.architectures import command
+from pytest_steering.survey.engines.stored import STORED as ENGINES
+from pytest_steering.survey.engines.stored import read_engines
+from pytest_steering.survey.engines.stored import read_stored as read_stored_engines
+from pytest_steering.survey.engines.stored import write_stored as write_engines
+from pytest_steering.survey.engines.table import table as engine_table
 from pytest_steering.survey.files import SurveyError, agree_to_overwrite
 from pytest_steering.survey.kill_matrix.stored import STORED as KILLS
 from pytest_steering.survey.kill_matrix.stored import read_kills, read_stored, write_stored
@@ -48,6 +53,7 @@ class _Stored(NamedTuple):
 
 _STORED = {
     "kill-matrix": _Stored(KILLS, read_kills, read_stored, write_stored, kill_table),
+    "engines": _Stored(ENGINES, read_engines, read_stored_engines, write_engines, engine_table),
     "libraries": _Stored(LIBRARIES, read_findings, read_libraries, write_findings, library_table),
 }
 
@@ -84,6 +90,8 @@ def main() -> int:
     _with_reports(kills)
     libraries = commands.add_parser("libraries", help="Print what was found in steering libraries, or keep new runs")
     _with_reports(libraries)
+    engines = commands.add_parser("engines", help="Print what was found in serving engines, or keep new runs")
+    _with_reports(engines)
     side = commands.add_parser("side-by-side", help="Print what steering costs under each adapter, or measure it")
     side_by_side.add_arguments(side)
     report_commands.add_compare(commands.add_parser("compare", help="Say what got worse from one report to another"))

@@ -62,6 +62,7 @@ def _model(row: Row) -> dict[str, Any]:
             "peak_bytes": row.model.peak_bytes,
         },
         "overhead": row.model.overhead.get(row.adapter, {}),
+        "precision": row.model.precision.get(row.adapter, {}),
         "space": row.model.space.get(row.adapter, {}),
         "effects": row.model.effects.get(row.adapter, {}),
     }

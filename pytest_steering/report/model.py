@@ -89,6 +89,8 @@ class Model:
     declared: dict[str, list[str]] = field(default_factory=dict)
     """What each adapter promises beyond the core."""
     overhead: dict[str, dict[str, Any]] = field(default_factory=dict)
+    precision: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By engine, in nats: how far it is off unsteered, and how far the least bug that must show moves what it says."""
     space: dict[str, dict[str, int]] = field(default_factory=dict)
     """By adapter: how much of the space of uses was judged."""
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -261,6 +263,8 @@ class Record:
                     model.notes.append(text)
                 case "steering_overhead" if report.when == "call":
                     model.overhead.setdefault(result.adapter, {}).update(json.loads(text))
+                case "steering_precision" if report.when == "call":
+                    model.precision[result.adapter] = json.loads(text)
                 case "steering_space" if report.when == "call":
                     model.space[result.adapter] = json.loads(text)
                 case "steering_effects" if report.when == "call":

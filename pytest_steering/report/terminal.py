@@ -63,6 +63,11 @@ def block(row: Row) -> Iterator[str]:
     for group in groups:
         part = replace(row, results=tuple(result for result in row.results if result.group == group))
         yield f"{group:{width}}  {counts(part)}"
+    if precision := row.model.precision.get(row.adapter):
+        yield (
+            f"unsteered, log-probabilities are off by {precision['apart']:.1e} nats; the least bug that must show "
+            f"moves them by {precision['effect']:.1e}"
+        )
     yield from costs(row)
     effects = row.model.effects.get(row.adapter, {})
     if effects:

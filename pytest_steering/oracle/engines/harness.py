@@ -49,8 +49,6 @@ class EngineHarness:
         self.start = start
         self.plans = expected.plans
         self.limits = limits_of(engine)
-        self.measured = 0.0
-        """How far the unsteered engine was seen to be off."""
         self._cannot: str | None = None
         self.measured = 0.0
         """How far the two lay apart, in nats, when the floor was measured."""
@@ -201,6 +199,11 @@ class EngineHarness:
     def allowed(self) -> float:
         """By how much log-probabilities may be off, in nats."""
         return ALLOWED * self.floor
+
+    def precision(self) -> dict[str, float]:
+        """In nats: how far the unsteered engine is off, the floor taken from that, and what the least bug
+        that must show does."""
+        return {"apart": self.measured, "floor": self.floor, "effect": self.expected.smallest_effect[0]}
 
     @cached_property
     def floor(self) -> float:
