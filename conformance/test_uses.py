@@ -104,7 +104,8 @@ def test_any_size(harness: Harness) -> None:
         harness,
         [
             *scenes("rows"),
-            *scenes("tokens", positions=("all", "last")),
+            *scenes("tokens", but="1025", positions=("all", "last")),
+            *scenes("tokens", only="1025", rows=("one",), positions=("all", "last")),
             *scenes("tokens", only="width", rows=("width",)),
         ],
     )
@@ -225,7 +226,7 @@ def test_all_pairs(harness: Harness, request: pytest.FixtureRequest) -> None:
     values = choices(harness.can)
     most = scenarios_for(harness.model)
     scenarios = array(values, most)
-    judged = check(harness, scenarios)
+    judged = check(harness, scenarios, all_of_them=True)
     covered = {
         "dimensions": len(values),
         "values": sum(map(len, values.values())),

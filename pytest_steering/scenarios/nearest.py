@@ -14,25 +14,35 @@ from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import judge
 from pytest_steering.scenarios.program import program
 from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.scenes import Used, count, most_telling, small
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steps import Enter, Leave, Prepare, Session
 from pytest_steering.scenarios.table import DIMENSIONS
 
+ONCE = "of a large model each value of a use is judged once, not with every other"
+"""What the report notes."""
 LONGEST = 20
 """Steps of a session that is made shorter step by step."""
 
 
-def check(harness: Harness, scenarios: Iterable[Scenario]) -> list[Scenario]:
+def check(harness: Harness, scenarios: Iterable[Scenario], *, all_of_them: bool = False) -> list[Scenario]:
     """Every scenario is steered exactly as it says; returns those that were judged.
 
-    A failure is that of the smallest scenario which still fails, and says what it differs in from those that pass.
-    Where the model can do none of them, not applicable.
+    A large model is judged once on each value that is among them, unless ``all_of_them`` are asked. A failure is that
+    of the smallest scenario which still fails, and says what it differs in from those that pass. Where the model can do
+    none of them, not applicable.
     """
     judged: list[Scenario] = []
+    todo = [scenario for scenario in scenarios if all(map(harness.can, scenario.needs))]
+    every, used = all_of_them or small(harness.model), Used()
     why = ""
-    for scenario in scenarios:
-        if not all(map(harness.can, scenario.needs)):
-            continue
+    while todo:
+        at = 0 if every else most_telling(todo, used)
+        if at is None:
+            if ONCE not in harness.target.notes:
+                harness.target.notes.append(ONCE)
+            break
+        scenario = todo.pop(at)
         try:
             judge(harness, session_of(scenario))
         except Unfit as error:
@@ -42,6 +52,7 @@ def check(harness: Harness, scenarios: Iterable[Scenario]) -> list[Scenario]:
             harness.restore()
             raise smallest(harness, scenario, violation) from None
         judged.append(scenario)
+        count(scenario, used)
     if not judged:
         not_applicable(why or f"{harness.adapter.name} declares none of what this needs")
     return judged

@@ -16,6 +16,8 @@ PADDING = dimension("padding")
 MASK = dimension("mask")
 IDS = dimension("ids")
 
+LARGEST = 256 * 2**20
+"""Bytes of the logits of a batch that is asked of a model."""
 WIDEST = 256
 """A batch as long as the residual stream is wide is asked of streams no wider than this."""
 
@@ -74,6 +76,9 @@ class Fed:
 def fed(harness: Harness, prompt: Prompt) -> Fed:
     """The tensors of a prompt; ``Unfit`` where the model has none such."""
     rows, columns = ROWS.make(prompt.rows)(harness), TOKENS.make(prompt.tokens)(harness)
+    size = 4 * rows * columns * harness.target.vocab_size
+    if size > LARGEST:
+        raise Unfit(f"the logits of {rows} rows of {columns} tokens would take {size / 1e9:.1f} GB")
     real = PADDING.make(prompt.padding)(torch.ones(rows, columns, dtype=torch.bool))
     ids = harness.prompts.seeded_ids((rows, columns), 100 + prompt.seed)
     if prompt.mask != "left-out":

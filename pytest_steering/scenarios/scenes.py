@@ -1,12 +1,39 @@
-"""Scenes: slices of the space that deserve a sentence of their own."""
+"""Scenes: slices of the space that deserve a sentence of their own, and which of them a large model is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import product
+
+from torch import nn
 
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.table import DIMENSIONS
+
+SMALL = 30_000_000
+"""Parameters of a model that is asked everything: a pass costs about as many multiplications for each token."""
+
+Used = Counter[tuple[str, str]]
+"""How often each value of a dimension was judged."""
+
+
+def small(model: nn.Module) -> bool:
+    """The model is asked every scene."""
+    return sum(parameter.numel() for parameter in model.parameters()) <= SMALL
+
+
+def most_telling(scenarios: Sequence[Scenario], used: Used) -> int | None:
+    """Where the scenario stands that a large model is asked next: it has a value that was not judged yet, and for the
+    rest those that were judged least; ``None`` when every value was."""
+    names = {name for scenario in scenarios for name, _ in scenario.values}
+    fresh = [at for at, scenario in enumerate(scenarios) if not all(used[value] for value in scenario.values)]
+    return min(fresh, key=lambda at: sum(used[name, scenarios[at][name]] for name in names), default=None)
+
+
+def count(scenario: Scenario, used: Used) -> None:
+    """The scenario was judged, with each of its values."""
+    used.update((name, scenario[name]) for name in DIMENSIONS)
 
 
 def scenes(dimension: str, *, only: str = "", but: str = "", **others: tuple[str, ...]) -> Iterator[Scenario]:

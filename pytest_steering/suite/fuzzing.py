@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-EXAMPLES = ((30_000_000, 30), (300_000_000, 15))
+from pytest_steering.scenarios.scenes import SMALL
+
+EXAMPLES = ((SMALL, 30), (300_000_000, 15))
 """Up to how many parameters there are how many examples; what takes longer has the fewest."""
 FEWEST = 6
 
-SCENARIOS = ((30_000_000, 1000), (300_000_000, 60))
+SCENARIOS = ((SMALL, 1000), (300_000_000, 40))
 """The same for scenarios of the covering array."""
-FEWEST_SCENARIOS = 30
+FEWEST_SCENARIOS = 20
 
 
 def examples_for(model: nn.Module) -> int:

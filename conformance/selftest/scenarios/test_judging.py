@@ -11,10 +11,13 @@ from pytest_steering.errors import Violation
 from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.reference import reference
+from pytest_steering.scenarios import nearest, prompts
+from pytest_steering.scenarios import scenes as scenes_module
 from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import expected, judge
 from pytest_steering.scenarios.nearest import check
 from pytest_steering.scenarios.prompts import Unfit
+from pytest_steering.scenarios.scenes import scenes
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.table import DIMENSIONS
 
@@ -39,6 +42,21 @@ def test_a_call_is_run_once_by_the_reference_implementation(hooks: Harness) -> N
     again = expected(hooks.anew(), session_of(Scenario.of(scale="half", block="late")))
     assert again.seen[1].trace is first.seen[0].trace
     assert again.seen[0].trace is not first.seen[0].trace, "with no block open it is another"
+
+
+def test_a_large_model_is_asked_each_value_once_and_its_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [*scenes("scale", run=("forward", "generate")), Scenario.of(scale="half", tokens="1025")]
+    harness = harness_of()
+    assert len(check(harness, asked)) == len(asked)
+    assert nearest.ONCE not in harness.target.notes
+    monkeypatch.setattr(scenes_module, "SMALL", 1)
+    monkeypatch.setattr(prompts, "LARGEST", 4 * 1024 * harness.target.vocab_size)
+    harness = harness_of()
+    judged = check(harness, asked)
+    assert {scenario["scale"] for scenario in judged} == {scenario["scale"] for scenario in asked}
+    assert Scenario.of(scale="half", tokens="1025") not in judged, "its logits would be too large"
+    assert harness.target.notes.count(nearest.ONCE) == 1
+    assert len(check(harness, asked, all_of_them=True)) == len(asked) - 1
 
 
 def test_what_the_model_itself_cannot_do_is_not_asked() -> None:

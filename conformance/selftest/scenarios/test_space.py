@@ -8,7 +8,7 @@ import pytest
 
 from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.covering import INTERACTING, array, choices, pairs, pairs_in, parts
-from pytest_steering.scenarios.scenes import scenes
+from pytest_steering.scenarios.scenes import Used, count, most_telling, scenes
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steps import Call, Enter, Leave
 from pytest_steering.scenarios.table import DIMENSIONS
@@ -83,3 +83,20 @@ def test_few_scenarios_hold_the_most_pairs() -> None:
     assert set(few) < set(whole)
     assert pairs_in(few, values) > pairs_in(whole[:60], values)
     assert pairs_in(few, values) > 0.6 * pairs(values)
+
+
+def test_of_a_large_model_each_value_is_asked_and_in_turn_with_the_others() -> None:
+    asked = [
+        *scenes("block", only="nested itself three crossed", run=("forward", "generate"), positions=("all", "last"))
+    ]
+    todo, used, judged = list(asked), Used(), []
+    while (at := most_telling(todo, used)) is not None:
+        scenario = todo.pop(at)
+        if scenario["block"] == "three" and scenario["run"] == "forward":
+            continue  # the model cannot: the value is asked otherwise
+        judged.append(scenario)
+        count(scenario, used)
+    assert {scenario["block"] for scenario in judged} == {"nested", "itself", "three", "crossed"}
+    assert len(judged) == 4 < len(asked) == 16
+    assert {scenario["run"] for scenario in judged} == {"forward", "generate"}
+    assert {scenario["positions"] for scenario in judged} == {"all", "last"}
