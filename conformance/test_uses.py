@@ -103,7 +103,7 @@ def test_any_size(harness: Harness) -> None:
     check(
         harness,
         [
-            *scenes("rows"),
+            *scenes("rows", positions=("all", "last")),
             *scenes("tokens", positions=("all", "last")),
             *scenes("tokens", only="1025", rows=("one",)),
             *scenes("tokens", only="width", rows=("width",)),
