@@ -80,6 +80,17 @@ def test_nothing_of_it_runs(desk: Desk, checkpoint: Path, python: list[str], nam
     assert list(desk.path.glob("*.ran")) == []
 
 
+def test_nor_where_an_engine_is_judged(desk: Desk, checkpoint: Path) -> None:
+    planted(checkpoint, *THEIRS, *SOONER)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_"))}
+    asked = ("-k", "agrees_unsteered", "--steering-model=.", "--steering-engine=own")
+    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *asked]
+    done = subprocess.run(command, cwd=checkpoint, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "with own" in done.stdout
+    assert list(desk.path.glob("*.ran")) == []
+
+
 def test_the_command_looks_there_last(checkpoint: Path) -> None:
     planted(checkpoint, *THEIRS)
     command = [sys.executable, "-m", "pytest_steering", "experiment", "--model=./none", "--output=out"]
