@@ -162,9 +162,7 @@ def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -
     run = FreshRun(
         spec=harness.target.spec,
         adapter=adapter,
-        device=settings.device,
-        dtype=settings.dtype,
-        trust_remote_code=settings.trust_remote_code,
+        **settings.loading,
     )
     try:
         yield run

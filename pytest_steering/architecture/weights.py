@@ -70,3 +70,24 @@ def device_of(module: nn.Module) -> torch.device:
         if place is not None:
             return torch.device(place)
     return weight.device if weight is not None else torch.device("cpu")
+
+
+def kept_elsewhere(model: nn.Module) -> dict[str, Mapping[str, Tensor]]:
+    """Where accelerate keeps each tensor that it puts in place for a pass alone, by the tensor's dotted name."""
+    elsewhere: dict[str, Mapping[str, Tensor]] = {}
+    for name, module in model.named_modules():
+        kept = offloaded(module)
+        if kept is not None:
+            names = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor, _ in names}
+    return elsewhere
+
+
+def held(elsewhere: Mapping[str, Mapping[str, Tensor]], name: str, tensor: Tensor) -> Tensor:
+    """The tensor of this dotted name with its values, wherever they lie."""
+    if not tensor.is_meta or name not in elsewhere:
+        return tensor
+    try:
+        return elsewhere[name][name.rpartition(".")[2]]
+    except KeyError:
+        return tensor

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.weights import offloaded, plain_parts
+from pytest_steering.architecture.weights import held, kept_elsewhere, plain_parts
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
@@ -75,7 +75,7 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
     """
     found: dict[Piece, Any] = {}
-    elsewhere: dict[str, Mapping[str, Tensor]] = {}
+    elsewhere = kept_elsewhere(model)
     for name, module in model.named_modules():
         place = name or "the root"
         found[_piece(Kind.CLASS, place)] = type(module)
@@ -87,10 +87,6 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
         found[_piece(Kind.HOOKS, place)] = {hooks: list(own[hooks]) for hooks in _HOOKS if own[hooks]}
         if "forward" in own:
             found[_piece(Kind.FORWARD, place)] = own["forward"]
-        kept = offloaded(module)
-        if kept is not None:
-            names = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor, _ in names}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         # Under each of its names: an embedding that is tied to the head stays so.
         # One that is brought from elsewhere whenever it is wanted is another tensor each time.
@@ -98,24 +94,14 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     for name, parameter in model.named_parameters():
         found[_piece(Kind.FLAG, name)] = parameter.requires_grad, parameter.grad is None
         if values:
-            found[_piece(Kind.VALUES, name)] = _fingerprint(_held(elsewhere, name, parameter))
+            found[_piece(Kind.VALUES, name)] = _fingerprint(held(elsewhere, name, parameter))
     for name, buffer in model.named_buffers() if values else ():
-        found[_piece(Kind.BUFFER, name)] = _fingerprint(_held(elsewhere, name, buffer))
+        found[_piece(Kind.BUFFER, name)] = _fingerprint(held(elsewhere, name, buffer))
     for name in ("config", "generation_config"):
         config = getattr(model, name, None)
         if hasattr(config, "to_dict"):
             found[_piece(Kind.CONFIG, name)] = _contents(config)
     return found
-
-
-def _held(elsewhere: Mapping[str, Mapping[str, Tensor]], name: str, tensor: Tensor) -> Tensor:
-    """The tensor with its values, wherever they lie."""
-    if not tensor.is_meta or name not in elsewhere:
-        return tensor
-    try:
-        return elsewhere[name][name.rpartition(".")[2]]
-    except KeyError:
-        return tensor
 
 
 def _contents(config: Any) -> dict[str, Any]:

@@ -42,14 +42,7 @@ def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str
     """The shortest program that shows the violation; empty where there is none."""
     if violation.program is None or pairing.spec in item.config.stash.get(GIVEN, {}):
         return ""
-    settings = settings_of(item.config)
-    given = {
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "trust_remote_code": settings.trust_remote_code,
-    }
-    options = {name: value for name, value in given.items() if value}
-    return violation.program(pairing.adapter or "hooks", **options)
+    return violation.program(pairing.adapter or "hooks", **settings_of(item.config).loading)
 
 
 def error_text(
@@ -100,12 +93,8 @@ def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
         if len(settings.engines if pairing.engine else settings.adapters) > 1:
             named = f"[{pairing.spec}-{pairing.adapter}"
             nodeids = [nodeid.replace(named, f"[{pairing.spec}", 1) for nodeid in nodeids]
-    if settings.device:
-        words.append(f"--steering-device={settings.device}")
-    if settings.dtype:
-        words.append(f"--steering-dtype={settings.dtype}")
-    if settings.trust_remote_code:
-        words.append("--steering-trust-remote-code")
+    for name, value in settings.loading.items():
+        words.append(f"--steering-{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     quoted = [shlex.quote(nodeid) if re.search(r'["$`\\!]', nodeid) else f'"{nodeid}"' for nodeid in nodeids]
     return " ".join([*map(shlex.quote, words), *quoted])
 

@@ -20,6 +20,8 @@ def header(config: pytest.Config, settings: Settings, dist: str) -> Iterator[str
         models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
     subjects = (*(settings.adapters if settings.judges_adapters else ()), *settings.engines)
     line = f"steering: {models} with {', '.join(subjects)}"
+    if settings.device_map:
+        line += f", spread by the device map {settings.device_map}"
     if not judges(config):
         line += f" for tests that name no model; no requirement is judged (that is: pytest {NAME})"
     yield line

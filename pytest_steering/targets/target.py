@@ -18,6 +18,7 @@ from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
+from pytest_steering.targets.placing import Placing, places_of, told_placing
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.targets.weightless import fake_model
@@ -84,6 +85,11 @@ class Target:
         return device_of(self._embedding)
 
     @property
+    def place(self) -> str:
+        """Where its weights are: a device, or the kinds of places that accelerate has spread them over."""
+        return "+".join(places_of(self.model)) or str(self.device)
+
+    @property
     def dtype(self) -> torch.dtype:
         """The floating-point type of the input embedding, in which the residual stream starts."""
         return self._embedding.weight.dtype
@@ -128,13 +134,15 @@ def load_target(
     spec: str | Spec,
     *,
     device: str | None = None,
+    device_map: str | None = None,
     dtype: str | None = None,
     trust_remote_code: bool = False,
 ) -> Target:
     """The model that ``spec`` names, in eval mode, ready to be called.
 
     Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model
-    stays where it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs.
+    stays where it is, and everything else is on the CPU. With ``device_map`` accelerate spreads it, whatever it
+    is. Without ``dtype``, the weights keep theirs.
     ``SpecError`` for a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one
     sentence each.
     """
@@ -145,6 +153,7 @@ def load_target(
         parse_device(device) if device else None,
         parse_dtype(dtype) if dtype else None,
         trust_remote_code,
+        Placing(device_map) if device_map else None,
     )
     started = time.perf_counter()
     target = _LOADERS[parsed.kind](request)
@@ -159,6 +168,7 @@ class _Request:
     device: torch.device | None
     dtype: torch.dtype | None
     trust_remote_code: bool
+    placing: Placing | None = None
 
 
 def _tiny(request: _Request) -> Target:
@@ -171,7 +181,7 @@ def _tiny(request: _Request) -> Target:
         raise TargetError(
             f"{spec.text}: no small instance of this model type can be built: {one_line(error)}"
         ) from error
-    return Target(spec.text, _moved(request, model), tiny_tokenizer())
+    return _settled(request, model, tiny_tokenizer())
 
 
 def _called(request: _Request) -> Target:
@@ -189,7 +199,7 @@ def _called(request: _Request) -> Target:
             f"{spec.text}: it returned an object of type {type(result).__name__}; "
             "it must return a torch.nn.Module or (model, tokenizer)"
         )
-    return Target(spec.text, _moved(request, model), tokenizer)
+    return _settled(request, model, tokenizer)
 
 
 def _shapes(request: _Request) -> Target:
@@ -205,6 +215,7 @@ def _checkpoint(request: _Request) -> Target:
         device=request.device,
         dtype=request.dtype,
         trust_remote_code=request.trust_remote_code,
+        placing=request.placing,
     )
     return Target(request.spec.text, loaded.model, loaded.tokenizer, trained=True, notes=loaded.notes)
 
@@ -215,6 +226,15 @@ def _with_adapter(request: _Request) -> Target:
     model = peft_adapter.put_on(spec, target.model, trust_remote_code=request.trust_remote_code)
     notes = [peft_adapter.note(base, model), *target.notes]
     return replace(target, spec=spec.text, model=model, trained=True, notes=notes)
+
+
+def _settled(request: _Request, model: nn.Module, tokenizer: Any) -> Target:
+    """A model that was built here, where it is to be."""
+    model = _moved(request, model)
+    if request.placing is None:
+        return Target(request.spec.text, model, tokenizer)
+    model = request.placing.spread(request.spec.text, model)
+    return Target(request.spec.text, model, tokenizer, notes=[told_placing(request.placing.text, model)])
 
 
 def _moved(request: _Request, model: nn.Module) -> nn.Module:
