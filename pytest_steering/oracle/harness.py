@@ -77,6 +77,10 @@ class Harness:
         """The same for another target, under an adapter that is made for it."""
         return Harness(target, self._build(target.model, target.architecture), self._build)
 
+    def beside(self, target: Target) -> Harness:
+        """The same for another target that nothing of the adapter is asked of."""
+        return Harness(target, self.adapter, self._build)
+
     def anew(self) -> Harness:
         """The same under an adapter that is made anew."""
         adapter = self._build(self.model, self.architecture)

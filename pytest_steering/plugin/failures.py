@@ -14,6 +14,7 @@ from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import GIVEN, settings_of
 from pytest_steering.plugin.repeating import ALONE, Repeats
 from pytest_steering.suite.catalogue import Requirement
+from pytest_steering.targets.ranks import ranks_started
 
 LONGEST = 16
 """Lines of a program that are shown on the terminal."""
@@ -40,9 +41,10 @@ def violation_text(
 
 def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str:
     """The shortest program that shows the violation; empty where there is none."""
-    if violation.program is None or pairing.spec in item.config.stash.get(GIVEN, {}):
+    settings = settings_of(item.config)
+    if violation.program is None or settings.parallel or pairing.spec in item.config.stash.get(GIVEN, {}):
         return ""
-    return violation.program(pairing.adapter or "hooks", **settings_of(item.config).loading)
+    return violation.program(pairing.adapter or "hooks", **settings.loading)
 
 
 def error_text(
@@ -84,7 +86,8 @@ def raised_at(config: pytest.Config, traceback: TracebackType | None) -> str:
 def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
     """The command that repeats one test on one model under one adapter, with what must run before it."""
     settings = settings_of(item.config)
-    words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
+    words = ["torchrun", f"--nproc-per-node={ranks_started()}", "-m"] if settings.parallel else []
+    words += ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
     nodeids = again.nodeids(item)
     if pairing.adapter:
         defaults = settings.default_engines if pairing.engine else settings.default_adapters

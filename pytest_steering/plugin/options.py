@@ -49,6 +49,8 @@ class Settings:
     device: str | None
     device_map: str | None
     """Where each module goes, as typed."""
+    parallel: str | None
+    """How the model is spread over the ranks of this run."""
     dtype: str | None
     trust_remote_code: bool
     asked: Asked
@@ -74,6 +76,7 @@ class Settings:
         given = {
             "device": self.device,
             "device_map": self.device_map,
+            "parallel": self.parallel,
             "dtype": self.dtype,
             "trust_remote_code": self.trust_remote_code,
         }
@@ -130,6 +133,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="MAP",
         help="Spread each model by accelerate: auto, balanced, cpu, disk …, or a JSON object from modules to places "
         "(transformers' device_map). Weights that a checkpoint does not hold as they are lie in a temporary directory",
+    )
+    group.addoption(
+        "--steering-parallel",
+        metavar="WAY",
+        help="Spread each model over the ranks that torchrun has started: tensor (transformers' tp_plan) or fsdp2. "
+        "Each rank is a run of its own, on the CPU; the first one speaks",
     )
     group.addoption("--steering-dtype", metavar="DTYPE", help="Floating-point type to run models in, for example bf16")
     group.addoption(
@@ -236,11 +245,13 @@ def read_settings(config: pytest.Config) -> Settings:
         device=option.steering_device,
         device_map=option.steering_device_map
         or (None if option.steering_device else config.getini("steering_device_map") or None),
+        parallel=option.steering_parallel,
         dtype=option.steering_dtype,
         trust_remote_code=option.steering_trust_remote_code,
         asked=Asked(
             option.steering_suite or config.getini("steering_suite") or Asked.version,
             option.steering_profile or config.getini("steering_profile") or Asked.profile,
+            parallel=option.steering_parallel is not None,
         ),
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
@@ -283,6 +294,7 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
         settings.reports,
         settings.device,
         settings.device_map,
+        settings.parallel,
         settings.dtype,
         settings.asked != Asked(),
         settings.baselines,

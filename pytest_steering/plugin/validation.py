@@ -17,6 +17,7 @@ from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import parse_known_failures
 from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.plugin.ranks import check_ranks
 from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
 from pytest_steering.suggesting import meant
@@ -67,6 +68,7 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
                     "--steering-device and --steering-device-map both say where the model goes: give one of them"
                 )
             read_device_map(settings.device_map)
+        check_ranks(config, settings)
         if any(spec.is_pattern for spec in settings.specs):
             settings = replace(settings, specs=expanded(settings.specs))
         config.stash[GATE] = gate_of(config.invocation_params.dir, settings)

@@ -18,8 +18,9 @@ from pytest_steering.targets.gguf import check_gguf, read_gguf
 from pytest_steering.targets.gguf_paths import gguf_in
 from pytest_steering.targets.hub import snapshot
 from pytest_steering.targets.memory import available_bytes, check_fits
-from pytest_steering.targets.placing import Placing, told_placing
+from pytest_steering.targets.placing import Placing
 from pytest_steering.targets.quiet import quiet_transformers
+from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind
 from pytest_steering.targets.weightless import auto_class, dtype_named
 
@@ -41,7 +42,7 @@ def load_checkpoint(
     device: torch.device | None,
     dtype: torch.dtype | None,
     trust_remote_code: bool,
-    placing: Placing | None = None,
+    placing: Placing | Sharding | None = None,
 ) -> Loaded:
     """The model of a directory or Hub id with every weight from the checkpoint and every value finite.
 
@@ -75,7 +76,7 @@ def _gguf(name: str, path: Path) -> Path | None:
 
 
 def _from_gguf(
-    name: str, file: Path, device: torch.device | None, dtype: torch.dtype | None, placing: Placing | None
+    name: str, file: Path, device: torch.device | None, dtype: torch.dtype | None, placing: Placing | Sharding | None
 ) -> Loaded:
     weights = check_gguf(name, file)
     # It is dequantised in memory as a whole, and spread after that.
@@ -88,13 +89,17 @@ def _from_gguf(
     _check_finite(name, model, dtype)
     if placing is not None:
         model = placing.spread(name, model)
-        more = [told_placing(placing.text, model), *more]
+        more = [str(placing), *more]
     return Loaded(model, tokenizer, [*notes, *more])
 
 
 def _where(
-    name: str, weights: Weights, device: torch.device | None, dtype: torch.dtype | None, placing: Placing | None
-) -> tuple[torch.device | Placing, list[str]]:
+    name: str,
+    weights: Weights,
+    device: torch.device | None,
+    dtype: torch.dtype | None,
+    placing: Placing | Sharding | None,
+) -> tuple[torch.device | Placing | Sharding, list[str]]:
     """The device that the weights fit on, or the places of a device map: what fits where is looked at by accelerate."""
     if placing is None:
         return _place(name, weights, device, dtype)
@@ -126,9 +131,13 @@ def _place(
 
 
 def _model(
-    name: str, directory: Path, where: torch.device | Placing, dtype: torch.dtype | None, trust_remote_code: bool
+    name: str,
+    directory: Path,
+    where: torch.device | Placing | Sharding,
+    dtype: torch.dtype | None,
+    trust_remote_code: bool,
 ) -> tuple[nn.Module, list[str]]:
-    placing = where if isinstance(where, Placing) else None
+    placing = None if isinstance(where, torch.device) else where
     spread = placing.options(name, directory, trust_remote_code=trust_remote_code) if placing is not None else {}
     try:
         with quiet_transformers():
@@ -143,7 +152,7 @@ def _model(
                 ignore_mismatched_sizes=True,
                 **spread,
             )
-            model = _settled(model, where).eval()
+            model = _settled(name, model, where).eval()
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
     _check_complete(name, model, info)
@@ -151,18 +160,16 @@ def _model(
     unused = info["unexpected_keys"]
     notes = [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"] if unused else []
     if placing is not None:
-        notes.insert(0, told_placing(placing.text, model))
+        notes.insert(0, str(placing))
     return model, notes
 
 
-def _settled(model: nn.Module, where: torch.device | Placing) -> nn.Module:
+def _settled(name: str, model: nn.Module, where: torch.device | Placing | Sharding) -> nn.Module:
     """The model where it is to be; one that is there already is not moved, as some quantised ones refuse to be."""
-    if isinstance(where, Placing):
-        where.keep(model)
-        return model
-    device = where
-    there = all(weight.is_meta or weight.device.type == device.type for weight in weights_of(model))
-    return model if there else model.to(device)
+    if not isinstance(where, torch.device):
+        return where.keep(name, model)
+    there = all(weight.is_meta or weight.device.type == where.type for weight in weights_of(model))
+    return model if there else model.to(where)
 
 
 def _check_complete(name: str, model: nn.Module, info: dict[str, Any]) -> None:

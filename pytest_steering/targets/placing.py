@@ -103,6 +103,7 @@ class Placing:
         """``text`` is what ``--steering-device-map`` says."""
         self.text = text
         self.map: DeviceMap = parse_device_map(text)
+        self._sentence = ""
         self._directory = tempfile.mkdtemp(prefix="pytest-steering-offloaded-")
         self._unused = weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
@@ -136,8 +137,7 @@ class Placing:
                 model = accelerate.dispatch_model(model, places, offload_dir=self._directory)
         except Exception as error:
             raise TargetError(f"{name}: accelerate cannot spread it: {one_line(error)}") from error
-        self.keep(model)
-        return model
+        return self.keep(name, model)
 
     def _inferred(self, accelerate: Any, model: nn.Module) -> dict[str, Any]:
         whole: Any = getattr(model, "_no_split_modules", None)
@@ -150,10 +150,16 @@ class Placing:
         )
         return found
 
-    def keep(self, model: nn.Module) -> None:
-        """The directory is gone when the model is."""
+    def keep(self, name: str, model: nn.Module) -> nn.Module:
+        """The model, once it is spread; the directory is gone when it is."""
         self._unused.detach()
         weakref.finalize(model, shutil.rmtree, self._directory, ignore_errors=True)
+        self._sentence = _told(self.text, model)
+        return model
+
+    def __str__(self) -> str:
+        """A sentence for the report, of a model that is spread."""
+        return self._sentence
 
 
 def places_of(model: nn.Module) -> tuple[str, ...]:
@@ -172,7 +178,7 @@ def _kind(place: Any) -> str:
     return (device.type if device else "cuda") if isinstance(place, int) else str(place).partition(":")[0]
 
 
-def told_placing(text: str, model: nn.Module) -> str:
+def _told(text: str, model: nn.Module) -> str:
     """The sentence for the report: how many modules lie where, and which they are where they are few."""
     by_place: dict[str, list[str]] = {}
     for name, place in getattr(model, "hf_device_map", {}).items():

@@ -18,7 +18,8 @@ from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
-from pytest_steering.targets.placing import Placing, places_of, told_placing
+from pytest_steering.targets.placing import Placing, places_of
+from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.targets.weightless import fake_model
@@ -43,6 +44,8 @@ class Target:
     fake: FakeTensorMode | None = None
     trained: bool = False
     notes: list[str] = field(default_factory=list)
+    sharding: Sharding | None = None
+    """How it is spread over the ranks of this run, where it is."""
 
     def __repr__(self) -> str:
         return f"Target({self.spec!r})"
@@ -87,7 +90,7 @@ class Target:
     @property
     def place(self) -> str:
         """Where its weights are: a device, or the kinds of places that accelerate has spread them over."""
-        return "+".join(places_of(self.model)) or str(self.device)
+        return self.sharding.place if self.sharding else "+".join(places_of(self.model)) or str(self.device)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -135,6 +138,7 @@ def load_target(
     *,
     device: str | None = None,
     device_map: str | None = None,
+    parallel: str | None = None,
     dtype: str | None = None,
     trust_remote_code: bool = False,
 ) -> Target:
@@ -142,7 +146,7 @@ def load_target(
 
     Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model
     stays where it is, and everything else is on the CPU. With ``device_map`` accelerate spreads it, whatever it
-    is. Without ``dtype``, the weights keep theirs.
+    is; with ``parallel`` it is spread over the ranks of this run. Without ``dtype``, the weights keep theirs.
     ``SpecError`` for a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one
     sentence each.
     """
@@ -153,11 +157,12 @@ def load_target(
         parse_device(device) if device else None,
         parse_dtype(dtype) if dtype else None,
         trust_remote_code,
-        Placing(device_map) if device_map else None,
+        Sharding(parallel) if parallel else Placing(device_map) if device_map else None,
     )
     started = time.perf_counter()
     target = _LOADERS[parsed.kind](request)
     target.model.eval()
+    target.sharding = request.placing if isinstance(request.placing, Sharding) else None
     target.load_seconds = time.perf_counter() - started
     return target
 
@@ -168,7 +173,7 @@ class _Request:
     device: torch.device | None
     dtype: torch.dtype | None
     trust_remote_code: bool
-    placing: Placing | None = None
+    placing: Placing | Sharding | None = None
 
 
 def _tiny(request: _Request) -> Target:
@@ -234,7 +239,7 @@ def _settled(request: _Request, model: nn.Module, tokenizer: Any) -> Target:
     if request.placing is None:
         return Target(request.spec.text, model, tokenizer)
     model = request.placing.spread(request.spec.text, model)
-    return Target(request.spec.text, model, tokenizer, notes=[told_placing(request.placing.text, model)])
+    return Target(request.spec.text, model, tokenizer, notes=[str(request.placing)])
 
 
 def _moved(request: _Request, model: nn.Module) -> nn.Module:
