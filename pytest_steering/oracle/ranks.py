@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,6 +54,36 @@ class OneProcess:
         """What ``make`` makes of the one process, on every rank."""
         return self._ranks.from_first(lambda: make(self._its_harness()))
 
+    def floor(self, layer: int) -> float:
+        """How far the unsteered model is from the one process after a layer; not applicable where that is more than
+        rounding.
+
+        Measured before any adapter is made: what one leaves behind is no reason to ask nothing.
+        """
+        return self._floors[0][layer]
+
+    @property
+    def floor_of_logits(self) -> float:
+        """The same of the logits."""
+        return self._floors[1]
+
+    @cached_property
+    def _floors(self) -> tuple[dict[int, float], float]:
+        harness, every_layer = self._harness, self._harness.architecture.every_layer
+        batch = harness.prompts.batch()
+        here = Run.of(harness.unsteered.run(batch), every_layer)
+        there = self.run(lambda one: Run.of(one.unsteered.run(batch), every_layer))
+        floors = {}
+        for layer in every_layer:
+            one, other = here.received[0][layer], there.received[0][layer]
+            floors[layer] = max(self._ranks.exchange(tolerance.furthest(one, other)))
+            if floors[layer] > 8 * tolerance.rounding(other):
+                not_applicable(
+                    "the unsteered model itself computes otherwise over several ranks: "
+                    f"max |Δ| {floors[layer]:.1e} after layer {layer}"
+                )
+        return floors, max(self._ranks.exchange(tolerance.furthest(here.result, there.result)))
+
     def _its_harness(self) -> Harness:
         if self._one is None:
             self._one = self._harness.beside(self._load())
@@ -64,43 +96,43 @@ def same(ranks: Ranks, harness: Harness, plan: SteeringPlan, steered: Run, plain
         if not _equal(other, plain):
             not_applicable("the ranks of the unsteered model do not receive the same bits")
     every = ranks.exchange(steered)
+    layer = min(plan.vectors)
     for rank, other in enumerate(every):
         if not _equal(other, every[0]):
-            layer = min(plan.vectors)
-            far = _furthest(other, every[0], layer)
+            far, number = _furthest(other, every[0], layer)
             raise Violation(
                 f"rank {rank} receives another residual stream than rank 0: max |Δ| {far:.1e}; allowed 0",
-                where=named(plan, layer),
-                likely=likely(plan, [_delta(each, plain, layer) for each in every]),
+                where=named(plan, layer) + (f", pass {number}" if len(plain.received) > 1 else ""),
+                likely=likely(plan, [_delta(each, plain, layer, number) for each in every]),
             )
 
 
 def as_one_process(
-    ranks: Ranks, plan: SteeringPlan, steered: Run, plain: Run, *, expected: Run, plain_one: Run
+    ranks: Ranks, one_process: OneProcess, plan: SteeringPlan, steered: Run, plain: Run, expected: Run
 ) -> None:
     """What this rank received is what the one process did, within rounding and four times what the unsteered model
     differs by."""
-    deltas = ranks.exchange(_delta(steered, plain, min(plan.vectors)))
+    first = min(plan.vectors)
+    every = ranks.exchange([_delta(steered, plain, first, number) for number in range(len(steered.received))])
     for layer in sorted(plan.vectors):
         for number, (here, there) in enumerate(zip(steered.received, expected.received, strict=True)):
-            floor = _sound(plain.received[number][layer], plain_one.received[number][layer], layer)
-            allowed = tolerance.rounding(there[layer], floor=floor)
+            allowed = tolerance.rounding(there[layer], floor=one_process.floor(layer))
             far = tolerance.furthest(here[layer], there[layer])
             if far > allowed:
                 step = f", pass {number}" if len(expected.received) > 1 else ""
                 raise Violation(
                     f"the residual stream beside that of one process: max |Δ| {far:.1e}; allowed {allowed:.1e}",
                     where=f"{named(plan, layer)}{step}",
-                    likely=likely(plan, deltas),
+                    likely=likely(plan, [deltas[number] for deltas in every]),
                 )
     if steered.result.is_floating_point():
-        allowed = tolerance.rounding(expected.result, floor=tolerance.furthest(plain.result, plain_one.result))
+        allowed = tolerance.rounding(expected.result, floor=one_process.floor_of_logits)
         far = tolerance.furthest(steered.result, expected.result)
         if far > allowed:
             raise Violation(
                 f"the logits beside those of one process: max |Δ| {far:.1e}; allowed {allowed:.1e}",
                 where=named(plan),
-                likely=likely(plan, deltas),
+                likely=likely(plan, [deltas[0] for deltas in every]),
             )
 
 
@@ -129,28 +161,22 @@ def likely(plan: SteeringPlan, deltas: Sequence[Tensor]) -> Diagnosis | None:
 
 
 def _share(delta: Tensor, wanted: Tensor) -> float:
-    """How much of the vector arrived at the token where most arrived."""
-    size = float(wanted.square().sum())
-    along = (delta.double() @ wanted) / size
-    return float(along.flatten()[along.abs().argmax()]) if along.numel() else 0.0
+    """How many times the vector arrived at the token where most arrived; no number where something else did."""
+    rows = delta.double().reshape(-1, delta.shape[-1])
+    most = rows[rows.norm(dim=-1).argmax()]
+    share = float(most @ wanted / wanted.square().sum())
+    other = float((most - share * wanted).norm() / wanted.norm())
+    return share if other < _NEAR else math.nan
 
 
 def _alike(deltas: Sequence[Tensor]) -> bool:
     return all(torch.allclose(delta, deltas[0]) for delta in deltas)
 
 
-def _delta(steered: Run, plain: Run, layer: int) -> Tensor:
-    return steered.received[0][layer].double() - plain.received[0][layer].double()
-
-
-def _sound(here: Tensor, there: Tensor, layer: int) -> float:
-    """How far the unsteered model is from that of one process; not applicable where that is more than rounding."""
-    far = tolerance.furthest(here, there)
-    if far > 8 * tolerance.rounding(there):
-        not_applicable(
-            f"the unsteered model itself computes otherwise over several ranks: max |Δ| {far:.1e} after layer {layer}"
-        )
-    return far
+def _delta(steered: Run, plain: Run, layer: int, number: int) -> Tensor:
+    if number >= len(plain.received):
+        return torch.zeros_like(steered.received[number][layer])
+    return steered.received[number][layer].double() - plain.received[number][layer].double()
 
 
 def _equal(one: Run, other: Run) -> bool:
@@ -163,9 +189,12 @@ def _equal(one: Run, other: Run) -> bool:
     )
 
 
-def _furthest(one: Run, other: Run, layer: int) -> float:
-    pairs = zip(one.received, other.received, strict=False)
-    return max((tolerance.furthest(here[layer], there[layer]) for here, there in pairs), default=0.0)
+def _furthest(one: Run, other: Run, layer: int) -> tuple[float, int]:
+    """How far two ranks are apart after a layer, in the first pass in which they are."""
+    for number, (here, there) in enumerate(zip(one.received, other.received, strict=False)):
+        if far := tolerance.furthest(here[layer], there[layer]):
+            return far, number
+    return 0.0, 0
 
 
 def replayed(harness: Harness, plan: SteeringPlan, inputs: Mapping[str, Tensor], sequences: Tensor) -> Run:

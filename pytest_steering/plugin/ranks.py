@@ -117,7 +117,10 @@ def agree(call: pytest.CallInfo[None]) -> None:
         if isinstance(error, Violation):
             error.detail += f" (on {_named(failed)} of {ranks.world})"
         return
-    call.excinfo = pytest.ExceptionInfo.from_exception(_instead(ends, failed))
+    try:
+        raise _instead(ends, failed)
+    except Violation:
+        call.excinfo = pytest.ExceptionInfo.from_current()
 
 
 def _end_of(error: BaseException | None) -> _End:
