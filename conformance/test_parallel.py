@@ -49,7 +49,7 @@ def test_equals_one_process(harness: Harness, ranks: Ranks, one_process: OneProc
     id="layers-equal-one-process", needs=("MULTI_LAYER", "PER_LAYER_VECTORS"), since="1.1"
 )
 def test_layers_equal_one_process(harness: Harness, ranks: Ranks, one_process: OneProcess) -> None:
-    """the same with the default layers steered together, each by a vector of its own."""
+    """default layers that are steered together, each by a vector of its own, are steered as in one process."""
     _as_one(harness, ranks, one_process, harness.plans.plan(harness.architecture.steering_layers))
 
 

@@ -118,6 +118,8 @@ class Harness:
         capability = Capability[need]
         if capability not in self.adapter.capabilities:
             return f"{self.adapter.name} does not declare {need}"
+        if capability is Capability.THREADS and target.sharding is not None:
+            return "from several threads, the ranks would call their model in no one order"
         if capability is Capability.GENERATE:
             return self.unsteered.cannot_generate
         if capability is Capability.PADDING and not self.prompts.masked:

@@ -13,8 +13,10 @@ from torch.distributed.tensor import DTensor
 
 from pytest_steering.architecture.detection import detect_architecture
 from pytest_steering.errors import SpecError, TargetError, one_line
+from pytest_steering.targets.placing import skeleton
 from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.targets.ranks import FSDP2, TENSOR, WAYS, Ranks
+from pytest_steering.targets.spec import Spec, SpecKind
 
 
 class Sharding:
@@ -41,7 +43,19 @@ class Sharding:
 
     def options(self, name: str, directory: Path, *, trust_remote_code: bool) -> dict[str, Any]:
         """What ``from_pretrained`` is told."""
-        return {"tp_plan": "auto"} if self.way == TENSOR else {}
+        if self.way != TENSOR:
+            return {}
+        self._need_plan(
+            name, skeleton(Spec(name, SpecKind.DIRECTORY, str(directory)), trust_remote_code=trust_remote_code)
+        )
+        return {"tp_plan": "auto"}
+
+    def _need_plan(self, name: str, model: nn.Module) -> None:
+        if not getattr(model, "tp_plan", None):
+            raise TargetError(
+                f"{name}: transformers has no tensor parallel plan for {type(model).__name__}: "
+                f"give --steering-parallel={FSDP2}"
+            )
 
     def keep(self, name: str, model: nn.Module) -> nn.Module:
         """A checkpoint's model that has been loaded so is spread; ``TargetError`` where nothing of it is."""
@@ -54,21 +68,14 @@ class Sharding:
         except (RuntimeError, ValueError, NotImplementedError) as error:
             raise TargetError(f"{name}: FSDP2 cannot shard it: {one_line(error)}") from error
         if not any(isinstance(weight, DTensor) for weight in model.parameters()):
-            raise TargetError(
-                f"{name}: transformers has no tensor parallel plan for {type(model).__name__}, and every rank would "
-                f"hold all of it: give --steering-parallel={FSDP2}"
-            )
+            raise TargetError(f"{name}: nothing of it is spread, and every rank would hold all of it")
         model.register_forward_pre_hook(self.ranks.at_pass)
         return model
 
     def spread(self, name: str, model: nn.Module) -> nn.Module:
         """The same of a model that was built here."""
         if self.way == TENSOR:
-            if not hasattr(model, "save_pretrained"):
-                raise TargetError(
-                    f"{name}: tensor parallel is transformers' own, and {type(model).__name__} is no model of it: "
-                    f"give --steering-parallel={FSDP2}"
-                )
+            self._need_plan(name, model)
             model = self._loaded_again(model)
         return self.keep(name, model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -76,6 +77,12 @@ class Target:
             return
         del self.architecture
         self.notes.append(f"{because}, modules of the model are others: found again at {self.architecture.layers_path}")
+
+    def copied(self) -> nn.Module:
+        """Another model like it; what cannot be copied (sharded weights, locks, open files) raises why."""
+        if self.sharding is not None:
+            raise TargetError("it is spread over several ranks, and a rank alone copies no more than its part")
+        return copy.deepcopy(self.model)
 
     @property
     def has_weights(self) -> bool:
