@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -48,6 +49,20 @@ def plain_parts(tensor: Tensor) -> Iterator[Tensor]:
         yield tensor.int_repr()
     else:
         yield tensor
+
+
+def shard_again(modules: Iterable[nn.Module]) -> None:
+    """Weights that FSDP2 has gathered for a pass lie in shards again: after one with gradients it keeps them until
+    somebody asks for these."""
+    for module in modules:
+        if is_sharded(module):
+            module.reshard()  # type: ignore[operator]
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """FSDP2 gathers the module's weights for each pass."""
+    fsdp: Any = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and isinstance(module, fsdp.FSDPModule)
 
 
 def offloaded(module: nn.Module) -> Mapping[str, Tensor] | None:

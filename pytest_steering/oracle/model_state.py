@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.weights import held, kept_elsewhere, plain_parts
+from pytest_steering.architecture.weights import held, kept_elsewhere, plain_parts, shard_again
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
@@ -75,6 +75,7 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
     """
     found: dict[Piece, Any] = {}
+    shard_again(model.modules())
     elsewhere = kept_elsewhere(model)
     for name, module in model.named_modules():
         place = name or "the root"
@@ -186,6 +187,7 @@ class Snapshot:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        shard_again(model.modules())
         self._modules = [
             (module, {name: (value, _copied(value)) for name, value in vars(module).items()})
             for module in model.modules()
@@ -196,6 +198,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Every module has the attributes, hooks, parameters and submodules that it had, and configs their values."""
+        shard_again(module for module, _ in self._modules)
         for module, kept in self._modules:
             current = vars(module)
             for name in current.keys() - kept.keys():
