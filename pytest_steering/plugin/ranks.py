@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,7 @@ def agree(call: pytest.CallInfo[None]) -> None:
 def _end_of(error: BaseException | None) -> _End:
     if error is None:
         return _End("passed")
-    if isinstance(error, OutOfStep):
+    if any(isinstance(each, OutOfStep) for each in _behind(error)):
         return _End("out of step", text_of(error))
     if isinstance(error, NotApplicable):
         return _End("not applicable", text_of(error))
@@ -140,6 +141,13 @@ def _end_of(error: BaseException | None) -> _End:
             likely.detail if likely is not None else "",
         )
     return _End("failed", one_line(f"{type(error).__name__}: {text_of(error)}"))
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it was raised for."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _instead(ends: list[_End], failed: list[int]) -> Violation:

@@ -76,12 +76,17 @@ class Sharding:
         """The same of a model that was built here."""
         if self.way == TENSOR:
             self._need_plan(name, model)
-            model = self._loaded_again(model)
+            model = self._loaded_again(name, model)
         return self.keep(name, model)
 
-    def _loaded_again(self, model: Any) -> nn.Module:
+    def _loaded_again(self, name: str, model: Any) -> nn.Module:
         """Transformers spreads a model as it loads it."""
-        with tempfile.TemporaryDirectory() as directory, quiet_transformers():
-            model.save_pretrained(directory)
-            found: nn.Module = type(model).from_pretrained(directory, dtype=model.dtype, tp_plan="auto")
+        with tempfile.TemporaryDirectory() as own, quiet_transformers():
+            model.save_pretrained(own)  # rank 0 alone writes anything
+            directory = self.ranks.exchange(own)[0]
+            try:
+                found: nn.Module = type(model).from_pretrained(directory, dtype=model.dtype, tp_plan="auto")
+            except Exception as error:
+                raise TargetError(f"{name}: transformers cannot spread it: {one_line(error)}") from error
+            self.ranks.exchange("read")
             return found.eval()

@@ -258,6 +258,14 @@ def test_where_one_process_is_all_nothing_of_ranks_is_asked(desk: Desk) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_that_is_built_here_is_spread_like_a_checkpoint(way: str, tmp_path: Path) -> None:
+    found = judged(tmp_path, "tiny:llama", way, ["hooks"], "-k", "equals_one_process or exact_delta")
+    assert found["hooks"]["verdict"] == "conforms"
+    assert {"equals-one-process", "exact-delta"} <= passed(found["hooks"])
+
+
+@pytest.mark.slow
 def test_a_model_without_a_plan_is_an_error_with_the_other_way(tmp_path: Path) -> None:
     done = ranked(f"--steering-model={TRAINED / 'gpt_bigcode'}", "--steering-parallel=tensor", "-k", "layers_found")
     assert done.returncode != 0
