@@ -12,19 +12,22 @@ from pytest_steering.adapters.protocol import SteeringAdapter
 from pytest_steering.adapters.registry import make_adapter
 from pytest_steering.engines.protocol import SteeringEngine
 from pytest_steering.engines.registry import start_engine
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.costs import Idle
 from pytest_steering.oracle.engines.expected import Expected
 from pytest_steering.oracle.engines.harness import EngineHarness
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.process_settings import process_settings, put_back
+from pytest_steering.oracle.ranks import OneProcess
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.plugin.fixtures import ADAPTER_NAME, parameters
 from pytest_steering.plugin.options import GIVEN, settings_of
 from pytest_steering.suite.fresh_process import FreshRun, importable
 from pytest_steering.suite.trained import Behaviour
 from pytest_steering.targets.memory import available_bytes, parameter_bytes
-from pytest_steering.targets.target import Target
+from pytest_steering.targets.ranks import Ranks
+from pytest_steering.targets.target import Target, load_target
 
 _FRESH = pytest.StashKey[set[tuple[object, object]]]()
 _COUNTED = pytest.StashKey[bool]()
@@ -66,6 +69,24 @@ def harness(
         steering_model.notes.append(harness.workload.note)
     yield harness
     loaded.restore()
+
+
+@pytest.fixture(scope="session")
+def ranks(harness: Harness) -> Ranks:
+    """The processes over which the model is spread, this one among them."""
+    if Ranks.current is None:
+        not_applicable("the model is in one process")
+    return Ranks.current
+
+
+@pytest.fixture(scope="session")
+def one_process(request: pytest.FixtureRequest, harness: Harness, ranks: Ranks) -> OneProcess:
+    """The same model in one process, loaded where a requirement asks for it first."""
+    loading = {name: value for name, value in settings_of(request.config).loading.items() if name != "parallel"}
+    needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
+    if any(ranks.exchange(needed > free // 2)):
+        not_applicable(f"the whole model in one process needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+    return OneProcess(ranks, harness, lambda: load_target(harness.target.spec, **loading))
 
 
 _EXPECTED = pytest.StashKey[dict[str, Expected]]()
@@ -155,6 +176,9 @@ def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -
     if harness.target.spec in config.stash.get(GIVEN, {}):
         yield "the model was given as an object, and no other process can load it"
         return
+    if settings.parallel:
+        yield "the model is spread over several ranks, and a process alone computes other bits"
+        return
     adapter = importable(adapter_name, settings.provided.get(adapter_name))
     if not adapter:
         yield f"the adapter {adapter_name} comes from a hook, and no other process can import it"
@@ -162,9 +186,7 @@ def _fresh_process(harness: Harness, adapter_name: str, config: pytest.Config) -
     run = FreshRun(
         spec=harness.target.spec,
         adapter=adapter,
-        device=settings.device,
-        dtype=settings.dtype,
-        trust_remote_code=settings.trust_remote_code,
+        **settings.loading,
     )
     try:
         yield run

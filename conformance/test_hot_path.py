@@ -13,6 +13,7 @@ import torch
 from pytest_steering.architecture.observation import observe
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import checks
+from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
@@ -106,6 +107,8 @@ def _judge(
     new: int = 0,
 ) -> None:
     """The overhead is within budget; it is recorded for the report and, with pytest-benchmark, as a benchmark."""
+    if harness.target.sharding is not None:
+        not_applicable("times are taken until they say enough, and each rank looks at its own clock")
     rows, tokens = harness.prompts.ids(inputs).shape
     work = f"{rows}x{tokens}+{new}" if new else f"{rows}x{tokens}"
     plan, device = harness.plans.plan(_layers(harness)), harness.target.device

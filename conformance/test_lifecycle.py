@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import Any
 
 import pytest
@@ -165,7 +164,7 @@ def test_two_models(harness: Harness, loaded: Loaded) -> None:
 
 def _copied(harness: Harness, loaded: Loaded) -> Harness:
     try:
-        return harness.twin(copy.deepcopy(harness.model))
+        return harness.twin(harness.target.copied())
     except Exception as error:
         reason = loaded.cannot_copy()
         if reason:

@@ -123,6 +123,13 @@ PRIVATE = (
         ("pytest_steering/architecture/weights.py",),
         "weights that accelerate offloads are compared where they lie",
     ),
+    Private(
+        "transformers",
+        "transformers:PreTrainedModel",
+        "_no_split_modules",
+        ("pytest_steering/targets/placing.py",),
+        "auto: what accelerate leaves whole, as from_pretrained(device_map=…) does",
+    ),
     Private("torch", MODULE, "_forward_hooks_with_kwargs", (STATE,), "the same of hooks that take keywords"),
     Private("torch", MODULE, "_forward_pre_hooks_with_kwargs", (STATE,), "the same of those that run before"),
     Private("torch", MODULE, "_backward_hooks", (STATE,), "the same of hooks on gradients"),

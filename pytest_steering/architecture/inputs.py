@@ -133,6 +133,13 @@ def embedding_of(model: nn.Module) -> nn.Embedding:
     return max(embeddings, key=lambda embedding: embedding.num_embeddings)
 
 
+def tokens_go_to(model: nn.Module) -> torch.device:
+    """Where token ids go: where the model's first embedding computes, or its first module that has weights."""
+    embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), None)
+    holding = (module for module in model.modules() if next(module.parameters(recurse=False), None) is not None)
+    return device_of(embedding or next(holding, model))
+
+
 def seeded_ids(model: nn.Module, rows: int, tokens: int, seed: int = 0) -> Tensor:
     """Seeded token ids ``(rows, tokens)`` on the device of the model's embedding."""
     embedding = embedding_of(model)

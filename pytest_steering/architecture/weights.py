@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -50,6 +51,20 @@ def plain_parts(tensor: Tensor) -> Iterator[Tensor]:
         yield tensor
 
 
+def shard_again(modules: Iterable[nn.Module]) -> None:
+    """Weights that FSDP2 has gathered for a pass lie in shards again: after one with gradients it keeps them until
+    somebody asks for these."""
+    for module in modules:
+        if is_sharded(module):
+            module.reshard()  # type: ignore[operator]
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """FSDP2 gathers the module's weights for each pass."""
+    fsdp: Any = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and isinstance(module, fsdp.FSDPModule)
+
+
 def offloaded(module: nn.Module) -> Mapping[str, Tensor] | None:
     """Where accelerate's hook on a module keeps its own tensors until it runs, by name; ``None`` for any other."""
     return next((kept for hook in _hooks_of(module) if (kept := getattr(hook, "weights_map", None)) is not None), None)
@@ -70,3 +85,24 @@ def device_of(module: nn.Module) -> torch.device:
         if place is not None:
             return torch.device(place)
     return weight.device if weight is not None else torch.device("cpu")
+
+
+def kept_elsewhere(model: nn.Module) -> dict[str, Mapping[str, Tensor]]:
+    """Where accelerate keeps each tensor that it puts in place for a pass alone, by the tensor's dotted name."""
+    elsewhere: dict[str, Mapping[str, Tensor]] = {}
+    for name, module in model.named_modules():
+        kept = offloaded(module)
+        if kept is not None:
+            names = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+            elsewhere |= {f"{name}.{tensor}".lstrip("."): kept for tensor, _ in names}
+    return elsewhere
+
+
+def held(kept: Mapping[str, Tensor] | None, name: str, tensor: Tensor) -> Tensor:
+    """The tensor of this name in its module with its values: where they are ``kept``, if it has none itself."""
+    if kept is None or not tensor.is_meta:
+        return tensor
+    try:
+        return kept[name]
+    except KeyError:
+        return tensor

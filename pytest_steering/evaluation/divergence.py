@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
 
+from pytest_steering.architecture.inputs import tokens_go_to
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import observe
 from pytest_steering.suite.encoding import device_of, filler_of, in_batches, padded, prompt_ids
@@ -104,7 +105,7 @@ def residual_norms(
     """
     sums = dict.fromkeys(layers, 0.0)
     count = 0
-    device = next((parameter.device for parameter in architecture.entry.parameters()), torch.device("cpu"))
+    device = tokens_go_to(architecture.entry)
     for start in range(0, len(prompts), batch_size):
         tokens = tokenised(architecture.model_inputs, tokenizer, prompts[start : start + batch_size], device=device)
         with torch.no_grad():

@@ -77,6 +77,10 @@ class Harness:
         """The same for another target, under an adapter that is made for it."""
         return Harness(target, self._build(target.model, target.architecture), self._build)
 
+    def beside(self, target: Target) -> Harness:
+        """The same for another target that nothing of the adapter is asked of."""
+        return Harness(target, self.adapter, self._build)
+
     def anew(self) -> Harness:
         """The same under an adapter that is made anew."""
         adapter = self._build(self.model, self.architecture)
@@ -114,6 +118,8 @@ class Harness:
         capability = Capability[need]
         if capability not in self.adapter.capabilities:
             return f"{self.adapter.name} does not declare {need}"
+        if capability is Capability.THREADS and target.sharding is not None:
+            return "from several threads, the ranks would call their model in no one order"
         if capability is Capability.GENERATE:
             return self.unsteered.cannot_generate
         if capability is Capability.PADDING and not self.prompts.masked:

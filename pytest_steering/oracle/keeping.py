@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import weakref
 from contextlib import AbstractContextManager, nullcontext
@@ -45,7 +44,7 @@ def freed(harness: Harness, plan: SteeringPlan | None) -> bool:
     """A copy of the model is gone when everything is gone that used it: an adapter that steered it, or, without a plan,
     nothing but a call."""
     try:
-        model = copy.deepcopy(harness.model)
+        model = harness.target.copied()
     except Exception as error:  # sharded weights, locks and open files each have a reason of their own
         not_applicable(f"the model cannot be copied: {one_line(error)}")
     gone = weakref.ref(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -86,11 +85,11 @@ class Loaded:
 
     def cannot_copy(self) -> str:
         """Why no copy of the model runs decoder layers of its own when it is called; empty when one does."""
-        model, architecture = self.target.model, self.unsteered.architecture
-        now = Snapshot(model)
+        architecture = self.unsteered.architecture
+        now = Snapshot(self.target.model)
         self.snapshot.restore()
         try:
-            other = copy.deepcopy(model)
+            other = self.target.copied()
         except Exception as error:  # sharded weights, locks and open files each have a reason of their own
             return f"the unsteered model cannot be copied: {one_line(error)}"
         finally:

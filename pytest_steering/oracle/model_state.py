@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.weights import offloaded, plain_parts
+from pytest_steering.architecture.weights import held, offloaded, plain_parts, shard_again
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
@@ -75,10 +75,12 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
     Without ``values``, those of parameters and buffers are left out: they take long, and show in what is computed.
     """
     found: dict[Piece, Any] = {}
+    modules = list(model.named_modules(remove_duplicate=False))
+    shard_again(module for _, module in modules)
     seen: set[int] = set()
     """Modules and tensors that were met, by their id: one under several names is looked at once."""
     # One walk: this is done hundreds of times, and torch's own walks take longer than all that is looked at.
-    for name, module in model.named_modules(remove_duplicate=False):
+    for name, module in modules:
         own = vars(module)
         kept = offloaded(module)
         for local, parameter in module._parameters.items():
@@ -92,12 +94,12 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
                 seen.add(id(parameter))
                 found[_piece(Kind.FLAG, path)] = parameter.requires_grad, parameter.grad is None
                 if values:
-                    found[_piece(Kind.VALUES, path)] = _fingerprint(_held(kept, local, parameter))
+                    found[_piece(Kind.VALUES, path)] = _fingerprint(held(kept, local, parameter))
         for local, buffer in module._buffers.items() if values else ():
             if buffer is not None and id(buffer) not in seen:
                 seen.add(id(buffer))
                 path = f"{name}.{local}" if name else local
-                found[_piece(Kind.BUFFER, path)] = _fingerprint(_held(kept, local, buffer))
+                found[_piece(Kind.BUFFER, path)] = _fingerprint(held(kept, local, buffer))
         if id(module) in seen:
             continue
         seen.add(id(module))
@@ -115,16 +117,6 @@ def model_state(model: nn.Module, *, values: bool = True) -> dict[Piece, Any]:
         if hasattr(config, "to_dict"):
             found[_piece(Kind.CONFIG, name)] = _contents(config)
     return found
-
-
-def _held(kept: Mapping[str, Tensor] | None, name: str, tensor: Tensor) -> Tensor:
-    """The tensor with its values, wherever they lie."""
-    if kept is None or not tensor.is_meta:
-        return tensor
-    try:
-        return kept[name]
-    except KeyError:
-        return tensor
 
 
 def _contents(config: Any) -> dict[str, Any]:
@@ -209,6 +201,7 @@ class Snapshot:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        shard_again(model.modules())
         self._modules = [
             (module, {name: (value, _copied(value)) for name, value in vars(module).items()})
             for module in model.modules()
@@ -219,6 +212,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Every module has the attributes, hooks, parameters and submodules that it had, and configs their values."""
+        shard_again(module for module, _ in self._modules)
         for module, kept in self._modules:
             current = vars(module)
             for name in current.keys() - kept.keys():

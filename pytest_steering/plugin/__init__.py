@@ -62,6 +62,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         from pytest_steering.plugin.supervising import Supervisor
 
         keep_code_out(early_config)
+        if early_config.known_args_namespace.steering_parallel:
+            from pytest_steering.plugin.ranks import keep_quiet
+
+            keep_quiet()
         if outermost:
             Supervisor.begin(early_config)
     yield
@@ -91,6 +95,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_steering.plugin.validation import check_usage
 
         settings = check_usage(config, settings)
+        if settings.parallel is not None and not config.option.collectonly:
+            from pytest_steering.plugin.ranks import begin
+
+            settings = begin(config, settings)
     config.stash[options.SETTINGS] = settings
     if settings.in_use and not config.option.collectonly:
         from pytest_steering.plugin import progress
@@ -187,8 +195,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     if not fixtures.asks_for_model(item):
         return (yield)
-    from pytest_steering.plugin import outcomes
+    from pytest_steering.plugin import outcomes, ranks
 
+    ranks.agree(call)
     outcomes.note_properties(item, call.when)
     with outcomes.without_traceback(item, call):
         report = yield

@@ -14,6 +14,7 @@ from pytest_steering.plugin.items import Pairing
 from pytest_steering.plugin.options import GIVEN, settings_of
 from pytest_steering.plugin.repeating import ALONE, Repeats
 from pytest_steering.suite.catalogue import Requirement
+from pytest_steering.targets.ranks import ranks_started
 
 LONGEST = 16
 """Lines of a program that are shown on the terminal."""
@@ -40,16 +41,10 @@ def violation_text(
 
 def program_of(item: pytest.Item, pairing: Pairing, violation: Violation) -> str:
     """The shortest program that shows the violation; empty where there is none."""
-    if violation.program is None or pairing.spec in item.config.stash.get(GIVEN, {}):
-        return ""
     settings = settings_of(item.config)
-    given = {
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "trust_remote_code": settings.trust_remote_code,
-    }
-    options = {name: value for name, value in given.items() if value}
-    return violation.program(pairing.adapter or "hooks", **options)
+    if violation.program is None or settings.parallel or pairing.spec in item.config.stash.get(GIVEN, {}):
+        return ""
+    return violation.program(pairing.adapter or "hooks", **settings.loading)
 
 
 def error_text(
@@ -91,7 +86,8 @@ def raised_at(config: pytest.Config, traceback: TracebackType | None) -> str:
 def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
     """The command that repeats one test on one model under one adapter, with what must run before it."""
     settings = settings_of(item.config)
-    words = ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
+    words = ["torchrun", f"--nproc-per-node={ranks_started()}", "-m"] if settings.parallel else []
+    words += ["pytest", f"--steering-model={pairing.spec}"] if pairing.spec else ["pytest"]
     nodeids = again.nodeids(item)
     if pairing.adapter:
         defaults = settings.default_engines if pairing.engine else settings.default_adapters
@@ -100,12 +96,8 @@ def rerun(item: pytest.Item, pairing: Pairing, again: Repeats = ALONE) -> str:
         if len(settings.engines if pairing.engine else settings.adapters) > 1:
             named = f"[{pairing.spec}-{pairing.adapter}"
             nodeids = [nodeid.replace(named, f"[{pairing.spec}", 1) for nodeid in nodeids]
-    if settings.device:
-        words.append(f"--steering-device={settings.device}")
-    if settings.dtype:
-        words.append(f"--steering-dtype={settings.dtype}")
-    if settings.trust_remote_code:
-        words.append("--steering-trust-remote-code")
+    for name, value in settings.loading.items():
+        words.append(f"--steering-{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     quoted = [shlex.quote(nodeid) if re.search(r'["$`\\!]', nodeid) else f'"{nodeid}"' for nodeid in nodeids]
     return " ".join([*map(shlex.quote, words), *quoted])
 

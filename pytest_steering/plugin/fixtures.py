@@ -197,9 +197,7 @@ def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
     settings = settings_of(request.config)
     _share_processors()
     with progress.loading(request.config, spec.text) as loaded:
-        target = request.config.stash.get(GIVEN, {}).get(spec.text) or load_target(
-            spec, device=settings.device, dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
-        )
+        target = request.config.stash.get(GIVEN, {}).get(spec.text) or load_target(spec, **settings.loading)
         loaded(sum(each.numel() for each in target.model.parameters()), placed(target))
     if any(is_suite_item(item) for item in request.session.items):
         ForwardPasses.of(request.config).watch(target.model)
@@ -207,9 +205,9 @@ def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
 
 
 def placed(target: Target) -> str:
-    """The device and the floating-point type of a model; empty where it has none."""
+    """Where a model is and its floating-point type; empty where it has none."""
     try:
-        return f"{target.device} {str(target.dtype).removeprefix('torch.')}"
+        return f"{target.place} {str(target.dtype).removeprefix('torch.')}"
     except SteeringError:
         return ""
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_steering.plugin.collection import NAME, judges
 from pytest_steering.plugin.options import Settings
+from pytest_steering.targets.ranks import ranks_started
 
 _FEW = 6
 """As many models are listed one by one."""
@@ -20,6 +21,10 @@ def header(config: pytest.Config, settings: Settings, dist: str) -> Iterator[str
         models = f"{', '.join(map(str, settings.named))} ({len(settings.specs)} models)"
     subjects = (*(settings.adapters if settings.judges_adapters else ()), *settings.engines)
     line = f"steering: {models} with {', '.join(subjects)}"
+    if settings.parallel:
+        line += f", on {ranks_started()} ranks ({settings.parallel})"
+    if settings.device_map:
+        line += f", spread by the device map {settings.device_map}"
     if not judges(config):
         line += f" for tests that name no model; no requirement is judged (that is: pytest {NAME})"
     yield line

@@ -47,6 +47,10 @@ class Settings:
     judges_adapters: bool
     """Adapters are judged: always, but where only engines are named."""
     device: str | None
+    device_map: str | None
+    """Where each module goes, as typed."""
+    parallel: str | None
+    """How the model is spread over the ranks of this run."""
     dtype: str | None
     trust_remote_code: bool
     asked: Asked
@@ -65,6 +69,18 @@ class Settings:
     update_baseline: bool
     provided: Mapping[str, Factory]
     """The adapters that hooks provide, by name."""
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How models are loaded, by the names that ``load_target`` has for it; what was not asked for is left out."""
+        given = {
+            "device": self.device,
+            "device_map": self.device_map,
+            "parallel": self.parallel,
+            "dtype": self.dtype,
+            "trust_remote_code": self.trust_remote_code,
+        }
+        return {name: value for name, value in given.items() if value}
 
     @property
     def judged(self) -> tuple[Asked, ...]:
@@ -112,6 +128,18 @@ def add_options(parser: pytest.Parser) -> None:
         **repeatable,
     )
     group.addoption("--steering-device", metavar="DEVICE", help="Device to run models on, for example cuda:1")
+    group.addoption(
+        "--steering-device-map",
+        metavar="MAP",
+        help="Spread each model by accelerate: auto, balanced, cpu, disk …, or a JSON object from modules to places "
+        "(transformers' device_map). Weights that a checkpoint does not hold as they are lie in a temporary directory",
+    )
+    group.addoption(
+        "--steering-parallel",
+        metavar="WAY",
+        help="Spread each model over the ranks that torchrun has started: tensor (transformers' tp_plan) or fsdp2. "
+        "Each rank is a run of its own, on the CPU; the first one speaks",
+    )
     group.addoption("--steering-dtype", metavar="DTYPE", help="Floating-point type to run models in, for example bf16")
     group.addoption(
         "--steering-report",
@@ -181,6 +209,7 @@ INI: dict[str, tuple[Literal["args", "linelist", "string"], str]] = {
     "steering_models": ("args", "Models to test when --steering-model names none"),
     "steering_adapter": ("args", "Adapters to test when --steering-adapter names none"),
     "steering_engines": ("args", "Engines to test when neither --steering-engine nor --steering-adapter names any"),
+    "steering_device_map": ("string", "What --steering-device-map is when neither it nor --steering-device is given"),
     "steering_known_failures": (
         "linelist",
         'Requirements that are known to fail, one "requirement-id: reason" a line, or '
@@ -214,11 +243,15 @@ def read_settings(config: pytest.Config) -> Settings:
         default_engines=engines_in_ini,
         judges_adapters=bool(adapters) or not engines,
         device=option.steering_device,
+        device_map=option.steering_device_map
+        or (None if option.steering_device else config.getini("steering_device_map") or None),
+        parallel=option.steering_parallel,
         dtype=option.steering_dtype,
         trust_remote_code=option.steering_trust_remote_code,
         asked=Asked(
             option.steering_suite or config.getini("steering_suite") or Asked.version,
             option.steering_profile or config.getini("steering_profile") or Asked.profile,
+            parallel=option.steering_parallel is not None,
         ),
         strict=option.steering_strict,
         fuzz=option.steering_fuzz,
@@ -260,6 +293,8 @@ def needs_check(config: pytest.Config, settings: Settings) -> bool:
         settings.known_failures,
         settings.reports,
         settings.device,
+        settings.device_map,
+        settings.parallel,
         settings.dtype,
         settings.asked != Asked(),
         settings.baselines,

@@ -58,6 +58,8 @@ def repeats(item: pytest.Item, pairing: Pairing, error: BaseException, seconds: 
     earlier = [each for each in ran[-_MOST:] if each is not item]
     harness: Harness | None = (getattr(item, "funcargs", None) or {}).get("harness")
     told = isinstance(error, Violation) and error.program is not None
+    if settings_of(item.config).parallel:
+        return ALONE  # what is tried here is decided by a clock, and each rank has its own
     if harness is None or harness.made or told or not earlier or not _repeatable(item, seconds):
         return ALONE
     if _fails(harness, item):

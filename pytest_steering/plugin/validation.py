@@ -17,11 +17,12 @@ from pytest_steering.plugin.baselines import GATE, gate_of
 from pytest_steering.plugin.known_failures import parse_known_failures
 from pytest_steering.plugin.limit import LONGEST
 from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.plugin.ranks import check_ranks
 from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
 from pytest_steering.suggesting import meant
 from pytest_steering.suite.catalogue import PROFILES, Asked, versions
-from pytest_steering.targets.devices import check_dtype, parse_device
+from pytest_steering.targets.devices import check_dtype, parse_device, read_device_map
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import SpecKind, check_spec
 
@@ -61,6 +62,13 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             look_up_engine(engine)
         if settings.dtype is not None:
             check_dtype(settings.dtype)
+        if settings.device_map is not None:
+            if settings.device is not None:
+                raise SpecError(
+                    "--steering-device and --steering-device-map both say where the model goes: give one of them"
+                )
+            read_device_map(settings.device_map)
+        check_ranks(config, settings)
         if any(spec.is_pattern for spec in settings.specs):
             settings = replace(settings, specs=expanded(settings.specs))
         config.stash[GATE] = gate_of(config.invocation_params.dir, settings)
@@ -68,6 +76,11 @@ def check_usage(config: pytest.Config, settings: Settings) -> Settings:
             check_spec(spec)
         if settings.device is not None:
             parse_device(settings.device)
+        if settings.device_map is not None:
+            from pytest_steering.targets.placing import check_placing  # noqa: PLC0415 (it imports torch)
+
+            for spec in settings.specs:
+                check_placing(spec, settings.device_map, trust_remote_code=settings.trust_remote_code)
         for adapter in settings.adapters:
             find_factory(adapter, settings.provided)
         for engine in settings.engines:

@@ -47,6 +47,7 @@ def _model(row: Row) -> dict[str, Any]:
         "adapter": row.title,
         "adapter_name": row.adapter,
         "device": row.model.device,
+        "notes": row.model.notes,
         "kind": "engine" if row.asked.engines else "adapter",
         "verdict": row.verdict.value,
         "cause": row.explanation.cause,

@@ -100,7 +100,9 @@ def _joined(one: Report, other: Report) -> Report:
 def _joined_models(one: Report, other: Report) -> Report:
     """One model under one adapter, of which each judged other requirements."""
     who = f"{one['spec']} with {one['adapter_name']}"
-    merged = _union(one, other, who, leaving=("verdict", "cause", "requirements", "cost"))
+    merged = _union(one, other, who, leaving=("verdict", "cause", "notes", "requirements", "cost"))
+    if "notes" in one or "notes" in other:
+        merged["notes"] = list(dict.fromkeys([*one.get("notes", ()), *other.get("notes", ())]))
     merged["requirements"] = [*one["requirements"], *other["requirements"]]
     merged["verdict"] = _verdict(one, other, merged["requirements"]).value
     merged["cause"] = _cause(merged["requirements"]) if merged["verdict"] == Verdict.FAILS else ""

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import StaticCache
 
 from pytest_steering.architecture.inputs import parameters_of
+from pytest_steering.architecture.weights import is_sharded
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.prompts import Fed, Unfit
 from pytest_steering.scenarios.space import dimension
@@ -80,6 +81,8 @@ def _embeddings(harness: Harness, ask: Ask) -> None:
     name = harness.architecture.model_inputs.ids_name
     if name != "input_ids" or "inputs_embeds" not in parameters_of(harness.model):
         raise Unfit("the model takes no embeddings in place of token ids")
+    if any(map(is_sharded, harness.model.modules())):
+        raise Unfit("FSDP2 gathers the table of embeddings inside a pass alone")
     if ask.looks_up:
         return
     ids = ask.kwargs.pop(name)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.weights import shard_again
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.states import training
@@ -39,15 +40,15 @@ def _trains(harness: Harness) -> Undo:
 
 def _weights(harness: Harness) -> Undo:
     """Every weight of one layer is another."""
-    return _multiplied(changeable(_middle(harness)))
+    return _multiplied(_middle(harness), changeable(_middle(harness)))
 
 
 def _matrices(harness: Harness) -> Undo:
     """Those of one layer that are no biases, in which a vector may lie while a block is open."""
-    return _multiplied([each for each in changeable(_middle(harness)) if each.ndim > 1])
+    return _multiplied(_middle(harness), [each for each in changeable(_middle(harness)) if each.ndim > 1])
 
 
-def _multiplied(parameters: Iterable[nn.Parameter]) -> Undo:
+def _multiplied(module: nn.Module, parameters: Iterable[nn.Parameter]) -> Undo:
     kept = [(parameter, parameter.detach().clone()) for parameter in parameters]
     with torch.no_grad():
         for parameter, _ in kept:
@@ -55,6 +56,7 @@ def _multiplied(parameters: Iterable[nn.Parameter]) -> Undo:
     wanted = [parameter.detach().clone() for parameter, _ in kept]
 
     def undo() -> str:
+        shard_again(module.modules())  # or what was gathered before would be computed with
         there = all(torch.equal(parameter, values) for (parameter, _), values in zip(kept, wanted, strict=True))
         with torch.no_grad():
             for parameter, values in kept:
@@ -186,6 +188,7 @@ def _middle(harness: Harness) -> nn.Module:
 
 def changeable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters that can be computed with where they lie; ``Unfit`` where there is none."""
+    shard_again(module.modules())
     computing = (*_WIDER, torch.float64)
     found = [each for each in module.parameters() if each.dtype in computing and not each.is_meta and _computes(each)]
     if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +30,7 @@ class Neighbour:
         if needed > free // 2:
             raise Unfit(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
         try:
-            other = copy.deepcopy(harness.model)
+            other = harness.target.copied()
         except Exception as error:  # sharded weights, locks and open files each have a reason of their own
             raise Unfit(f"the model cannot be copied: {one_line(error)}") from error
         try:

@@ -15,6 +15,7 @@ from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.architecture.observation import Trace, everywhere, observe
 from pytest_steering.architecture.tracing import hooked
+from pytest_steering.architecture.weights import is_sharded
 from pytest_steering.errors import one_line
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
@@ -157,6 +158,8 @@ class _Play:
         self._played.odd.append(f"step {number + 1}: {what}")
 
     def _fail(self, number: int, step: Fail) -> bool:
+        if any(map(is_sharded, self._harness.model.modules())):
+            raise Unfit("FSDP2 itself does not go on after a pass that fails")
         with _breaking(self._harness, 1 if step.call.run == "forward" else 2):
             self._call(number, step)
         seen = self._played.seen[-1]

@@ -268,7 +268,8 @@ def _model(place: Path, harness: Harness) -> list[str]:
     model, spec = harness.model, parse_spec(harness.target.spec)
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     small = size <= MOST_BYTES
-    moved = f'.eval().to("{harness.target.device}")'
+    spread: Any = getattr(model, "hf_device_map", None) or {}
+    moved = ".eval()" if spread else f'.eval().to("{harness.target.device}")'
     if spec.kind is SpecKind.CALLABLE:
         module, _, attribute = spec.value.partition(":")
         lines = [
@@ -294,7 +295,9 @@ def _model(place: Path, harness: Harness) -> list[str]:
                 f"{spec} has {size / 1e6:.0f} MB of weights, and none but pytest-steering makes them again"
             )
     dtype = str(harness.target.dtype)
-    lines = [f"model = transformers.{loader}.from_pretrained({source!r}, dtype={dtype}){moved}"]
+    places = {name: place if isinstance(place, int) else str(place) for name, place in spread.items()}
+    how = f'dtype={dtype}, device_map={places!r}, offload_folder="offloaded"' if spread else f"dtype={dtype}"
+    lines = [f"model = transformers.{loader}.from_pretrained({source!r}, {how}){moved}"]
     if hasattr(model, "generation_config"):
         lines.append("model.generation_config = transformers.GenerationConfig()")
     return lines

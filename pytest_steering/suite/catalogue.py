@@ -14,6 +14,8 @@ from pytest_steering._version import SUITE_VERSION
 MARKER = "steering_requirement"
 ENGINES = "engine"
 """The group of requirements that are asked of engines; all others are asked of adapters."""
+PARALLEL = "parallel"
+"""The group of requirements that are asked where a model is spread over several processes."""
 FIRST = "1.0"
 """The version of the suite that a requirement is part of since, where it says nothing."""
 
@@ -43,6 +45,8 @@ class Asked:
     """``core``: what any steering library must do; ``full``: everything."""
     engines: bool = False
     """Those that are asked of engines, and not of adapters."""
+    parallel: bool = False
+    """Also those that are asked of a model that is spread over several processes."""
 
     def __str__(self) -> str:
         """What a verdict says that a model conforms to: ``1.1``, ``1.1 core``."""
@@ -55,7 +59,7 @@ class Asked:
 
     def asks(self, requirement: Requirement) -> bool:
         """Whether a requirement is one of them; one that a project adds to the suite always is."""
-        if (requirement.group == ENGINES) is not self.engines:
+        if (requirement.group == ENGINES) is not self.engines or (requirement.group == PARALLEL and not self.parallel):
             return False
         return not requirement.since or (
             _numbers(requirement.since) <= _numbers(self.version) and (requirement.core or self.profile != "core")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.inputs import tokens_go_to
 from pytest_steering.errors import SteeringError
 from pytest_steering.vectors.training import progress_bar
 
@@ -132,11 +133,8 @@ def context_limit(model: Any, tokenizer: Any) -> int | None:
 
 
 def device_of(model: Any) -> torch.device | None:
-    """Where token ids go: the device of the input embedding, or of the first parameter, where they can be seen."""
-    if not isinstance(model, nn.Module):
-        return None
-    embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), model)
-    return next((parameter.device for parameter in embedding.parameters()), None)
+    """Where token ids go, of a model that can be looked into."""
+    return tokens_go_to(model) if isinstance(model, nn.Module) else None
 
 
 def in_batches(columns: Sequence[int], size: int, *, progress: bool, what: str) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_steering.errors import SpecError
 from pytest_steering.steering import capability, plan
 from pytest_steering.suggesting import meant
-from pytest_steering.suite.catalogue import Requirement, catalogue, fixtures_directory, suite_directory
+from pytest_steering.suite.catalogue import PARALLEL, Requirement, catalogue, fixtures_directory, suite_directory
 from pytest_steering.suite.contract import documented
 
 TOLERANCE = Path(__file__).resolve().parents[1] / "oracle" / "tolerance.py"
@@ -35,9 +35,17 @@ def explained(name: str) -> str:
             "broken by",
             ", ".join(breakers()[name]) or "none by what they say: it is about the model, or about trained weights",
         ),
-        ("alone", f'pytest --steering-model=tiny:llama -m "steering_requirement(id={name!r})"'),
+        ("alone", _alone(requirement)),
     ]
     return "\n".join(f"{title}:\n{textwrap.indent(text, '    ')}" for title, text in parts)
+
+
+def _alone(requirement: Requirement) -> str:
+    """The command that asks this requirement alone, of the built-in adapter on a small model."""
+    asked = f'--steering-model=tiny:llama -m "steering_requirement(id={requirement.id!r})"'
+    if requirement.group == PARALLEL:
+        return f"torchrun --nproc-per-node=2 -m pytest --steering-parallel=tensor {asked}"
+    return f"pytest {asked}"
 
 
 def terms() -> str:

@@ -44,13 +44,11 @@ class Replay:
         self,
         model: str,
         adapter: str = "hooks",
-        *,
-        device: str | None = None,
-        dtype: str | None = None,
-        trust_remote_code: bool = False,
+        **loading: Any,
     ) -> None:
-        """Raises the sentences of :func:`~pytest_steering.load_target` for a model that cannot be loaded."""
-        target = load_target(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        """``loading`` are the options of :func:`~pytest_steering.load_target`, and its sentences are raised for a
+        model that cannot be loaded."""
+        target = load_target(model, **loading)
         build = partial(make_adapter, adapter)
         self._harness = Harness(target, build(target.model, target.architecture), build)
         self._steps: list[Step] = []

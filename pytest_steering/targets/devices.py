@@ -1,13 +1,16 @@
-"""Names of devices and of floating-point types, checked before a model is loaded."""
+"""Names of devices, of places for each module, and of floating-point types, checked before a model is loaded."""
 
 # The plugin checks its options with this module, so torch is imported only when there is one to check.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
+import json
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pytest_steering.errors import SpecError
+from pytest_steering.errors import SpecError, one_line
+from pytest_steering.suggesting import meant
 
 if TYPE_CHECKING:
     import torch
@@ -61,3 +64,59 @@ def parse_device(text: str) -> torch.device:
         last = f"the last is {device.type}:{count - 1}"
         raise SpecError(f"there is no device {text}: {last}")
     return device
+
+
+STRATEGIES = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Words by which accelerate places the modules itself, on what devices and room there is."""
+DISK = "disk"
+"""The place of weights that are read from the disk for each pass."""
+DeviceMap = str | dict[str, str | int]
+"""One of the strategies, or the place of each module by its dotted name; the root's name is empty."""
+_FORM = 'auto, cpu, disk or a JSON object from modules to places, for example \'{"": "cpu", "lm_head": "disk"}\''
+
+
+def read_device_map(text: str) -> DeviceMap:
+    """What ``text`` means as transformers' ``device_map``; ``SpecError`` where it has no such form, or accelerate is
+    not there to place anything. Whether this machine has the places is not asked.
+    """
+    if not text.lstrip().startswith(("{", "[")):
+        found: DeviceMap = text if text in STRATEGIES else {"": _place(text)}
+    else:
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise SpecError(f"--steering-device-map is no JSON: {one_line(error, kind=False)}; give {_FORM}") from None
+        if not isinstance(found, dict) or not found:
+            raise SpecError(f"--steering-device-map={text} places no module; give {_FORM}")
+        for module, place in found.items():
+            if isinstance(place, bool) or not isinstance(place, str | int):
+                raise SpecError(f"--steering-device-map: {module!r} lies at {place!r}, which is no place; give {_FORM}")
+            found[module] = _place(str(place))
+    if find_spec("accelerate") is None:
+        raise SpecError("--steering-device-map needs accelerate: pip install 'pytest-steering[device-map]'")
+    return found
+
+
+def parse_device_map(text: str) -> DeviceMap:
+    """The same, of places that this machine has; ``SpecError`` otherwise."""
+    found = read_device_map(text)
+    for place in set(found.values()) if isinstance(found, dict) else ():
+        if place != DISK:
+            parse_device(f"cuda:{place}" if isinstance(place, int) else place)
+    return found
+
+
+def _place(text: str) -> str | int:
+    """The number of a GPU, or the name of a place."""
+    kind = text.partition(":")[0]
+    if text.isdecimal():
+        return int(text)
+    known = ("cpu", DISK, *_ACCELERATORS)
+    if kind in known and (kind == text or kind in _ACCELERATORS):
+        return text
+    hint = meant(text, (*STRATEGIES, *known), otherwise=f"give {_FORM}")
+    raise SpecError(f"--steering-device-map: {text!r} is no place{hint}")
+
+
+_ACCELERATORS = ("cuda", "mps", "xpu", "npu", "hpu", "mlu", "musa", "sdaa")
+"""Kinds of devices that accelerate places weights on."""

@@ -11,14 +11,16 @@ import torch
 import transformers
 from torch import nn
 
-from pytest_steering.architecture.weights import plain_parts, weights_of
+from pytest_steering.architecture.weights import held, kept_elsewhere, plain_parts, weights_of
 from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets.checkpoint import INDEX, Weights, check_config, check_weights
 from pytest_steering.targets.gguf import check_gguf, read_gguf
 from pytest_steering.targets.gguf_paths import gguf_in
 from pytest_steering.targets.hub import snapshot
 from pytest_steering.targets.memory import available_bytes, check_fits
+from pytest_steering.targets.placing import Placing
 from pytest_steering.targets.quiet import quiet_transformers
+from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind
 from pytest_steering.targets.weightless import auto_class, dtype_named
 
@@ -35,7 +37,12 @@ class Loaded:
 
 
 def load_checkpoint(
-    spec: Spec, *, device: torch.device | None, dtype: torch.dtype | None, trust_remote_code: bool
+    spec: Spec,
+    *,
+    device: torch.device | None,
+    dtype: torch.dtype | None,
+    trust_remote_code: bool,
+    placing: Placing | Sharding | None = None,
 ) -> Loaded:
     """The model of a directory or Hub id with every weight from the checkpoint and every value finite.
 
@@ -48,12 +55,12 @@ def load_checkpoint(
     if spec.kind is SpecKind.HUB:
         directory, origin = snapshot(spec, dtype=dtype, trust_remote_code=trust_remote_code)
     elif (file := _gguf(name, directory)) is not None:
-        return _from_gguf(name, file, device, dtype)
+        return _from_gguf(name, file, device, dtype, placing)
     config = check_config(name, directory, trust_remote_code=trust_remote_code)
     weights = check_weights(name, directory, trust_remote_code=trust_remote_code)
     # The dtype that the config asks to be loaded in need not be that of the files.
     stated = dtype_named(config.get("dtype") or config.get("torch_dtype"))
-    where, notes = _place(name, weights, device, dtype or stated)
+    where, notes = _where(name, weights, device, dtype or stated, placing)
     model, more = _model(name, directory, where, dtype, trust_remote_code)
     tokenizer, missing = _tokenizer(directory, trust_remote_code)
     return Loaded(model, tokenizer, [*origin, *notes, *more, *missing])
@@ -68,16 +75,37 @@ def _gguf(name: str, path: Path) -> Path | None:
     return gguf_in(name, path)
 
 
-def _from_gguf(name: str, file: Path, device: torch.device | None, dtype: torch.dtype | None) -> Loaded:
+def _from_gguf(
+    name: str, file: Path, device: torch.device | None, dtype: torch.dtype | None, placing: Placing | Sharding | None
+) -> Loaded:
     weights = check_gguf(name, file)
-    where, notes = _place(name, weights, device, dtype)
+    # It is dequantised in memory as a whole, and spread after that.
+    where, notes = _place(name, weights, torch.device("cpu") if placing is not None else device, dtype)
     try:
         model, info, tokenizer, more = read_gguf(file, device=where, dtype=dtype)
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
     _check_complete(name, model, info)
     _check_finite(name, model, dtype)
+    if placing is not None:
+        model = placing.spread(name, model)
+        more = [str(placing), *more]
     return Loaded(model, tokenizer, [*notes, *more])
+
+
+def _where(
+    name: str,
+    weights: Weights,
+    device: torch.device | None,
+    dtype: torch.dtype | None,
+    placing: Placing | Sharding | None,
+) -> tuple[torch.device | Placing | Sharding, list[str]]:
+    """The device that the weights fit on, or the places of a device map: what fits where is looked at by accelerate."""
+    if placing is None:
+        return _place(name, weights, device, dtype)
+    if placing.on_cpu:
+        _place(name, weights, torch.device("cpu"), dtype)
+    return placing, []
 
 
 def _place(
@@ -103,8 +131,14 @@ def _place(
 
 
 def _model(
-    name: str, directory: Path, device: torch.device, dtype: torch.dtype | None, trust_remote_code: bool
+    name: str,
+    directory: Path,
+    where: torch.device | Placing | Sharding,
+    dtype: torch.dtype | None,
+    trust_remote_code: bool,
 ) -> tuple[nn.Module, list[str]]:
+    placing = None if isinstance(where, torch.device) else where
+    spread = placing.options(name, directory, trust_remote_code=trust_remote_code) if placing is not None else {}
     try:
         with quiet_transformers():
             config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
@@ -116,21 +150,26 @@ def _model(
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
+                **spread,
             )
-            model = _moved(model, device).eval()
+            model = _settled(name, model, where).eval()
     except Exception as error:
         raise TargetError(f"{name}: transformers cannot load it: {one_line(error)}") from error
     _check_complete(name, model, info)
     _check_finite(name, model, dtype)
     unused = info["unexpected_keys"]
     notes = [f"{type(model).__name__} has no place for {_some(unused)}, which the checkpoint holds"] if unused else []
+    if placing is not None:
+        notes.insert(0, str(placing))
     return model, notes
 
 
-def _moved(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on the device; one that is there already is not asked, as some quantised ones refuse to be moved."""
-    there = all(weight.is_meta or weight.device.type == device.type for weight in weights_of(model))
-    return model if there else model.to(device)
+def _settled(name: str, model: nn.Module, where: torch.device | Placing | Sharding) -> nn.Module:
+    """The model where it is to be; one that is there already is not moved, as some quantised ones refuse to be."""
+    if not isinstance(where, torch.device):
+        return where.keep(name, model)
+    there = all(weight.is_meta or weight.device.type == where.type for weight in weights_of(model))
+    return model if there else model.to(where)
 
 
 def _check_complete(name: str, model: nn.Module, info: dict[str, Any]) -> None:
@@ -153,9 +192,10 @@ def _check_finite(name: str, model: nn.Module, dtype: torch.dtype | None) -> Non
     remedy = "save or download the checkpoint again"
     if dtype is not None:
         remedy += f", or leave out --steering-dtype if {dtype} is too narrow for it"
+    elsewhere = kept_elsewhere(model)
     for key, parameter in model.named_parameters():
-        for part in plain_parts(parameter.detach()):
-            if not part.dtype.is_floating_point or part.dtype.itemsize == 1:
+        for part in plain_parts(held(elsewhere.get(key), key.rpartition(".")[2], parameter).detach()):
+            if part.is_meta or not part.dtype.is_floating_point or part.dtype.itemsize == 1:
                 continue
             bad = int((~torch.isfinite(part)).sum())
             if bad:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers.utils import logging as transformers_logging
 
-_NOISY = ("transformers", "huggingface_hub")
+_NOISY = ("transformers", "huggingface_hub", "accelerate")
 
 
 @contextmanager

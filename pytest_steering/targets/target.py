@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +19,8 @@ from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
+from pytest_steering.targets.placing import Placing, places_of
+from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
 from pytest_steering.targets.tiny.models import tiny_model
 from pytest_steering.targets.weightless import fake_model
@@ -42,6 +45,8 @@ class Target:
     fake: FakeTensorMode | None = None
     trained: bool = False
     notes: list[str] = field(default_factory=list)
+    sharding: Sharding | None = None
+    """How it is spread over the ranks of this run, where it is."""
 
     def __repr__(self) -> str:
         return f"Target({self.spec!r})"
@@ -73,6 +78,12 @@ class Target:
         del self.architecture
         self.notes.append(f"{because}, modules of the model are others: found again at {self.architecture.layers_path}")
 
+    def copied(self) -> nn.Module:
+        """Another model like it; what cannot be copied (sharded weights, locks, open files) raises why."""
+        if self.sharding is not None:
+            raise TargetError("it is spread over several ranks, and a rank alone copies no more than its part")
+        return copy.deepcopy(self.model)
+
     @property
     def has_weights(self) -> bool:
         """Whether there are values to compute with, and not only shapes."""
@@ -82,6 +93,11 @@ class Target:
     def device(self) -> torch.device:
         """The device of the input embedding, where token ids go."""
         return device_of(self._embedding)
+
+    @property
+    def place(self) -> str:
+        """Where its weights are: a device, or the kinds of places that accelerate has spread them over."""
+        return self.sharding.place if self.sharding else "+".join(places_of(self.model)) or str(self.device)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -128,13 +144,16 @@ def load_target(
     spec: str | Spec,
     *,
     device: str | None = None,
+    device_map: str | None = None,
+    parallel: str | None = None,
     dtype: str | None = None,
     trust_remote_code: bool = False,
 ) -> Target:
     """The model that ``spec`` names, in eval mode, ready to be called.
 
     Without ``device``, a checkpoint goes to the GPU when there is one that it fits on, a callable's model
-    stays where it is, and everything else is on the CPU. Without ``dtype``, the weights keep theirs.
+    stays where it is, and everything else is on the CPU. With ``device_map`` accelerate spreads it, whatever it
+    is; with ``parallel`` it is spread over the ranks of this run. Without ``dtype``, the weights keep theirs.
     ``SpecError`` for a spec that cannot be meant, ``TargetError`` for a model that cannot be loaded: one
     sentence each.
     """
@@ -145,10 +164,12 @@ def load_target(
         parse_device(device) if device else None,
         parse_dtype(dtype) if dtype else None,
         trust_remote_code,
+        Sharding(parallel) if parallel else Placing(device_map) if device_map else None,
     )
     started = time.perf_counter()
     target = _LOADERS[parsed.kind](request)
     target.model.eval()
+    target.sharding = request.placing if isinstance(request.placing, Sharding) else None
     target.load_seconds = time.perf_counter() - started
     return target
 
@@ -159,6 +180,7 @@ class _Request:
     device: torch.device | None
     dtype: torch.dtype | None
     trust_remote_code: bool
+    placing: Placing | Sharding | None = None
 
 
 def _tiny(request: _Request) -> Target:
@@ -171,7 +193,7 @@ def _tiny(request: _Request) -> Target:
         raise TargetError(
             f"{spec.text}: no small instance of this model type can be built: {one_line(error)}"
         ) from error
-    return Target(spec.text, _moved(request, model), tiny_tokenizer())
+    return _settled(request, model, tiny_tokenizer())
 
 
 def _called(request: _Request) -> Target:
@@ -189,7 +211,7 @@ def _called(request: _Request) -> Target:
             f"{spec.text}: it returned an object of type {type(result).__name__}; "
             "it must return a torch.nn.Module or (model, tokenizer)"
         )
-    return Target(spec.text, _moved(request, model), tokenizer)
+    return _settled(request, model, tokenizer)
 
 
 def _shapes(request: _Request) -> Target:
@@ -205,6 +227,7 @@ def _checkpoint(request: _Request) -> Target:
         device=request.device,
         dtype=request.dtype,
         trust_remote_code=request.trust_remote_code,
+        placing=request.placing,
     )
     return Target(request.spec.text, loaded.model, loaded.tokenizer, trained=True, notes=loaded.notes)
 
@@ -215,6 +238,15 @@ def _with_adapter(request: _Request) -> Target:
     model = peft_adapter.put_on(spec, target.model, trust_remote_code=request.trust_remote_code)
     notes = [peft_adapter.note(base, model), *target.notes]
     return replace(target, spec=spec.text, model=model, trained=True, notes=notes)
+
+
+def _settled(request: _Request, model: nn.Module, tokenizer: Any) -> Target:
+    """A model that was built here, where it is to be."""
+    model = _moved(request, model)
+    if request.placing is None:
+        return Target(request.spec.text, model, tokenizer)
+    model = request.placing.spread(request.spec.text, model)
+    return Target(request.spec.text, model, tokenizer, notes=[str(request.placing)])
 
 
 def _moved(request: _Request, model: nn.Module) -> nn.Module:

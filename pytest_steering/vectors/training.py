@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from pytest_steering.architecture.inputs import embedding_of
+from pytest_steering.architecture.inputs import embedding_of, tokens_go_to
 from pytest_steering.architecture.model import Architecture
 from pytest_steering.vectors._common import VectorError, needs
 from pytest_steering.vectors.methods import Method, find_method, train_direction
@@ -74,7 +73,7 @@ def train_from_texts(
     """
     if not pairs:
         raise VectorError("there are no pairs to train on; give at least one (positive, negative) pair")
-    device = next((parameter.device for parameter in architecture.entry.parameters()), torch.device("cpu"))
+    device = tokens_go_to(architecture.entry)
     sides, masks = [], []
     for side, name in enumerate(_SIDES):
         texts = [pair[side] for pair in pairs]

@@ -22,4 +22,6 @@ def bare(wheel: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Environment:
 @pytest.fixture(scope="session")
 def full(wheel: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The same with the extras that the README's commands need."""
-    return Environment.create(tmp_path_factory.mktemp("full"), wheel, "benchmark", "nnsight", "study", "xdist")
+    return Environment.create(
+        tmp_path_factory.mktemp("full"), wheel, "benchmark", "device-map", "nnsight", "study", "xdist"
+    )

@@ -88,11 +88,12 @@ class Environment:
                     link.symlink_to(Path(str(distribution.locate_file(name))).resolve())
         install = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel.path)]
         subprocess.run([sys.executable, "-m", "pip", "--python", str(environment.python), *install], check=True)
-        entry, *_ = metadata.entry_points(group="console_scripts", name="pytest")
-        script = root / "bin" / entry.name
-        text = SCRIPT.format(python=environment.python, module=entry.module, function=entry.attr)
-        script.write_text(text, encoding="utf-8")
-        script.chmod(0o755)
+        for command in ("pytest", "torchrun"):
+            entry, *_ = metadata.entry_points(group="console_scripts", name=command)
+            script = root / "bin" / entry.name
+            text = SCRIPT.format(python=environment.python, module=entry.module, function=entry.attr)
+            script.write_text(text, encoding="utf-8")
+            script.chmod(0o755)
         return environment
 
     @property

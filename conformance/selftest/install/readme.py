@@ -39,7 +39,7 @@ class Command:
     @property
     def is_ours(self) -> bool:
         """Whether it runs what the wheel brings, and does not install anything."""
-        return self.text.startswith(("pytest", "python -m pytest_steering"))
+        return self.text.startswith(("pytest", "torchrun", "python -m pytest_steering"))
 
     def hub_id(self, folder: Path) -> str | None:
         """The model of the Hub that it names: not a path below ``folder``."""

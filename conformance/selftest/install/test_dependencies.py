@@ -25,6 +25,7 @@ EXTRAS = {
     "pytest_steering.engines.vllm": "vllm",
     "pytest_steering.evaluation": "study",
     "pytest_steering.targets.peft_adapter": "models",
+    "pytest_steering.targets.placing": "device-map",
     "pytest_steering.fixtures.findings.nnterp": "nnterp",
     "pytest_steering.fixtures.findings.pyvene": "pyvene",
     "pytest_steering.fixtures.findings.repeng": "repeng",

@@ -99,7 +99,7 @@ def test_settings(desk: Desk, line: str, sentence: str) -> None:
         (
             "steering_zzz = 1",
             "there is no setting steering_zzz: known are steering_models, steering_adapter, steering_engines, "
-            "steering_known_failures, steering_profile, steering_suite, steering_timeout",
+            "steering_device_map, steering_known_failures, steering_profile, steering_suite, steering_timeout",
         ),
     ],
 )

@@ -30,6 +30,12 @@ class Cause(StrEnum):
     MADE = "made-changes", "making the adapter changes what is the caller's"
     HOOKS_REMOVED = "hooks-removed", "the hooks of others are removed"
 
+    # Over several processes
+    RANKS_SUMMED = "added-on-every-rank", "each rank adds the vector, and what they add is summed up"
+    RANKS_SHARE = "divided-by-ranks", "the scale is divided by the number of ranks"
+    RANK_ALONE = "some-ranks-only", "not every rank is steered"
+    RANKS_APART = "ranks-apart", "the ranks do not steer the same"
+
     # Where in the model
     BEFORE = "before-the-layers", "something before the decoder layers is steered too"
     LAYER_INPUT = "layer-input", "the layer's input is steered, not what it emits"
