@@ -40,6 +40,8 @@ class TokensAlone:
 
     def __init__(self, extra: ExtraPositions) -> None:
         self._extra = extra
+        self.in_stream = extra.in_stream > 0
+        """The layers may run on some in this pass."""
         self._cache: weakref.ref[Any] | None = None
         """That of the last pass."""
         self._virtual = extra.virtual
@@ -67,12 +69,11 @@ class TokensAlone:
             if value is tokens:
                 given[name] = tokens[:, among:]
             elif value is mask and isinstance(mask, Tensor):
-                # A wrapper may have widened a mask that reached further, or have thrown the caller's cache away.
-                known = None if cache is None else int(cache.get_seq_length()) - self._held + tokens.shape[1] - among
-                given[name] = mask[:, self._virtual :][:, :known]
+                given[name] = mask[:, self._virtual :]
             elif value is cache and cache is not None:
                 given[name] = _Holding(cache, self._held)
         self._held += among
+        self.in_stream = among > 0
         return (), given
 
 

@@ -107,7 +107,7 @@ class PassPositions:
             self.mask = self._plain(mask, tokens.device)
         else:
             self.mask = self._generated(self.prompt, mask, tokens.device)
-        if self.mask is True and self.extra.in_stream:
+        if self.mask is True and self._alone.in_stream:
             self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
