@@ -97,8 +97,9 @@ class Comparison:
             return fed == token
         embedding = embedding_of(self._harness.model)
         with torch.no_grad():
-            embedded = embedding(torch.tensor(token, device=device_of(embedding)))
-        return (fed == embedded.to(fed)).all(-1)
+            embedded: Tensor = embedding(torch.tensor(token, device=device_of(embedding)))
+        same: Tensor = (fed == embedded.to(fed)).all(-1)
+        return same
 
     def _arrives(
         self, number: int, count: int, layer: int, one: Seen, step: Pass, where: str, alive: Tensor | None

@@ -69,8 +69,7 @@ def needs(kind: str) -> None:
 def test_a_right_adapter_conforms(kind: str, tmp_path: Path) -> None:
     needs(kind)
     spec = f"{KINDS}.{kind}"
-    # The packages warn of much when they are imported.
-    found = verdicts(tmp_path / "report.json", f"--steering-model={spec}", "-k", CHOSEN, PYTEST_ADDOPTS="-W ignore")
+    found = verdicts(tmp_path / "report.json", f"--steering-model={spec}", "-k", CHOSEN)
     row = found[f"{spec} hooks"]
     assert (row["failed"], row["verdict"]) == (set(), "conforms")
     passed = {entry["id"] for entry in row["requirements"] if entry["outcome"] == "passed"}
