@@ -12,8 +12,8 @@ from torch import nn
 
 from pytest_steering.byte_tokenizer import BOS, PAD
 from pytest_steering.errors import SpecError, TargetError, one_line
-from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.importing import unwarned
+from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.targets.spec import TEXT, Task, tiny_types, unknown_type
 from pytest_steering.targets.tiny.shrink import shrunk
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes
