@@ -102,7 +102,7 @@ def test_sign_is_kept(harness: Harness, place: str) -> None:
         plain = harness.unsteered.run(inputs).received(layer).double().cpu()
         for scale in (2.0, -2.0):
             moved = harness.steered(harness.plans.plan([layer], scale), inputs).received(layer).double().cpu() - plain
-            moved = moved[:, harness.architecture.extra_positions :]
+            moved = moved[:, harness.architecture.extra_positions.in_stream :]
             arriving = moved @ vector / (vector @ vector)
             if not bool((arriving * scale > 0).all()):
                 rows = moved.flatten(2, -2).movedim(2, 1).flatten(0, 1) if moved.ndim > 3 else moved

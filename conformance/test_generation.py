@@ -42,6 +42,7 @@ def test_every_pass(harness: Harness, batch: str) -> None:
 def test_cache_equals_no_cache(harness: Harness) -> None:
     """generation is steered at the same tokens, to the same tokens, with a KV cache and without."""
     inputs, plan = harness.prompts.batch(), _middle(harness)
+    _possible(harness, inputs, use_cache=False)
     cached = checks.passes(harness, plan, inputs, use_cache=True)
     uncached = checks.passes(harness, plan, inputs, use_cache=False)
     _need_one_answer(harness, inputs, {"use_cache": False})

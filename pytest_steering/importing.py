@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -32,6 +33,15 @@ def imported(name: str) -> ModuleType:
         raise
     except BaseException as error:  # also SystemExit, KeyboardInterrupt, and what pytest skips and ends by
         raise ImportFailed from error
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """What libraries warn of inside, as when they are imported, is not heard: the filters of a project may make errors
+    of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def path_with_here_last() -> list[str]:

@@ -41,6 +41,8 @@ class Resident:
         self.names = parameters_of(entry)
         self.tells_begin = "past_key_values" in self.names
         """A cache of keys tells where a pass of a generation begins; a recurrent state does not."""
+        self.virtual = architecture.extra_positions.virtual > 0
+        """Virtual tokens stand before the tokens, and whether in this pass no tensor tells."""
         self.blocks: tuple[Block, ...] = ()
         self.kinds = TokenKinds(_device(entry))
         width = architecture.hidden_size
@@ -144,7 +146,8 @@ class Begin(Hook):
         resident = self.resident
         named = {**dict(zip(resident.names, args, strict=False)), **kwargs} if args else kwargs
         compiling = torch.compiler.is_compiling()
-        resident.now = resident.kinds.of_pass(named) if compiling or resident.compiled_layers() else None
+        by_tensors = (compiling or resident.compiled_layers()) and not resident.virtual
+        resident.now = resident.kinds.of_pass(named) if by_tensors else None
         if resident.now is not None or not resident.blocks:
             return
         if compiling:

@@ -24,7 +24,8 @@ class CompiledAdapter(SteeringAdapter):
 
     The hooks are put on the model when the adapter is made, and stay; what was compiled before is compiled anew. No
     graph is made for a vector, a scale, a layer, a position, or a block that begins or ends. In eager mode a vector is
-    added that is learnt, and a recurrent model generates: its state does not tell where a pass begins.
+    added that is learnt, a model runs that virtual tokens are put before, and a recurrent model generates: its state
+    does not tell where a pass begins.
     """
 
     name = "compiled"
@@ -60,7 +61,7 @@ class Inside(Steered):
 
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._resident.kinds.following(self._passes.prompt):
-            eagerly = any(block.learnt for block in self._resident.blocks)
+            eagerly = self._resident.virtual or any(block.learnt for block in self._resident.blocks)
             if self._passes.prompt is not None and not self._resident.tells_begin:
                 eagerly = True
             if eagerly and any_compiled(self._model.modules()):

@@ -51,9 +51,10 @@ class FoldedAdapter(SteeringAdapter):
     def __init__(self, model: nn.Module, architecture: Architecture) -> None:
         self.architecture = architecture
         self.model = model
-        if architecture.extra_positions:
+        own = architecture.extra_positions.in_stream
+        if own:
             raise ValueError(
-                f"a folded vector steers all positions, and {type(model).__name__} puts {architecture.extra_positions} "
+                f"a folded vector steers all positions, and {type(model).__name__} puts {own} "
                 "of its own before the tokens; use --steering-adapter=hooks"
             )
         run = partial(_run, model, architecture)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,11 +15,12 @@ from torch import nn
 from pytest_steering.architecture.axes import ROWS, TOKENS
 from pytest_steering.architecture.candidates import CONTAINERS, Chain, Link, families, find_chains, first_runs
 from pytest_steering.architecture.compiled import eager
+from pytest_steering.architecture.entry import entry_of
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.probing import Handover, Probe, Reach, handover, has_no_values, reach, read_elsewhere
 from pytest_steering.architecture.residual import Layout, Path, kind_of
 from pytest_steering.architecture.tracing import Call
-from pytest_steering.architecture.traits import contradictions, peculiarities
+from pytest_steering.architecture.traits import contradictions, in_the_cache, peculiarities
 from pytest_steering.errors import ArchitectureError
 
 _TRIED = 6
@@ -192,16 +192,19 @@ def described(
     hidden_size = links[0].emitted.shape[-1]
     paths = [container_path(model, other) for other in others]
     peculiar = list(peculiarities(probe, chain, decoder_layers, handovers, paths))
-    entry_name, entry = _entry(probe, links[0])
+    entry, extra = entry_of(probe, links[0], layout)
+    if extra.virtual and not layout.extra:
+        peculiar.append(in_the_cache(extra.virtual))
     return Architecture(
         layers_path=container_path(model, chain),
         decoder_layers=decoder_layers,
-        entry_name=entry_name,
-        entry=entry,
+        entry_name=entry,
+        entry=model.get_submodule(entry),
         model_inputs=probe.model_inputs,
         hidden_size=hidden_size,
         anatomy=tuple(trait for trait, _ in peculiar),
         notes=(*contradictions(model, len(decoder_layers), hidden_size), *(note for _, note in peculiar if note)),
+        extra_positions=extra,
         model_class=type(model),
     )
 
@@ -277,25 +280,3 @@ def _receiver(
 
 def _tensor_at(call: Call, path: Path) -> Any:
     return next((tensor for place, tensor in call.outputs if place == path), None)
-
-
-def _entry(probe: Probe, first: Link) -> tuple[str, nn.Module]:
-    """The innermost module around the layers that receives the token ids, and the mask if the model takes one."""
-    around = [
-        call
-        for call in probe.calls
-        if call.started < first.started
-        and call.ended > first.call.ended
-        and call.receives(probe.ids) is not None
-        and _masked(probe, call)
-    ]
-    return (around[-1].name, around[-1].module) if around else ("", probe.model)
-
-
-def _masked(probe: Probe, call: Call) -> bool:
-    """The call is given the attention mask, or could be where the run had none, or the model takes none."""
-    if not probe.model_inputs.mask_name:
-        return True
-    if probe.mask is not None:
-        return call.receives(probe.mask) is not None
-    return "attention_mask" in inspect.signature(call.module.forward).parameters

@@ -103,7 +103,7 @@ def begins_at(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> i
     ``None`` when none of them tells, as a recurrent state does not. A mask may also be as wide as a static cache, and
     does not tell then.
     """
-    cache = next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
+    cache = cache_in(kwargs)
     if mask is not None and (cache is None or mask.shape[1] != room_of(cache)):
         return max(0, mask.shape[1] - columns)
     memory = remembered(kwargs)
@@ -113,6 +113,11 @@ def begins_at(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> i
         with suppress(TypeError, ValueError, NotImplementedError):
             return int(cache.get_seq_length())
     return None
+
+
+def cache_in(kwargs: Mapping[str, Any]) -> Any:
+    """What holds keys and values of earlier tokens, if there is something."""
+    return next((value for value in kwargs.values() if hasattr(value, "get_seq_length")), None)
 
 
 def room_of(cache: Any) -> int:

@@ -11,6 +11,7 @@ from torch import nn
 from pytest_steering.architecture.facts import found
 from pytest_steering.architecture.inputs import ModelInputs
 from pytest_steering.architecture.residual import Layout
+from pytest_steering.architecture.virtual_tokens import NONE, ExtraPositions
 
 FINAL_LAYERS = 3
 
@@ -50,7 +51,10 @@ class Architecture:
     """Dotted path of the decoder layers, e.g. ``model.layers``."""
     decoder_layers: tuple[DecoderLayer, ...]
     entry_name: str
-    """Dotted name of the innermost module around the layers that receives the token ids; empty for the model."""
+    """Dotted name of the innermost module around the layers that receives the token ids; empty for the model.
+
+    Where a wrapper puts virtual tokens before them, of the innermost one that receives both.
+    """
     entry: nn.Module
     """That module: a forward pass begins when it is called."""
     model_inputs: ModelInputs
@@ -61,6 +65,8 @@ class Architecture:
     """What sets the residual stream apart from one stream through layers of one class; empty when nothing does."""
     notes: tuple[str, ...] = ()
     """What a steering vector means here where that is not plain, and where the config contradicts what was measured."""
+    extra_positions: ExtraPositions = NONE
+    """Positions of the model's own that stand before the tokens."""
     model_class: type[nn.Module] = nn.Module
     """Class of the whole model."""
 
@@ -93,11 +99,6 @@ class Architecture:
     def block_classes(self) -> tuple[str, ...]:
         """The class name of each decoder layer."""
         return tuple(type(decoder_layer.module).__name__ for decoder_layer in self.decoder_layers)
-
-    @property
-    def extra_positions(self) -> int:
-        """How many positions of its own the model puts before the tokens."""
-        return self.decoder_layers[0].layout.extra
 
     def in_place(self, layer: int) -> nn.Module:
         """What stands where the decoder layer stands: the layer itself, or what somebody put in its place."""

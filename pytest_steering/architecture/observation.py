@@ -18,6 +18,7 @@ from pytest_steering.architecture.inputs import begins_at, input_mask, input_tok
 from pytest_steering.architecture.model import Architecture, DecoderLayer
 from pytest_steering.architecture.residual import Layout, tensors_in
 from pytest_steering.architecture.tracing import around_calls, copies, hooked
+from pytest_steering.architecture.virtual_tokens import TokensAlone
 from pytest_steering.architecture.weights import mixes
 from pytest_steering.errors import Unseen
 
@@ -124,9 +125,11 @@ def everywhere(
 
 @contextmanager
 def following(architecture: Architecture, passes: list[Pass]) -> Iterator[None]:
-    """A ``Pass`` is appended whenever a forward pass begins."""
+    """A ``Pass`` is appended whenever a forward pass begins; virtual tokens are no part of it."""
+    alone = TokensAlone(architecture.extra_positions)
 
     def begin(_module: nn.Module, args: Any, kwargs: Any) -> None:
+        args, kwargs = alone(_module, args, kwargs)
         tokens = input_tokens(kwargs, args)
         columns = tokens.shape[1]
         given = {**{str(number): value for number, value in enumerate(args)}, **kwargs}

@@ -74,6 +74,15 @@ def _of_the_stream(decoder_layer: DecoderLayer) -> Iterator[tuple[str, str]]:
         )
 
 
+def in_the_cache(virtual: int) -> tuple[str, str]:
+    """The peculiarity of a model whose virtual tokens run through no layer."""
+    return (
+        f"{virtual} virtual tokens in the cache",
+        f"the model puts {virtual} virtual tokens into the cache before the tokens; no layer runs on them, and "
+        "positions do not count them",
+    )
+
+
 def _of_the_layers(
     probe: Probe, chain: Chain, decoder_layers: Sequence[DecoderLayer], handovers: Mapping[Link, Handover]
 ) -> Iterator[tuple[str, str]]:

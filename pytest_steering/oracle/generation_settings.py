@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from torch import nn
 from transformers import GenerationConfig
@@ -16,13 +16,19 @@ TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_i
 def own_settings(model: nn.Module) -> Iterator[None]:
     """The model generates by transformers' defaults inside the block: greedily, one sequence, without penalties.
 
-    What somebody writes into the settings meanwhile stands in the model's own afterwards.
+    What somebody writes into the settings meanwhile stands in the model's own afterwards. A wrapper and the model in it
+    may have settings each.
     """
-    owner = next((module for module in model.modules() if "generation_config" in vars(module)), None)
-    theirs = vars(owner)["generation_config"] if owner is not None else None
-    if owner is None or not isinstance(theirs, GenerationConfig):
+    with ExitStack() as stack:
+        for owner in model.modules():
+            theirs = vars(owner).get("generation_config")
+            if isinstance(theirs, GenerationConfig):
+                stack.enter_context(_put_aside(owner, theirs))
         yield
-        return
+
+
+@contextmanager
+def _put_aside(owner: nn.Module, theirs: GenerationConfig) -> Iterator[None]:
     mine = GenerationConfig(**{name: getattr(theirs, name, None) for name in TOKENS})
     owner.generation_config = mine
     before = dict(vars(mine))

@@ -46,7 +46,7 @@ def reference(
                     mask = where(now).to(tensor.device)
                 elif where is not None:
                     mask = where[:, now.start : now.start + now.columns].to(tensor.device)
-                elif architecture.extra_positions:
+                elif architecture.extra_positions.in_stream:
                     mask = torch.ones(tensor.shape[0], now.columns, dtype=torch.bool, device=tensor.device)
                 else:
                     return steered

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from pytest_steering.architecture.inputs import spoils
+from pytest_steering.architecture.inputs import cache_in, spoils
 from pytest_steering.architecture.observation import Trace
 from pytest_steering.architecture.weights import plain_parts
 from pytest_steering.errors import one_line
@@ -235,6 +236,20 @@ class Unsteered:
             around = self.architecture.entry_name or "the whole model"
             return f"{name}.generate goes around {around}, where its forward passes begin, so none of them is seen"
         return "" if found == wanted else f"{name} itself generates shape {found} instead of {wanted}"
+
+    @cached_property
+    def forgets(self) -> str:
+        """Why a call cannot go on from the caller's cache; empty when it can, or when that cannot be told."""
+        ids = self.prompts.ids(self.prompts.batch())
+        middle = ids.shape[1] // 2
+        call, inputs = self.target.model, self.architecture.model_inputs.inputs
+        with suppress(Exception), runs.running(self.target):
+            cache = cache_in(call(**inputs(ids[:, :middle]), use_cache=True))
+            held = int(cache.get_seq_length())
+            after = cache_in(call(**inputs(ids[:, middle:]), past_key_values=cache, use_cache=True))
+            if int(after.get_seq_length()) < held + ids.shape[1] - middle:
+                return f"{type(call).__name__} itself throws away the cache that it is given"
+        return ""
 
     @cached_property
     def cannot_replay(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_steering.importing import unwarned
 from pytest_steering.plugin.fixtures import MODEL, parameters
 from pytest_steering.plugin.items import requirement_of
 from pytest_steering.plugin.options import settings_of
@@ -24,6 +25,11 @@ FOREIGN = pytest.StashKey[frozenset[Path]]()
 
 class SuiteModule(pytest.Module):
     """A file of the bundled suite: what it collects does not depend on the user's naming conventions."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        """The file is imported, and with it libraries that may warn of something."""
+        with unwarned():
+            return list(super().collect())
 
     def funcnamefilter(self, name: str) -> bool:
         """Functions named ``test_…`` are the tests, whatever ``python_functions`` says."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_steering.errors import AdapterError, ArchitectureError, SteeringError
+from pytest_steering.importing import unwarned
 from pytest_steering.plugin.options import GIVEN, parsed, settings_of
 from pytest_steering.targets.patterns import expanded
 from pytest_steering.targets.spec import Spec
@@ -157,7 +158,8 @@ def steering_model(request: pytest.FixtureRequest) -> Target:
 @pytest.fixture(scope="session")
 def steering_adapter(request: pytest.FixtureRequest, steering_model: Target) -> SteeringAdapter:
     """The steering implementation under test, made for the current model."""
-    from pytest_steering.adapters.registry import make_adapter
+    with unwarned():
+        from pytest_steering.adapters.registry import make_adapter
 
     settings = settings_of(request.config)
     name = getattr(request, "param", settings.adapters[0])
@@ -191,8 +193,10 @@ def steering_batch(steering_model: Target) -> Batch:
 def _load(request: pytest.FixtureRequest, spec: Spec) -> Target:
     from pytest_steering.plugin import progress
     from pytest_steering.plugin.collection import is_suite_item
-    from pytest_steering.plugin.metering import ForwardPasses
-    from pytest_steering.targets.target import load_target
+
+    with unwarned():
+        from pytest_steering.plugin.metering import ForwardPasses
+        from pytest_steering.targets.target import load_target
 
     settings = settings_of(request.config)
     _share_processors()

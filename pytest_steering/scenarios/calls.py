@@ -213,6 +213,8 @@ def _first(harness: Harness, fed: Fed, end: int, **more: Any) -> Ask:
 
 def _next(harness: Harness, fed: Fed, start: int, cache: Any, generates: bool) -> Ask:
     """What follows on what is remembered: ``generate`` is given all tokens, a forward pass the new ones."""
+    if harness.unsteered.forgets:
+        raise Unfit(harness.unsteered.forgets)
     if generates:
         return ask_of(harness, fed, past_key_values=cache)
     return ask_of(harness, fed.cut(start, fed.columns), start, past_key_values=cache, use_cache=True)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from pytest_steering.adapters.protocol import accumulates
+from pytest_steering.architecture.inputs import embedding_of
 from pytest_steering.architecture.observation import Pass
 from pytest_steering.architecture.residual import same_bits
+from pytest_steering.architecture.weights import device_of
 from pytest_steering.errors import Violation
 from pytest_steering.oracle import comparison, tolerance
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
@@ -75,7 +77,7 @@ class Comparison:
                 raise Violation(f"the pass is no longer in {what} mode", where=here, likely=Diagnosis(Cause.MODE))
             if one.ask.ends is not None and before.fed is not None and count:
                 # What comes after a row's end is nobody's.
-                going = before.fed[:, -1] != one.ask.ends
+                going = ~self._is_token(before.fed[:, -1], one.ask.ends)
                 alive = going if alive is None else alive & going
             for layer in self._harness.architecture.every_layer:
                 found, wanted = step.received[layer], before.received[layer]
@@ -88,6 +90,16 @@ class Comparison:
                 return False
             raise Violation(f"{passes[0]} passes are seen, {passes[1]} without steering", where=where)
         return True
+
+    def _is_token(self, fed: Tensor, token: int) -> Tensor:
+        """Which of these are the token: ids, or the same embedded by a wrapper that puts virtual tokens before them."""
+        if not fed.is_floating_point():
+            return fed == token
+        embedding = embedding_of(self._harness.model)
+        with torch.no_grad():
+            embedded: Tensor = embedding(torch.tensor(token, device=device_of(embedding)))
+        same: Tensor = (fed == embedded.to(fed)).all(-1)
+        return same
 
     def _arrives(
         self, number: int, count: int, layer: int, one: Seen, step: Pass, where: str, alive: Tensor | None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pytest_steering.architecture.inputs import begins_at, input_mask, input_tokens, parameters_of
+from pytest_steering.architecture.virtual_tokens import NONE, ExtraPositions, TokensAlone
 from pytest_steering.steering.plan import Positions
 
 
@@ -65,13 +66,16 @@ class PassPositions:
     steered. A pass outside of :meth:`generating` is all prompt.
     """
 
-    def __init__(self, positions: Positions, extra: int = 0, generation: Generation | None = None) -> None:
-        """``extra`` positions of the model's own stand before the tokens, so the mask is never simply ``True``.
+    def __init__(
+        self, positions: Positions, extra: ExtraPositions = NONE, generation: Generation | None = None
+    ) -> None:
+        """Where ``extra`` positions of the model's own stand before the tokens, the mask is never simply ``True``.
 
         Blocks that may be nested share a ``generation``: whichever of them generates, all know it.
         """
         self.positions = positions
         self.extra = extra
+        self._alone = TokensAlone(extra)
         self.generation = generation or Generation()
         self.mask: Tensor | bool = True
         self.start = 0
@@ -92,6 +96,7 @@ class PassPositions:
 
     def begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """The arguments of a forward pass tell where its columns start and which of them are real tokens."""
+        args, kwargs = self._alone(module, args, kwargs)
         if args:
             kwargs = {**dict(zip(parameters_of(module), args, strict=False)), **kwargs}
         tokens, mask = input_tokens(kwargs), input_mask(kwargs)
@@ -102,7 +107,7 @@ class PassPositions:
             self.mask = self._plain(mask, tokens.device)
         else:
             self.mask = self._generated(self.prompt, mask, tokens.device)
-        if self.mask is True and self.extra:
+        if self.mask is True and self._alone.in_stream:
             self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:

@@ -20,6 +20,7 @@ from pytest_steering.importing import ImportFailed, imported
 from pytest_steering.suggesting import meant
 from pytest_steering.targets.gguf_paths import check_gguf_path, gguf_in, is_gguf
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes, parted, sizes_in
+from pytest_steering.targets.type_names import transformers_version, type_names
 
 Task = Literal["text-generation", "image-text-to-text"]
 TEXT: Final = "text-generation"
@@ -161,11 +162,8 @@ def read_config(spec: Spec) -> dict[str, Any]:
 
 def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
     """The model types that the installed transformers knows for ``task``."""
-    from transformers.models.auto import modeling_auto
-
-    if task == TEXT:
-        return tuple(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    return tuple(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+    kind = "CAUSAL_LM" if task == TEXT else "IMAGE_TEXT_TO_TEXT"
+    return type_names(f"MODEL_FOR_{kind}_MAPPING_NAMES")
 
 
 def tiny_of(spec: Spec) -> tuple[str, Task]:
@@ -202,11 +200,9 @@ def check_task(text: str, task: str) -> Task:
 
 def unknown_type(model_type: str, known: tuple[str, ...], task: str = "") -> str:
     """The sentence about a ``tiny:`` type that is none of the ``known``, with the closest of them."""
-    from transformers import __version__
-
     at, what = (f"@{task}", task) if task else ("", "language")
     hint = meant(model_type, known, lambda name: f"tiny:{name}{at}", most=3, cutoff=0.5)
-    return f"tiny:{model_type}{at}: transformers {__version__} has no {what} model type {model_type!r}{hint}"
+    return f"tiny:{model_type}{at}: transformers {transformers_version()} has no {what} model type {model_type!r}{hint}"
 
 
 def _is_path(text: str) -> bool:

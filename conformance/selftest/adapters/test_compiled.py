@@ -213,7 +213,6 @@ def test_the_model_has_one_set_of_hooks_however_many_adapters_are_made(target: T
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_the_compiler_of_torch_makes_nothing_anew(target: Target, mode: str) -> None:
     """Without a GPU ``reduce-overhead`` is compiled like ``default``: its graphs are recorded on a GPU alone."""

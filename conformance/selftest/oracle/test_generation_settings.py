@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_steering.fixtures import soft_prompts
 from pytest_steering.fixtures.preferring import PREFERENCES, preferring
 from transformers import GenerationConfig
 
@@ -43,6 +45,14 @@ def test_what_somebody_writes_into_them_shows() -> None:
     with own_settings(model):
         model.generation_config.max_new_tokens = 3
     assert (model.generation_config.max_new_tokens, model.generation_config.num_beams) == (3, 2)
+
+
+def test_those_of_a_model_in_a_wrapper_are_put_aside_too() -> None:
+    model: Any = soft_prompts.embedded()
+    model.generation_config, model.model.generation_config = GenerationConfig(), GenerationConfig(num_beams=2)
+    with own_settings(model):
+        assert model.model.generation_config.num_beams == GenerationConfig().num_beams
+    assert model.model.generation_config.num_beams == 2
 
 
 def test_a_checkpoint_without_preferences_has_none() -> None:

@@ -68,7 +68,7 @@ def test_every_pass_has_the_kinds_that_its_positions_tell(given: str, positions:
         prompt = Prompt(ROWS, COLUMNS, mask if masked else None) if new else None
         generation, kinds = Generation(), TokenKinds(torch.device("cpu"))
         generation.prompt = prompt
-        by_positions = PassPositions(positions, 0, generation)
+        by_positions = PassPositions(positions, generation=generation)
         with kinds.following(prompt):
             for call in passes(mask, chunk, new, room, beams):
                 by_positions.begin_pass(nn.Identity(), (), call)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.virtual_tokens import ExtraPositions
 from pytest_steering.steering.plan import Positions
 from pytest_steering.steering.token_positions import PassPositions
 
@@ -98,7 +99,7 @@ def test_a_token_that_the_model_puts_behind_the_prompt_is_generated() -> None:
 
 
 def test_where_the_model_has_positions_of_its_own_the_mask_is_never_simply_true() -> None:
-    passes = PassPositions(Positions.ALL, extra=3)
+    passes = PassPositions(Positions.ALL, ExtraPositions(3))
     passes.begin_pass(Entry(), (torch.zeros_like(MASK),), {})
     assert isinstance(passes.mask, Tensor)
     assert passes.mask.all()

@@ -12,6 +12,7 @@ from torch import nn
 
 from pytest_steering.byte_tokenizer import BOS, PAD
 from pytest_steering.errors import SpecError, TargetError, one_line
+from pytest_steering.importing import unwarned
 from pytest_steering.targets.quiet import quiet_transformers
 from pytest_steering.targets.spec import TEXT, Task, tiny_types, unknown_type
 from pytest_steering.targets.tiny.shrink import shrunk
@@ -20,6 +21,7 @@ from pytest_steering.targets.tiny.sizes import SMALL, Sizes
 _MOST_PARAMETERS = 20_000_000
 
 
+@unwarned()
 def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0, *, sizes: Sizes = SMALL) -> nn.Module:
     """A random instance of ``model_type`` with four decoder layers, 32 wide, in float32 and eval mode.
 
@@ -38,6 +40,7 @@ def tiny_model(model_type: str, task: Task = TEXT, seed: int = 0, *, sizes: Size
     return _random_model(build, config, seed)
 
 
+@unwarned()
 def check_sizes(text: str, model_type: str, task: Task, sizes: Sizes) -> None:
     """The model that the spec ``text`` names can be built in these sizes and is small; otherwise ``SpecError``."""
     try:
