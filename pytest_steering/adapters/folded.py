@@ -131,7 +131,7 @@ def _foldable(run: Callable[[], None], decoder_layer: DecoderLayer) -> nn.Module
             return linear
     raise ValueError(
         f"{decoder_layer.name} has no bias to fold a vector into: no linear module's output reaches what the layer "
-        "emits unchanged; use --steering-adapter=hooks"
+        "emits unchanged and as precise as the residual stream is; use --steering-adapter=hooks"
     )
 
 
@@ -156,7 +156,7 @@ def _shift_arrives(run: Callable[[], None], decoder_layer: DecoderLayer, linear:
     generator = torch.Generator().manual_seed(0)
     size = float(plain.float().abs().amax()) + 1
     shift = (torch.randn(plain.shape[-1], generator=generator) * size).to(plain)
-    with hooked(linear.register_forward_hook(lambda _module, _args, output: output + shift)):
+    with hooked(linear.register_forward_hook(lambda _module, _args, output: output + shift.to(output.dtype))):
         moved = _emitted(run, decoder_layer).float() - plain.float()
     eps = torch.finfo(plain.dtype).eps
     return bool(((moved - shift.float()).abs() <= 16 * eps * size).all())

@@ -42,3 +42,11 @@ def test_blocks_end_in_any_order(adapters: int, order: tuple[int, ...]) -> None:
                 torch.testing.assert_close(logits(), fresh.model(input_ids=ids).logits)
     assert torch.equal(logits(), before)
     assert {name: id(each) for name, each in target.model.named_parameters()} == parameters
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_layer_that_adds_up_coarser_numbers_than_the_stream_has_is_refused(dtype: str) -> None:
+    """A Mamba in halves keeps its residual stream in singles: a bias in halves would round the vector."""
+    target = load_target("tiny:mamba", dtype=dtype)
+    with pytest.raises(ValueError, match="as precise as the residual stream is; use --steering-adapter=hooks"):
+        FoldedAdapter(target.model, target.architecture)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE, costly
+from pytest_steering.fixtures.known_bad import ALL, ELSEWHERE, RANKS, costly
 
 from conformance.selftest.places import ROOT
 from pytest_steering.__main__ import main
@@ -86,7 +86,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_every_known_bad_adapter_says_what_is_wrong_with_it() -> None:
     said = bugs()
-    assert said.keys() == {adapter.__name__ for adapter in (*ALL, *ELSEWHERE)}
+    assert said.keys() == {adapter.__name__ for adapter in (*ALL, *ELSEWHERE, *RANKS)}
     assert all(sentence and not sentence.endswith(".") for sentence in said.values())
 
 
