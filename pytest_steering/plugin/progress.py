@@ -94,7 +94,8 @@ class Progress:
     def pytest_sessionstart(self) -> None:
         """The reporter is there; one of another plugin's draws a picture of its own."""
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if type(reporter) is pytest.TerminalReporter:
+        # Before 8.4 pytest has no public name for it.
+        if type(reporter).__module__ == "_pytest.terminal":
             self._reporter = reporter
             threading.Thread(target=self._watch, name=NAME, daemon=True).start()
 
