@@ -115,6 +115,17 @@ class Architecture:
         layers = tuple(map(place, self.decoder_layers))
         return replace(self, decoder_layers=layers, entry=model.get_submodule(self.entry_name))
 
+    def inside(self, entry: nn.Module) -> Architecture:
+        """The same of a copy of ``entry`` alone; ``AttributeError`` where that has other modules."""
+        prefix = f"{self.entry_name}." if self.entry_name else ""
+
+        def named(layer: DecoderLayer) -> DecoderLayer:
+            names = layer.name.removeprefix(prefix), layer.receiver_name.removeprefix(prefix)
+            return replace(layer, name=names[0], receiver_name=names[1])
+
+        alone = replace(self, decoder_layers=tuple(map(named, self.decoder_layers)), entry_name="")
+        return alone.on(entry)
+
     def summary(self) -> str:
         """One line for people: where the layers are, how many, how wide, and which are steered by default."""
         return found(self.as_json())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -110,16 +111,21 @@ def everywhere(
     architecture: Architecture, watch: Callable[[Architecture], AbstractContextManager[None]]
 ) -> Iterator[None]:
     """The model is watched inside the block, and so is each copy of it that runs in its place."""
+    entries = {architecture.entry}
     with ExitStack() as stack:
 
-        def begin(model: nn.Module) -> None:
+        def begin(find: Callable[[nn.Module], Architecture], model: nn.Module) -> None:
             with suppress(AttributeError):
-                copied = architecture.on(model)
-                if copied.entry is not architecture.entry:
+                copied = find(model)
+                if copied.entry not in entries:
+                    entries.add(copied.entry)
                     stack.enter_context(watch(copied))
 
         stack.enter_context(watch(architecture))
-        stack.enter_context(copies(architecture.model_class, begin))
+        stack.enter_context(copies(architecture.model_class, partial(begin, architecture.on)))
+        if architecture.extra_positions.virtual:
+            # A wrapper's copy may generate around itself.
+            stack.enter_context(copies(type(architecture.entry), partial(begin, architecture.inside)))
         yield
 
 

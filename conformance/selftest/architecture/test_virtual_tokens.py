@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -63,6 +64,23 @@ def test_they_are_found_and_each_pass_is_seen_without_them(make: Any, extra: Ext
     )
     assert [(each.start, each.columns) for each in run.passes] == [(0, 5), (5, 1), (6, 1)]
     assert [tuple(each.received[0].shape[:2]) for each in run.passes] == [(2, 5 + extra.in_stream), (2, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("make", [soft_prompts.embedded, soft_prompts.cached], ids=["embedded", "cached"])
+def test_a_copy_that_generates_in_its_place_is_seen(make: Any) -> None:
+    """The copy's wrapper is not called: the model inside is."""
+    model = make()
+    architecture, copied = detect_architecture(model), copy.deepcopy(model)
+    settings = GenerationConfig(max_new_tokens=3, min_new_tokens=3, pad_token_id=0)
+    options = {"input_ids": IDS, "attention_mask": MASK, "generation_config": settings}
+    seen, own = (
+        observe(architecture, (0,), lambda run=run: run.generate(**options)).passes  # type: ignore[misc]
+        for run in (copied, model)
+    )
+    assert [(each.start, each.columns) for each in seen] == [(0, 5), (5, 1), (6, 1)]
+    assert all(torch.equal(each.received[0], mine.received[0]) for each, mine in zip(seen, own, strict=True))
+    once = observe(architecture, (0,), lambda: copied(input_ids=IDS, attention_mask=MASK)).passes
+    assert [(each.start, each.columns) for each in once] == [(0, 5)], "the wrapper and the model inside are one pass"
 
 
 def test_a_model_without_them_keeps_its_entry() -> None:
