@@ -216,14 +216,14 @@ PRIVATE = (
         "transformers",
         "transformers.models.auto.modeling_auto",
         "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
-        ("pytest_steering/targets/spec.py",),
+        ("conformance/selftest/targets/test_type_names.py", "pytest_steering/targets/spec.py"),
         "tiny: knows every type that writes text",
     ),
     Private(
         "transformers",
         "transformers.models.auto.modeling_auto",
         "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
-        ("pytest_steering/targets/spec.py",),
+        ("conformance/selftest/targets/test_type_names.py", "pytest_steering/targets/spec.py"),
         "tiny: knows every type that sees",
     ),
     Private(

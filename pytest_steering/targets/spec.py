@@ -162,8 +162,9 @@ def read_config(spec: Spec) -> dict[str, Any]:
 
 def tiny_types(task: Task = TEXT) -> tuple[str, ...]:
     """The model types that the installed transformers knows for ``task``."""
-    kind = "CAUSAL_LM" if task == TEXT else "IMAGE_TEXT_TO_TEXT"
-    return type_names(f"MODEL_FOR_{kind}_MAPPING_NAMES")
+    return type_names(
+        "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES" if task == TEXT else "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES"
+    )
 
 
 def tiny_of(spec: Spec) -> tuple[str, Task]:
