@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_steering.plugin import cases, collection, fixtures, needs, options, running
+from pytest_steering.plugin import cases, collection, command_line, fixtures, needs, options, running
 from pytest_steering.plugin.engines import steering_checkpoint, steering_engine
 from pytest_steering.plugin.fixtures import steering_adapter, steering_batch, steering_model, steering_vector
 from pytest_steering.plugin.needs import _steering_needs
@@ -38,7 +38,7 @@ _DIST = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    options.add_options(parser)
+    command_line.add_options(parser)
     if sys.stdout is None:  # it was closed before Python began, and pytest would fail: nothing is shown, all is judged
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
 
@@ -83,7 +83,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker in options.MARKERS:
+    for marker in command_line.MARKERS:
         config.addinivalue_line("markers", marker)
     settings = options.read_settings(config)
     config.stash[fixtures.FAILURES] = fixtures.Failures()

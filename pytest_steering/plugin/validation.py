@@ -14,9 +14,10 @@ from pytest_steering.adapters.registry import find_factory, look_up_adapter
 from pytest_steering.engines.registry import find_engine, look_up_engine
 from pytest_steering.errors import SpecError, one_line, printable
 from pytest_steering.plugin.baselines import GATE, gate_of
+from pytest_steering.plugin.command_line import INI
 from pytest_steering.plugin.known_failures import parse_known_failures
 from pytest_steering.plugin.limit import LONGEST
-from pytest_steering.plugin.options import INI, Settings, misspelt
+from pytest_steering.plugin.options import Settings, misspelt
 from pytest_steering.plugin.ranks import check_ranks
 from pytest_steering.plugin.selections import check_selection
 from pytest_steering.report.files import KINDS
