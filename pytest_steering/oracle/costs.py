@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 
 from pytest_steering.architecture.tracing import hooked
+from pytest_steering.architecture.weights import kept_elsewhere
 from pytest_steering.errors import Unseen
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.applicability import not_applicable
@@ -118,6 +119,10 @@ class Costs:
 
     def repeated(self, use: Use) -> Counter[str]:
         """By name, the operations that a steered decode step makes anew and that no token has a part in."""
+        if kept_elsewhere(self.harness.model):
+            not_applicable(
+                "the model brings in its own weights for each pass: what is made anew beside them is not told"
+            )
         steered, plain = (_repeated(steps) for steps in self._both(use))
         return steered - plain
 

@@ -12,6 +12,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from pytest_steering.architecture.detection import detect_architecture
+from pytest_steering.architecture.weights import shard_again
 from pytest_steering.errors import SpecError, TargetError, one_line
 from pytest_steering.targets.placing import skeleton
 from pytest_steering.targets.quiet import quiet_transformers
@@ -69,7 +70,15 @@ class Sharding:
             raise TargetError(f"{name}: FSDP2 cannot shard it: {one_line(error)}") from error
         if not any(isinstance(weight, DTensor) for weight in model.parameters()):
             raise TargetError(f"{name}: nothing of it is spread, and every rank would hold all of it")
-        model.register_forward_pre_hook(self.ranks.at_pass)
+        ranks = self.ranks
+
+        def begin(whole: nn.Module, _args: Any) -> None:
+            ranks.at_pass()
+            # One rank may have kept what another has not, and would not wait for it.
+            shard_again(whole.modules())
+
+        # Before FSDP2's own, which waits for the other ranks.
+        model.register_forward_pre_hook(begin, prepend=True)
         return model
 
     def spread(self, name: str, model: nn.Module) -> nn.Module:

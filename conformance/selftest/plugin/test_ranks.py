@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -192,7 +193,9 @@ def test_a_rank_that_ends_inside_a_pass_leaves_no_other_waiting_for_good(how: st
     assert done.returncode != 0
     assert time.perf_counter() - started < 100
     said = done.stdout + done.stderr
-    assert "has not ended after 8 s (--steering-timeout)" in said or "another rank has ended" in said, said
+    # Where a rank is killed, torchrun may end the other before it can say so.
+    launcher = how == "Dies" and re.search(r"exitcode +: -9 ", said)
+    assert launcher or "has not ended after 8 s (--steering-timeout)" in said or "another rank has ended" in said, said
 
 
 UNDER = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "RANK": "0"}
