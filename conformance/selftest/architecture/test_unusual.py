@@ -78,7 +78,8 @@ def test_who_else_reads_what_a_layer_emits_is_known() -> None:
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Each on a plain model and on its own."""
-    report, found = tmp_path_factory.mktemp("elsewhere") / "report.json", {}
+    report = tmp_path_factory.mktemp("elsewhere") / "report.json"
+    found: dict[str, dict[str, Any]] = {}
     for model in sorted({"tiny:llama", *(adapter.target for adapter in ELSEWHERE)}):
         adapters = [adapter for adapter in ELSEWHERE if model in ("tiny:llama", adapter.target)]
         named = [f"--steering-adapter={adapter.__module__}:{adapter.__qualname__}" for adapter in adapters]
