@@ -52,6 +52,15 @@ def read_report(path: Path) -> dict[str, Any]:
     return read_document(path, REPORT_SCHEMA, _is_report, otherwise)
 
 
+def read_reports(paths: Sequence[Path]) -> tuple[str, list[tuple[Path, dict[str, Any]]]]:
+    """The version of the suite, and each report by its path; ``SurveyError`` where they are of different suites."""
+    reports = [(path, read_report(path)) for path in paths]
+    suites = {versions_of(report)["suite"] for _, report in reports}
+    if len(suites) > 1:
+        raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
+    return suites.pop(), reports
+
+
 def _is_report(report: dict[str, Any]) -> bool:
     try:
         whole = all(

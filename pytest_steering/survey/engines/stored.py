@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
-from pytest_steering.survey.architectures.sweep import read_report, versions_of
+from pytest_steering.survey.architectures.sweep import read_reports, versions_of
 from pytest_steering.survey.files import DATA, SurveyError, read_document, write_json
 
 SCHEMA: Final = 1
@@ -21,21 +21,18 @@ def read_engines(paths: Sequence[Path]) -> Judged:
     """What the reports say of each engine, in the order in which they are named; of two on one checkpoint the later
     counts."""
     engines: dict[str, dict[str, Any]] = {}
-    suites = set()
-    for path in paths:
-        report = read_report(path)
-        head = versions_of(report)
-        suites.add(head["suite"])
+    suite, reports = read_reports(paths)
+    for _, report in reports:
         for model in report["models"]:
             if model.get("kind") == "engine":
-                engine = engines.setdefault(model["adapter"], {"versions": head["versions"], "models": {}})
+                engine = engines.setdefault(
+                    model["adapter"], {"versions": versions_of(report)["versions"], "models": {}}
+                )
                 subject = f"{Path(model['spec']).name if '/' in model['spec'] else model['spec']}, {model['device']}"
                 engine["models"][subject] = _found(model)
     if not engines:
         raise SurveyError(f"{', '.join(map(str, paths))}: no engine was judged in it")
-    if len(suites) > 1:
-        raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
-    return {"schema": SCHEMA, "suite": suites.pop(), "engines": engines}
+    return {"schema": SCHEMA, "suite": suite, "engines": engines}
 
 
 def read_stored(path: Path = STORED) -> Judged:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_steering.report.model import Outcome
-from pytest_steering.survey.architectures.sweep import read_report, versions_of
+from pytest_steering.survey.architectures.sweep import read_reports, versions_of
 from pytest_steering.survey.files import DATA, SurveyError, read_document, write_json
 from pytest_steering.survey.libraries.findings import FINDINGS, Failure, finding_of
 
@@ -25,11 +25,9 @@ _REFUSED = re.compile(r"cannot be built: (?:\w+: )?\S+ refuses (.*)")
 def read_findings(paths: Sequence[Path]) -> Findings:
     """What the reports say of each adapter, library by library, in the order in which they are named."""
     found: dict[str, dict[str, Any]] = {}
-    suites = set()
-    for path in paths:
-        report = read_report(path)
+    suite, reports = read_reports(paths)
+    for path, report in reports:
         head = versions_of(report)
-        suites.add(head["suite"])
         for model in report["models"]:
             match = _TITLE.match(model["adapter"])
             if match is None:
@@ -42,12 +40,10 @@ def read_findings(paths: Sequence[Path]) -> Findings:
                 raise SurveyError(f"{path}: {adapter} was judged with {head['versions']} and {library['versions']}")
             library["version"] = version or library["version"]
             library["models"][model["spec"]] = _judged(adapter, model)
-    if len(suites) > 1:
-        raise SurveyError(f"the reports are of different suites: {', '.join(sorted(suites))}")
     used = {name for library in found.values() for verdict in library["models"].values() for name in _causes(verdict)}
     beside = {finding.name for finding in FINDINGS if not finding.signs and found.keys() & set(finding.adapters)}
     causes = {finding.name: finding.says for finding in FINDINGS if finding.name in used | beside}
-    return {"schema": SCHEMA, "suite": suites.pop(), "libraries": list(found.values()), "causes": causes}
+    return {"schema": SCHEMA, "suite": suite, "libraries": list(found.values()), "causes": causes}
 
 
 def read_stored(path: Path = STORED) -> Findings:
