@@ -18,9 +18,14 @@ Used = Counter[tuple[str, str]]
 """How often each value of a dimension was judged."""
 
 
+def size(model: nn.Module) -> int:
+    """How many parameters the model has."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def small(model: nn.Module) -> bool:
     """The model is asked every scene."""
-    return sum(parameter.numel() for parameter in model.parameters()) <= SMALL
+    return size(model) <= SMALL
 
 
 def most_telling(scenarios: Sequence[Scenario], used: Used) -> int | None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from pytest_steering.scenarios.scenes import SMALL
+from pytest_steering.scenarios.scenes import SMALL, size
 
 EXAMPLES = ((SMALL, 30), (300_000_000, 15))
 """Up to how many parameters there are how many examples; what takes longer has the fewest."""
@@ -33,8 +33,7 @@ def scenarios_for(model: nn.Module) -> int:
 
 
 def _worth(model: nn.Module, table: Sequence[tuple[int, int]], fewest: int) -> int:
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return next((number for most, number in table if parameters <= most), fewest)
+    return next((number for most, number in table if size(model) <= most), fewest)
 
 
 def fuzz(
