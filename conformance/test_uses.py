@@ -19,7 +19,7 @@ from pytest_steering.scenarios.scenes import scenes
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.suite.deeper import deepened
 from pytest_steering.suite.exploring import explore
-from pytest_steering.suite.fuzzing import examples_for, scenarios_for
+from pytest_steering.suite.fuzzing import scenarios_for, sessions_for
 
 MANY = 12
 """Layers with numbers of two digits, of which one begins like another."""
@@ -67,7 +67,7 @@ def test_generation_options(harness: Harness) -> None:
         [
             *scenes("run", but="forward", positions=("all", "last")),
             *scenes("decoding", run=("generate",), positions=("all", "last")),
-            *scenes("options", run=("generate",)),
+            *scenes("options", but="long", run=("generate",)),
             *scenes("arguments", only="inputs", run=("generate",), positions=("all", "last")),
         ],
     )
@@ -247,4 +247,4 @@ def test_any_session(harness: Harness, request: pytest.FixtureRequest) -> None:
     ``--steering-fuzz=MINUTES`` goes on for as long, with other sessions each time; what fails is kept and tried first.
     """
     minutes = settings_of(request.config).fuzz
-    explore(request.config, worker(harness), examples=examples_for(harness.model), minutes=minutes)
+    explore(request.config, worker(harness), examples=sessions_for(harness.model), minutes=minutes)

@@ -30,8 +30,6 @@ _MOST = 16
 """So many tests before a failure are tried."""
 _SEARCHES = 3
 """For so many failures of an adapter it is sought what must run before them."""
-_SMALL = 30e6
-"""Parameters of a model that is run again and again."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,11 @@ def repeats(item: pytest.Item, pairing: Pairing, error: BaseException, seconds: 
         return ALONE
     if _fails(harness, item):
         return ALONE
+    from pytest_steering.targets.memory import small  # noqa: PLC0415
+
     sought = item.config.stash.setdefault(_SOUGHT, {})
     sought[pairing] = sought.get(pairing, 0) + 1
-    if sought[pairing] > _SEARCHES or sum(each.numel() for each in harness.model.parameters()) > _SMALL:
+    if sought[pairing] > _SEARCHES or not small(harness.model):
         return Repeats(alone=False)
     return Repeats(alone=False, before=tuple(each.nodeid for each in _before(harness, item, earlier)))
 

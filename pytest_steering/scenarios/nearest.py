@@ -14,10 +14,11 @@ from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import judge
 from pytest_steering.scenarios.program import program
 from pytest_steering.scenarios.prompts import Unfit
-from pytest_steering.scenarios.scenes import Used, count, most_telling, small
+from pytest_steering.scenarios.scenes import Used, count, most_telling
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steps import Enter, Leave, Prepare, Session
 from pytest_steering.scenarios.table import DIMENSIONS
+from pytest_steering.targets.memory import small
 
 ONCE = "of a large model each value of a use is judged once, not with every other"
 """What the report notes."""

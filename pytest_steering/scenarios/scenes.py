@@ -6,26 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from torch import nn
-
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.table import DIMENSIONS
 
-SMALL = 30_000_000
-"""Parameters of a model that is asked everything: a pass costs about as many multiplications for each token."""
-
 Used = Counter[tuple[str, str]]
 """How often each value of a dimension was judged."""
-
-
-def size(model: nn.Module) -> int:
-    """How many parameters the model has."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def small(model: nn.Module) -> bool:
-    """The model is asked every scene."""
-    return size(model) <= SMALL
 
 
 def most_telling(scenarios: Sequence[Scenario], used: Used) -> int | None:

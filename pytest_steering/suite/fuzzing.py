@@ -10,15 +10,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import nn
 
-from pytest_steering.scenarios.scenes import SMALL, size
+from pytest_steering.targets.memory import SMALL, size
 
 EXAMPLES = ((SMALL, 30), (300_000_000, 15))
 """Up to how many parameters there are how many examples; what takes longer has the fewest."""
 FEWEST = 6
 
-SCENARIOS = ((SMALL, 1000), (300_000_000, 40))
+SCENARIOS = ((SMALL, 1000), (300_000_000, 24))
 """The same for scenarios of the covering array."""
-FEWEST_SCENARIOS = 20
+FEWEST_SCENARIOS = 12
+
+SESSIONS = ((SMALL, 30), (300_000_000, 8))
+"""The same for sessions, each of a dozen passes."""
+FEWEST_SESSIONS = 4
 
 
 def examples_for(model: nn.Module) -> int:
@@ -30,6 +34,11 @@ def examples_for(model: nn.Module) -> int:
 def scenarios_for(model: nn.Module) -> int:
     """How many scenarios of the covering array at most."""
     return _worth(model, SCENARIOS, FEWEST_SCENARIOS)
+
+
+def sessions_for(model: nn.Module) -> int:
+    """How many sessions are played."""
+    return _worth(model, SESSIONS, FEWEST_SESSIONS)
 
 
 def _worth(model: nn.Module, table: Sequence[tuple[int, int]], fewest: int) -> int:

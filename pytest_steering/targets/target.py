@@ -19,6 +19,7 @@ from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
+from pytest_steering.targets.memory import give_back
 from pytest_steering.targets.placing import Placing, places_of
 from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
@@ -82,6 +83,7 @@ class Target:
         """Another model like it; what cannot be copied (sharded weights, locks, open files) raises why."""
         if self.sharding is not None:
             raise TargetError("it is spread over several ranks, and a rank alone copies no more than its part")
+        give_back()
         return copy.deepcopy(self.model)
 
     @property

@@ -159,6 +159,7 @@ def test_what_was_compiled_before_the_adapter_was_made_is_steered(target: Target
     assert torch.equal(logits(call), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False], ids=["the model", "its decoder"])
 def test_the_graph_of_another_model_of_its_class_is_not_taken_for_its_own(target: Target, whole: bool) -> None:
     other, plan = load_target(target.spec), SteeringPlan({1: RISING})

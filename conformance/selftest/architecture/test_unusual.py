@@ -88,6 +88,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ELSEWHERE, ids=lambda adapter: adapter.__name__)
 def test_right_elsewhere_and_wrong_here(adapter: Any, elsewhere: dict[str, dict[str, Any]]) -> None:
     assert elsewhere[f"tiny:llama {adapter.__name__}"]["verdict"] == "conforms"

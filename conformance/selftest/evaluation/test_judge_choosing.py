@@ -138,6 +138,7 @@ def judged_part_of(spec: str) -> str:
     return judged_part(Fold(), judge_named(spec))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_judge_is_asked_once_and_another_version_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The texts are written once, whoever judges them; what a judge said is read when it is named again."""
     data = plant_pairs(tmp_path / "data")

@@ -33,6 +33,7 @@ def covers(interval: Interval, truth: float) -> bool:
     return interval.low - 1e-12 <= truth <= interval.high + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenarios", range(2, 11))
 def test_t_interval_of_few_scenarios_covers_what_it_says(scenarios: int) -> None:
     """Of 1500 normal data sets, in clusters of three alike, about 95% of the intervals hold the true mean."""

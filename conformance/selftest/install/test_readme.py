@@ -70,6 +70,7 @@ def test_what_it_points_to_is_there() -> None:
 WALK = "pytest -q --steering-model=tiny:llama --steering-adapter={}:MyAdapter -k every_row"
 
 
+@pytest.mark.slow
 def test_the_walk_from_a_failure_to_the_mended_line(project: Path) -> None:
     begins = ADAPTER.partition("            if isinstance(output, tuple):")[0]
     (project / "wrong.py").write_text(f"{begins}            output[0].add_(delta.to(output[0]))\n        return hook\n")
@@ -85,6 +86,7 @@ def test_the_example_adapter_is_short() -> None:
     assert "def test_my_model_is_steered" in OWN_TEST
 
 
+@pytest.mark.slow
 def test_the_example_failure_is_a_real_one() -> None:
     shown = re.search(r"<!-- first failure -->\n```text\n(.*?)\n```", README, re.DOTALL)
     assert shown is not None

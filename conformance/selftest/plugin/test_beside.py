@@ -66,6 +66,7 @@ def test_what_lies_beside_a_file_or_a_module_is_the_users_own(desk: Desk) -> Non
     assert (desk.path / "conftest.ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("python", "names"), [(["-P", "-m", "pytest", "-n1"], (*THEIRS, *SOONER)), (["-m", "pytest"], THEIRS)], ids=str
 )
@@ -80,6 +81,7 @@ def test_nothing_of_it_runs(desk: Desk, checkpoint: Path, python: list[str], nam
     assert list(desk.path.glob("*.ran")) == []
 
 
+@pytest.mark.slow
 def test_nor_where_an_engine_is_judged(desk: Desk, checkpoint: Path) -> None:
     planted(checkpoint, *THEIRS, *SOONER)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_"))}
@@ -91,6 +93,7 @@ def test_nor_where_an_engine_is_judged(desk: Desk, checkpoint: Path) -> None:
     assert list(desk.path.glob("*.ran")) == []
 
 
+@pytest.mark.slow
 def test_the_command_looks_there_last(checkpoint: Path) -> None:
     planted(checkpoint, *THEIRS)
     command = [sys.executable, "-m", "pytest_steering", "experiment", "--model=./none", "--output=out"]

@@ -64,6 +64,7 @@ def run_without_the_package(desk: Desk, scripts: list[Path]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_each_script_fails_there_and_passes_with_a_right_adapter(bench: Desk) -> None:
     wrong = {bundle(bench, name, "tiny-llama") / "show.py": name for name in WRONG}
     right = []

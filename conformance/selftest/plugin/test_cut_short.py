@@ -43,6 +43,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=" ".join)
 def test_ctrl_c_leaves_a_report_that_says_so(desk: Desk, workers: tuple[str, ...]) -> None:
     desk.write(slow=SLOW)
@@ -147,6 +148,7 @@ def test_without_a_terminal_or_with_a_closed_output_all_is_judged(desk: Desk, ad
 TWO_VERDICTS = "import pytest, sys; print(*[int(pytest.main([*sys.argv[2:], each])) for each in sys.argv[1].split()])"
 
 
+@pytest.mark.slow
 def test_python_that_drops_assertions_judges_the_same(desk: Desk) -> None:
     command = [sys.executable, "-O", "-c", TWO_VERDICTS, f"{RIGHT} {BAD}", MODEL, *FEW]
     done = subprocess.run(command, cwd=desk.path, capture_output=True, text=True, check=True)

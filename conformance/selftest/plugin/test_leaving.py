@@ -125,6 +125,7 @@ def test_a_run_inside_of_a_test_is_its_own(desk: Desk, outer: tuple[str, ...]) -
     assert result.parseoutcomes() == {"passed": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_a_signal_to_the_watching_process_ends_the_run(

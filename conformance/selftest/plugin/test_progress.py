@@ -60,6 +60,7 @@ def slow(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "1")], ids=["alone", "one"])
 def test_who_waits_sees_what_is_loading_and_how_far_it_is(slow: Desk, workers: tuple[str, ...]) -> None:
     middle = "'every_row' in item.nodeid and 'middle' in item.nodeid"

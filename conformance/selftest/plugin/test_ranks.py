@@ -18,6 +18,7 @@ from pytest_steering.fixtures.known_bad.ranks import LeftOnOthers
 
 from conformance.selftest.desk import Desk, refused
 from conformance.selftest.places import ROOT, TRAINED
+from conformance.selftest.samples import sample
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.suite.catalogue import Asked, catalogue
 from pytest_steering.targets.tiny.models import tiny_model
@@ -28,6 +29,7 @@ RIGHT = (
     "pytest_steering.fixtures.known_good.arithmetic:OuterProduct",
 )
 WAYS = ("tensor", "fsdp2")
+SPREAD = [("llama", "tensor"), ("llama", "fsdp2"), ("starcoder2", "fsdp2"), ("starcoder2", "tensor")]
 BAD = "pytest_steering.fixtures.known_bad.ranks"
 OF_RANKS = frozenset(name for name, each in catalogue().items() if each.group == "parallel")
 
@@ -79,8 +81,7 @@ def passed(row: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("model", ["llama", "starcoder2"])
+@pytest.mark.parametrize(("model", "way"), sample(SPREAD, 2, "KNOWN_GOOD"))
 def test_right_adapters_conform(model: str, way: str, llama: Path, tmp_path: Path) -> None:
     """The core, and all that is asked of ranks."""
     spec = llama if model == "llama" else TRAINED / model

@@ -36,6 +36,7 @@ LIMIT = "--steering-timeout=6"
 ENDED = "* has not ended after 6 s (--steering-timeout): the run ends; it stands here:"
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_name_and_the_place(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 6, sleep\n")
     result = desk.run_apart(MODEL, "--steering-adapter=hanging:Hanging", *FEW, LIMIT, "--steering-report=r.json")
@@ -53,6 +54,7 @@ def test_it_ends_with_the_name_and_the_place(desk: Desk) -> None:
     assert judged == {"layers-found", "exact-delta"}, "what did not come to its end did not pass"
 
 
+@pytest.mark.slow
 def test_so_it_does_while_c_code_lets_no_thread_run_and_while_an_adapter_is_made(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, in_c\n")
     result = desk.run_apart(MODEL, "--steering-adapter=hanging:HangingWhenMade", "-k", "same_twice", LIMIT)
@@ -60,6 +62,7 @@ def test_so_it_does_while_c_code_lets_no_thread_run_and_while_an_adapter_is_made
     result.stderr.fnmatch_lines(['*hanging.py", line * in in_c'])
 
 
+@pytest.mark.slow
 def test_a_worker_ends_alone(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, sleep\n")
     result = desk.run(MODEL, "--steering-adapter=hanging:Hanging", "-k", "layers_found or same_twice", LIMIT, "-n1")
@@ -67,6 +70,7 @@ def test_a_worker_ends_alone(desk: Desk) -> None:
     result.stdout.fnmatch_lines(["*crashed while running *same_twice*", "*(1 passed, 1 failed: same-twice)"])
 
 
+@pytest.mark.slow
 def test_it_is_a_setting_of_the_project_too(desk: Desk) -> None:
     desk.write(hanging=f"{ADAPTER}\nAFTER, HOW = 0, sleep\n")
     desk.ini("steering_timeout = 6")

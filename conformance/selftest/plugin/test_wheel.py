@@ -33,6 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_suite_is_found_there_too(site: Path) -> None:
     """All that is said of collection in the checkout holds for the wheel: the same tests, in a process of its own."""
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(collection_tests.__file__)]
@@ -45,6 +46,7 @@ def test_the_suite_is_found_there_too(site: Path) -> None:
     assert outcomes["passed"] > 20
 
 
+@pytest.mark.slow
 def test_a_wheel_in_the_projects_own_environment(desk: Desk, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = desk.path / ".venv"
     packages = environment / "lib" / "python3" / "site-packages"

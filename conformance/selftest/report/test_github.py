@@ -198,6 +198,7 @@ def the_action() -> Any:
     return yaml.safe_load(text.partition("<!-- action -->\n```yaml\n")[2].partition("```")[0])
 
 
+@pytest.mark.slow
 def test_the_action_to_copy_runs(desk: Desk, github: Path) -> None:
     """Its step is run as GitHub does it: inputs as the environment, by bash -e -o pipefail."""
     action = the_action()

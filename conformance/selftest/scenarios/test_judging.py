@@ -12,7 +12,6 @@ from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.reference import reference
 from pytest_steering.scenarios import nearest, prompts
-from pytest_steering.scenarios import scenes as scenes_module
 from pytest_steering.scenarios.blocks import session_of
 from pytest_steering.scenarios.judging import expected, judge
 from pytest_steering.scenarios.nearest import check
@@ -20,6 +19,7 @@ from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.scenes import scenes
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.table import DIMENSIONS
+from pytest_steering.targets import memory
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_large_model_is_asked_each_value_once_and_its_report_says_so(monkeypat
     harness = harness_of()
     assert len(check(harness, asked)) == len(asked)
     assert nearest.ONCE not in harness.target.notes
-    monkeypatch.setattr(scenes_module, "SMALL", 1)
+    monkeypatch.setattr(memory, "SMALL", 1)
     monkeypatch.setattr(prompts, "LARGEST", 4 * 1024 * harness.target.vocab_size)
     harness = harness_of()
     judged = check(harness, asked)

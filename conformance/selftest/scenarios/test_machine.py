@@ -51,6 +51,7 @@ def test_a_right_adapter_fails_in_none(request: pytest.FixtureRequest) -> None:
     assert machine.judged >= 10
 
 
+@pytest.mark.slow
 def test_a_wrong_one_is_shrunk(request: pytest.FixtureRequest) -> None:
     machine = worker(harness_of(f"{BAD}.uses.calls:OnlyIdsMaskAndPositions"))
     with pytest.raises(Violation) as caught:

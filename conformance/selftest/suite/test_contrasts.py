@@ -93,6 +93,7 @@ def test_an_adapter_that_does_not_move_it_fails(build: Factory) -> None:
         beats_random_direction(harness, Behaviour(harness))
 
 
+@pytest.mark.slow
 def test_a_model_that_was_never_trained_has_none() -> None:
     for seed in range(SEEDS):
         harness = under(small(seed))

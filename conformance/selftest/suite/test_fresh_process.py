@@ -33,6 +33,7 @@ def test_one_that_fails_gives_its_last_line(tmp_path: Path) -> None:
 CANARIES = ("torch", "numpy", "json", "safetensors", "psutil", "transformers", "hypothesis", "pytest_steering", "runpy")
 
 
+@pytest.mark.slow
 def test_nothing_that_lies_in_a_checkpoints_directory_runs(desk: Desk) -> None:
     """The verdict is asked for in the directory itself, where files lie under the names of installed modules."""
     checkpoint = write_checkpoint(desk.path / "checkpoint")

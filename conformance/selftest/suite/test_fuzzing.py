@@ -14,7 +14,15 @@ from torch import nn
 
 from conformance.selftest.places import ROOT
 from pytest_steering import load_target
-from pytest_steering.suite.fuzzing import FEWEST, FEWEST_SCENARIOS, examples_for, fuzz, scenarios_for
+from pytest_steering.suite.fuzzing import (
+    FEWEST,
+    FEWEST_SCENARIOS,
+    FEWEST_SESSIONS,
+    examples_for,
+    fuzz,
+    scenarios_for,
+    sessions_for,
+)
 
 JUDGES = [
     path
@@ -73,9 +81,12 @@ def test_a_small_model_is_tried_in_full() -> None:
     assert scenarios_for(model) > 300, "more than a covering array has"
 
 
-@pytest.mark.parametrize(("parameters", "scenarios"), [(135_000_000, 40), (300_000_001, FEWEST_SCENARIOS)])
-def test_of_a_large_one_fewer_scenarios_are_judged(parameters: int, scenarios: int) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "scenarios", "sessions"), [(135_000_000, 24, 8), (300_000_001, FEWEST_SCENARIOS, FEWEST_SESSIONS)]
+)
+def test_of_a_large_one_fewer_are_judged(parameters: int, scenarios: int, sessions: int) -> None:
     assert scenarios_for(of_size(parameters)) == scenarios
+    assert sessions_for(of_size(parameters)) == sessions
 
 
 def test_a_slow_machine_tries_the_same_examples(monkeypatch: pytest.MonkeyPatch) -> None:

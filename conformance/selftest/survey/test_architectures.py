@@ -10,6 +10,7 @@ import pytest
 import transformers
 
 from conformance.selftest.places import ROOT
+from conformance.selftest.samples import sample
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering import load_target
 from pytest_steering.errors import ArchitectureError, SpecError, TargetError
@@ -69,7 +70,7 @@ def test_it_holds_every_type() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["hooks", "nnsight"])
 def test_one_of_each_anatomy_is_judged_as_kept(adapter: str, tmp_path: Path) -> None:
-    entries = representatives(SURVEY)[:: 1 if adapter == "hooks" else 3]
+    entries = sample(representatives(SURVEY), 2 if adapter == "hooks" else 4, "SAMPLES")
     chosen = {entry["spec"]: entry["verdicts"][adapter] for entry in entries}
     found = verdicts(
         tmp_path / "report.json",

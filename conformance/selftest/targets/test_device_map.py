@@ -165,6 +165,7 @@ def test_a_setting_of_the_project_gives_way_to_what_is_typed(desk: Desk) -> None
     assert desk.report()["models"][0]["device"] == "cpu float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [SPLIT, "disk"])
 def test_a_right_adapter_conforms_where_few_are_asked(text: str, tmp_path: Path) -> None:
     chosen = "exact_delta or model_left_alone or every_pass or fresh_process or clean_after"

@@ -80,6 +80,7 @@ def test_safetensors_come_first(tmp_path: Path) -> None:
     assert load_target(str(path)).notes == []
 
 
+@pytest.mark.slow
 def test_one_verdict(tmp_path: Path, whole: Path) -> None:
     chosen = "exact_delta or every_pass or model_left_alone or fresh_process"
     row = verdicts(tmp_path / "report.json", f"--steering-model={whole}", "-k", chosen)[f"{whole} hooks"]

@@ -13,6 +13,8 @@ import pytest
 from pytest_steering.fixtures.checkpoint import write_checkpoint
 from pytest_steering.fixtures.hub_server import Hub, Mode, Repository, hub
 
+pytestmark = pytest.mark.slow
+
 # huggingface_hub reads its settings when it is imported: each set of them needs a process.
 SCRIPT = """
 import json, sys, time

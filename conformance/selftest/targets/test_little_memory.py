@@ -41,6 +41,7 @@ def test_it_shrinks_and_still_conforms(tmp_path: Path) -> None:
     assert model["verdict"] == "conforms"
 
 
+@pytest.mark.slow
 def test_too_little_is_one_sentence(tmp_path: Path) -> None:
     output, model = run(tmp_path, 1_000, "-k", "exact_delta")
     assert model["verdict"] == "error"
