@@ -19,7 +19,6 @@ from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.timing import overhead, seconds_of
 from pytest_steering.plugin.benchmarks import KEY
-from pytest_steering.targets.memory import small
 
 FORWARD_BUDGET = 1.6
 GENERATE_BUDGET = 2.0
@@ -91,7 +90,7 @@ def _fixed_batch(harness: Harness) -> dict[str, torch.Tensor]:
     """The same work in every run: long enough to be timed, or the usual batch where little memory is free."""
     if harness.workload.note:
         return harness.prompts.batch()
-    quick = harness.target.device.type != "cpu" or small(harness.model)
+    quick = harness.target.device.type != "cpu" or harness.target.small
     return harness.prompts.batch(8 if harness.can("BATCH") else 1, 128 if quick else 16)
 
 

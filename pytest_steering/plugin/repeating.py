@@ -62,11 +62,9 @@ def repeats(item: pytest.Item, pairing: Pairing, error: BaseException, seconds: 
         return ALONE
     if _fails(harness, item):
         return ALONE
-    from pytest_steering.targets.memory import small  # noqa: PLC0415
-
     sought = item.config.stash.setdefault(_SOUGHT, {})
     sought[pairing] = sought.get(pairing, 0) + 1
-    if sought[pairing] > _SEARCHES or not small(harness.model):
+    if sought[pairing] > _SEARCHES or not harness.target.small:
         return Repeats(alone=False)
     return Repeats(alone=False, before=tuple(each.nodeid for each in _before(harness, item, earlier)))
 

@@ -18,7 +18,6 @@ from pytest_steering.scenarios.scenes import Used, count, most_telling
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steps import Enter, Leave, Prepare, Session
 from pytest_steering.scenarios.table import DIMENSIONS
-from pytest_steering.targets.memory import small
 
 ONCE = "of a large model each value of a use is judged once, not with every other"
 """What the report notes."""
@@ -35,7 +34,7 @@ def check(harness: Harness, scenarios: Iterable[Scenario], *, all_of_them: bool 
     """
     judged: list[Scenario] = []
     todo = [scenario for scenario in scenarios if all(map(harness.can, scenario.needs))]
-    every, used = all_of_them or small(harness.model), Used()
+    every, used = all_of_them or harness.target.small, Used()
     why = ""
     while todo:
         at = 0 if every else most_telling(todo, used)

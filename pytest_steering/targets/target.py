@@ -19,7 +19,7 @@ from pytest_steering.errors import TargetError, one_line
 from pytest_steering.targets import peft_adapter
 from pytest_steering.targets.devices import parse_device, parse_dtype
 from pytest_steering.targets.loading import load_checkpoint
-from pytest_steering.targets.memory import give_back
+from pytest_steering.targets.memory import give_back, small
 from pytest_steering.targets.placing import Placing, places_of
 from pytest_steering.targets.sharding import Sharding
 from pytest_steering.targets.spec import Spec, SpecKind, check_spec, find_callable, parse_spec, sizes_of, tiny_of
@@ -85,6 +85,11 @@ class Target:
             raise TargetError("it is spread over several ranks, and a rank alone copies no more than its part")
         give_back()
         return copy.deepcopy(self.model)
+
+    @cached_property
+    def small(self) -> bool:
+        """Whether it is asked everything: each of its passes is cheap."""
+        return small(self.model)
 
     @property
     def has_weights(self) -> bool:
