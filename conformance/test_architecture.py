@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.architecture.detection import detect_architecture
+from pytest_steering.architecture.modes import training_if_any
 from pytest_steering.architecture.residual import same_bits
 from pytest_steering.architecture.tracing import Call, record
 from pytest_steering.errors import ArchitectureError, Unseen, Violation
@@ -170,16 +171,12 @@ def test_default_layers(harness: Harness) -> None:
 def test_detection_repeats(harness: Harness) -> None:
     """finding the decoder layers again, also in training mode, finds the same ones and leaves the model as it was."""
     model = harness.model
-    modes = [module.training for module in model.modules()]
-    model.train()
-    try:
+    with training_if_any(model):
+        modes = [module.training for module in model.modules()]
         with harness.target.fake or torch.enable_grad():
             again = detect_architecture(model)
-        if not all(module.training for module in model.modules()):
+        if modes != [module.training for module in model.modules()]:
             raise Violation("detection leaves the model in another mode")
-    finally:
-        for module, mode in zip(model.modules(), modes, strict=True):
-            module.training = mode
     first = harness.architecture
     if again.layers_path != first.layers_path:
         raise Violation(f"found {again.layers_path} the second time, {first.layers_path} the first")

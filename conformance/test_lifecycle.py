@@ -179,11 +179,11 @@ def _copied(harness: Harness, loaded: Loaded) -> Harness:
 def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers)
-    harness.model.train()
     try:
+        harness.model.train()
         with harness.running():
             harness.model(**inputs)
-    except Exception:  # some models train on whole sequences only
+    except Exception:  # some models train on whole sequences only, or not at all
         harness.model.eval()
     # Somebody else's hooks are no adapter's to remove.
     foreign = [harness.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]

@@ -16,7 +16,7 @@ PADDING = dimension("padding")
 MASK = dimension("mask")
 IDS = dimension("ids")
 
-LARGEST = 256 * 2**20
+LARGEST = 64 * 2**20
 """Bytes of the logits of a batch that is asked of a model."""
 WIDEST = 256
 """A batch as long as the residual stream is wide is asked of streams no wider than this."""

@@ -59,6 +59,6 @@ class Called:
     @property
     def bytes(self) -> int:
         """The size of the tensors that it holds."""
-        returned = (tensor for seen in self.seen for tensor in seen.tensors.values())
         arrived = sum(seen.trace.bytes for seen in self.seen)
-        return arrived + sum(tensor.numel() * tensor.element_size() for tensor in returned)
+        held = (one for seen in self.seen for one in (*seen.tensors.values(), *seen.gradients) if one is not None)
+        return arrived + sum(tensor.numel() * tensor.element_size() for tensor in held)

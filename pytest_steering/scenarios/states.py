@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture import modes
 from pytest_steering.architecture.tracing import hooked
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.neighbour import beside
+from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.space import dimension
 
 STATE = dimension("state")
@@ -114,14 +116,12 @@ def _beside(harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
 
 @contextmanager
 def training(model: nn.Module) -> Iterator[None]:
-    """The model is in training mode inside the block, and each of its modules in its own mode afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.train()
+    """The model is in training mode inside the block; ``Unfit`` where it has none."""
     try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+        with modes.training(model):
+            yield
+    except modes.CannotTrain as error:
+        raise Unfit(str(error)) from error
 
 
 def loss_of(tensors: dict[str, Tensor]) -> Tensor | None:

@@ -26,7 +26,7 @@ from pytest_steering.targets.tiny.models import tiny_model
 KINDS = "pytest_steering.fixtures.kinds"
 CHOSEN = (
     "layers_found or exact_delta or model_left_alone or every_pass or padded_equals or two_models or clean_after_exit "
-    "or same_twice or nesting or seed_dose or making or batch_equals"
+    "or same_twice or nesting or seed_dose or making or batch_equals or detection_repeats or changed_inside"
 )
 PACKAGES = {
     "peft:": "peft",
@@ -40,7 +40,8 @@ PACKAGES = {
 }
 """What the models whose names begin so are made with."""
 
-PLAIN = ("quantised:buffers", "quantised:all_buffers", "quantised:gptq", "quantised:float8", "quantised:dynamic",
+PLAIN = ("quantised:buffers", "quantised:all_buffers", "quantised:gptq", "quantised:inference_only",
+         "quantised:float8", "quantised:dynamic",
          "placed:data_parallel", "placed:sharded", "placed:float_head", "placed:patched_layers",
          "placed:no_tokenizer_fits")  # fmt: skip
 MADE = ("peft:active", "peft:several", "peft:disabled", "peft:merged", "peft:merged_in_place", "peft:injected",
@@ -75,6 +76,17 @@ def test_a_right_adapter_conforms(kind: str, tmp_path: Path) -> None:
     passed = {entry["id"] for entry in row["requirements"] if entry["outcome"] == "passed"}
     assert {"layers-found", "exact-delta", "model-left-alone"} <= passed
     assert ("every-pass" in passed) == (kind not in UNSEEN)
+
+
+def test_a_model_that_refuses_training_mode_is_no_fault_of_an_adapter(desk: Desk) -> None:
+    named = ("training", "states", "detection_repeats", "left_alone", "making", "changed_inside", "session")
+    asked = ("-k", " or ".join(named), "--steering-report=r.json")
+    result = desk.run(f"--steering-model={KINDS}.quantised:inference_only", *asked)
+    assert result.ret == 0, result.stdout.str()
+    rows = {entry["id"]: entry for entry in desk.report("r.json")["models"][0]["requirements"]}
+    assert rows["training-mode"]["outcome"] == "not_applicable"
+    assert "the model has no training mode: NotImplementedError" in rows["training-mode"]["reason"]
+    assert {rows[name]["outcome"] for name in ("detection-repeats", "model-left-alone", "states")} == {"passed"}
 
 
 COMPILED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,9 +49,28 @@ def _compressed(way: str) -> Callable[[Path], Path]:
     return save
 
 
+def _gptq(directory: Path) -> Path:
+    write_checkpoint(directory / "plain", sizes=Sizes(hidden=64))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory / "plain")
+    # Its kernels take no matrix with fewer than 32 rows.
+    large = [["self_attn.q_proj", "self_attn.o_proj"], ["mlp.c_proj"]]
+    config = transformers.GPTQConfig(
+        bits=4,
+        dataset=["int main(void) { return strlen(text); } " * 8] * 4,
+        tokenizer=tokenizer,
+        group_size=32,
+        modules_in_block_to_quantize=large,
+    )
+    with warnings.catch_warnings():
+        # What quantises asks transformers by names of before.
+        warnings.simplefilter("ignore")
+        return _by_transformers(directory, config, Sizes(hidden=64))
+
+
 WAYS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "bitsandbytes": ("bitsandbytes", _bitsandbytes),
     "torchao": ("torchao", _torchao),
+    "gptq": ("gptqmodel", _gptq),
     "packed": ("compressed_tensors", _compressed("packed")),
     "integers": ("compressed_tensors", _compressed("integers")),
     "floats": ("compressed_tensors", _compressed("floats")),
@@ -68,7 +88,10 @@ def test_a_right_adapter_conforms(way: str, tmp_path: Path) -> None:
     found = verdicts(
         tmp_path / "report.json",
         f"--steering-model={path}",
-        *("-k", "layers_found or exact_delta or left_alone or every_pass or padded or two_models"),
+        *(
+            "-k",
+            "layers_found or exact_delta or left_alone or every_pass or padded or two_models or repeats or states",
+        ),
         PYTEST_ADDOPTS="-W ignore",
     )
     row = found[f"{path} hooks"]
