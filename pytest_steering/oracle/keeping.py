@@ -60,7 +60,6 @@ def freed(harness: Harness, plan: SteeringPlan | None) -> bool:
 
 def check_room(harness: Harness) -> None:
     """There is room for a second copy of the model, or the requirement is not applicable."""
-    harness.neighbour = None  # another copy, which is made anew where it is needed
     needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
     if needed > free // 2:
         not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")

@@ -18,6 +18,7 @@ from pytest_steering.scenarios.scenes import Used, count, most_telling
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steps import Enter, Leave, Prepare, Session
 from pytest_steering.scenarios.table import DIMENSIONS
+from pytest_steering.targets.memory import give_back
 
 ONCE = "of a large model each value of a use is judged once, not with every other"
 """What the report notes."""
@@ -53,6 +54,10 @@ def check(harness: Harness, scenarios: Iterable[Scenario], *, all_of_them: bool 
             raise smallest(harness, scenario, violation) from None
         judged.append(scenario)
         count(scenario, used)
+    if harness.neighbour:
+        # A whole model, which few requirements need.
+        harness.neighbour = None
+        give_back()
     if not judged:
         not_applicable(why or f"{harness.adapter.name} declares none of what this needs")
     return judged

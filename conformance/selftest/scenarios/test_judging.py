@@ -13,11 +13,14 @@ from pytest_steering.oracle.harness import Harness
 from pytest_steering.oracle.reference import reference
 from pytest_steering.scenarios import nearest, prompts
 from pytest_steering.scenarios.blocks import session_of
+from pytest_steering.scenarios.comparing import chosen_otherwise
 from pytest_steering.scenarios.judging import expected, judge
 from pytest_steering.scenarios.nearest import check
+from pytest_steering.scenarios.playing import play
 from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.scenes import scenes
 from pytest_steering.scenarios.space import Scenario
+from pytest_steering.scenarios.steerers import ByReference
 from pytest_steering.scenarios.table import DIMENSIONS
 from pytest_steering.targets import memory
 
@@ -123,3 +126,14 @@ def test_rounding_moves_the_sum_also_where_it_is_large_beside_the_vector(hooks: 
     off = (exact - otherwise).abs() / exact.abs()
     assert 0 < float(off.max()) <= 1.5 * torch.finfo(exact.dtype).eps
     assert 0.5 < float((off > 0).float().mean()) < 0.8
+
+
+def test_a_beam_that_does_not_win_is_chosen_otherwise_too(hooks: Harness) -> None:
+    """What is returned is the same, and what was fed meanwhile is not."""
+    scenario = Scenario.of(run="generate", decoding="beams")
+    mine, again = (play(hooks, session_of(scenario), ByReference(hooks)).seen[0] for _ in range(2))
+    assert not chosen_otherwise(again, mine)
+    fed = again.trace.passes[1].fed
+    assert fed is not None
+    fed[-1] += 1
+    assert chosen_otherwise(again, mine)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import transformers
 from pytest_steering.fixtures.checkpoint import write_checkpoint
+from pytest_steering.fixtures.kinds import awq
 
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.targets.tiny.sizes import SMALL, Sizes
@@ -71,6 +72,7 @@ WAYS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "bitsandbytes": ("bitsandbytes", _bitsandbytes),
     "torchao": ("torchao", _torchao),
     "gptq": ("gptqmodel", _gptq),
+    "awq": ("gptqmodel", awq.save),
     "packed": ("compressed_tensors", _compressed("packed")),
     "integers": ("compressed_tensors", _compressed("integers")),
     "floats": ("compressed_tensors", _compressed("floats")),
@@ -83,7 +85,7 @@ WAYS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 def test_a_right_adapter_conforms(way: str, tmp_path: Path) -> None:
     package, save = WAYS[way]
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: pip install 'pytest-steering[models]'")
+        pytest.skip(f"{package} is not installed: tox -e {'gptq' if package == 'gptqmodel' else 'models'}")
     path = save(tmp_path)
     found = verdicts(
         tmp_path / "report.json",
