@@ -47,6 +47,8 @@ from pytest_steering.scenarios.steps import (
 from pytest_steering.steering.plan import SteeringPlan
 
 SEED = 1234
+_LARGEST = 4 * 2**20
+"""Elements of a parameter for whose gradient is asked."""
 
 
 def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | None = None) -> Played:
@@ -263,9 +265,10 @@ def _too_long(harness: Harness) -> SteeringPlan:
 
 
 def _gradients(harness: Harness, now: Seen) -> list[Tensor | None]:
-    """What a loss changes with: each vector that asks for gradients, and the model's first and last parameters."""
+    """What a loss changes with: each vector that asks for gradients, and the model's first and last parameters, whose
+    gradients are as large as they are: the largest are left out."""
     vectors = [vector for plan in now.plans for vector in plan.vectors.values()]
-    parameters = list(harness.model.parameters())
+    parameters = [parameter for parameter in harness.model.parameters() if parameter.numel() <= _LARGEST]
     asked = [*vectors, *parameters[:2], *parameters[-1:]]
     wanted = [tensor for tensor in asked if tensor.requires_grad]
     loss = loss_of(now.tensors)
