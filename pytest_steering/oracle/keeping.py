@@ -17,7 +17,7 @@ from pytest_steering.errors import SteeringError, one_line
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.targets.memory import available_bytes, parameter_bytes
+from pytest_steering.targets.memory import available_bytes, give_back, parameter_bytes
 
 
 def kept_by(harness: Harness, plan: SteeringPlan | None) -> int:
@@ -54,7 +54,7 @@ def freed(harness: Harness, plan: SteeringPlan | None) -> bool:
     else:
         _steer(harness, model, plan)
     del model
-    gc.collect()
+    give_back()
     return gone() is None
 
 
