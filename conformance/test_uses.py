@@ -131,6 +131,17 @@ def test_nested_blocks(harness: Harness) -> None:
     check(harness, scenes("block", only=nested, run=("forward", "generate"), positions=("all", "prompt")))
 
 
+@pytest.mark.steering_requirement(id="rows-of-a-plan", needs=("BATCH", "ROWS"), since="1.1")
+def test_rows_of_a_plan(harness: Harness) -> None:
+    """each row of a batch is steered by the plans that name it: a row has a plan of its own, or none.
+
+    What a search makes of a row, and every copy that is returned of it, is steered as the row is.
+    """
+    rows = scenes("only", run=("forward", "generate", "uncached"), positions=("all", "last"))
+    several = scenes("only", run=("generate",), decoding=("beams",))
+    check(harness, [*rows, *several, *scenes("block", only="other-rows", run=("forward", "generate"))])
+
+
 @pytest.mark.steering_requirement(id="every-ending", core=True, since="1.1")
 def test_every_ending(harness: Harness) -> None:
     """however a block ends (an exception, Ctrl-C, a closed generator), nothing of it stays."""

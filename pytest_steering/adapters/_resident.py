@@ -81,14 +81,36 @@ class Resident:
 
     @torch.no_grad()
     def _write(self, changed: Block) -> None:
-        for layer in changed.plan.vectors:
-            rows = torch.zeros(self.tables[layer].shape, dtype=torch.float64)
-            for block in self.blocks:
-                if layer in block.plan.vectors:
-                    delta = scaled(block.plan, layer, torch.float64).cpu()
-                    for kind in steered_kinds(block.plan.positions):
-                        rows[kind] += delta
-            self.tables[layer].copy_(rows)
+        layers, named = set(changed.plan.vectors), [*self.blocks, changed]
+        groups: list[tuple[Block, ...]] = [tuple(block for block in self.blocks if block.plan.rows is None)]
+        if any(block.plan.rows is not None for block in named):
+            layers = {layer for block in named for layer in block.plan.vectors}
+            self._group(groups)
+        for layer in layers:
+            table = torch.zeros(self.tables[layer].shape, dtype=torch.float64)
+            for number, blocks in enumerate(groups):
+                for block in blocks:
+                    if layer in block.plan.vectors:
+                        delta = scaled(block.plan, layer, torch.float64).cpu()
+                        for kind in steered_kinds(block.plan.positions):
+                            table[number * len(TokenKind) + kind] += delta
+            self.tables[layer].copy_(table)
+
+    def _group(self, groups: list[tuple[Block, ...]]) -> None:
+        """The rows that the same blocks steer are a group; what there is no room for makes it, and the graphs anew."""
+        rows: dict[int, int] = {}
+        for row in {row for block in self.blocks for row in block.plan.rows or ()}:
+            blocks = tuple(block for block in self.blocks if block.plan.rows is None or row in block.plan.rows)
+            if blocks not in groups:
+                groups.append(blocks)
+            rows[row] = groups.index(blocks)
+        before = self.kinds.groups
+        self.kinds.group(rows, len(groups))
+        if self.kinds.groups > before:
+            for layer, table in enumerate(self.tables):
+                more = table.new_zeros(self.kinds.groups * len(TokenKind), table.shape[1])
+                more[: len(table)] = table
+                self.tables[layer] = lasting(more)
 
     def compiled_layers(self) -> bool:
         """Some decoder layer is compiled by itself."""

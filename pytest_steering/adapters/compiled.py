@@ -42,7 +42,7 @@ class CompiledAdapter(SteeringAdapter):
     def steer(self, plan: SteeringPlan) -> Iterator[Inside]:
         """The model is steered by ``plan`` inside the block; plans of nested blocks add up."""
         plan.check(self.architecture)
-        passes = PassPositions(plan.positions, self.architecture.extra_positions, self._generation)
+        passes = PassPositions(plan.positions, self.architecture.extra_positions, self._generation, plan.rows)
         resident = Resident.of(self.architecture)
         block = Block(plan, passes, steps(plan, self.architecture))
         resident.open(block)

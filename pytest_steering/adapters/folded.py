@@ -63,6 +63,7 @@ class FoldedAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[nn.Module]:
         """The model itself, with changed biases inside the block and its own parameters again afterwards."""
+        plan.check_every_row(self.name)
         plan.check(self.architecture)
         if plan.positions is not Positions.ALL:
             raise ValueError(f"a folded vector steers all positions; it cannot steer positions={plan.positions}")

@@ -35,7 +35,7 @@ class HooksAdapter(SteeringAdapter):
         """The model is steered by ``plan`` inside the block; plans of nested blocks add up."""
         plan.check(self.architecture)
         todo = steps(plan, self.architecture)
-        passes = PassPositions(plan.positions, self.architecture.extra_positions, self._generation)
+        passes = PassPositions(plan.positions, self.architecture.extra_positions, self._generation, plan.rows)
         with ExitStack() as stack:
             begin = self.architecture.entry.register_forward_pre_hook(passes.begin_pass, with_kwargs=True)
             stack.enter_context(hooked(begin))

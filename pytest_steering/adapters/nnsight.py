@@ -37,7 +37,9 @@ class NNsightAdapter(SteeringAdapter):
         """The yielded object traces each of its calls and steers inside the trace."""
         plan.check(self.architecture)
         yield Traced(
-            self, steps(plan, self.architecture), PassPositions(plan.positions, self.architecture.extra_positions)
+            self,
+            steps(plan, self.architecture),
+            PassPositions(plan.positions, self.architecture.extra_positions, rows=plan.rows),
         )
 
 

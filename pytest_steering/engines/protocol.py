@@ -34,6 +34,10 @@ class Request:
     stop: tuple[int, ...] = ()
     """A completion ends with the first of these tokens, which it holds. Nothing else ends it early."""
 
+    def __post_init__(self) -> None:
+        if self.plan is not None:
+            self.plan.check_every_row("a request")
+
     def drawn(self, temperature: float, seed: int) -> Request:
         """The same, with tokens that are drawn."""
         return replace(self, temperature=temperature, seed=seed)

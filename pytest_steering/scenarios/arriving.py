@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,10 +61,10 @@ class Arrival:
             return
         row, column = divmod(int(beyond.flatten(2).amax(2).argmax()), int(wanted.shape[1]))
         likely = None
-        if len(self.plans) == 1 and wanted.ndim == 3:
+        if len(self.plans) == 1 and wanted.ndim == 3 and self.plans[0].rows is None:
             (plan,) = self.plans
             vector = plan.vectors[self.layer].detach().double().to(wanted.device)
-            padding = ~self._tokens(Positions.ALL)
+            padding = ~self._tokens(replace(plan, positions=Positions.ALL, rows=None))
             likely = likely_cause(Evidence(found.double() - plain, vector, plan.scale, asked, padding, before=plain))
         raise Violation(
             f"max |Δ| {float(off[row, column].amax()):.1e} at row {row}, position {self.now.start + column}; "
@@ -79,15 +79,15 @@ class Arrival:
         size = torch.zeros_like(delta)
         asked = torch.zeros(self.wanted.shape[:2], dtype=torch.bool, device=self.wanted.device)
         for plan in self.plans:
-            tokens = self._tokens(plan.positions)
+            tokens = self._tokens(plan)
             asked |= tokens
             vector = plan.vectors[self.layer].detach().double().to(self.wanted.device) * plan.scale
             delta += _spread(tokens, self.wanted) * vector
             size += _spread(tokens, self.wanted) * vector.abs()
         return delta, size, asked
 
-    def _tokens(self, positions: Positions) -> Tensor:
-        tokens = steered_tokens(positions, self.ask)(self.now).to(self.wanted.device)
+    def _tokens(self, plan: SteeringPlan) -> Tensor:
+        tokens = steered_tokens(plan, self.ask)(self.now).to(self.wanted.device)
         if self.alive is not None and len(self.alive) == len(tokens):
             tokens = tokens[self.alive]
         return fitted(tokens, self.wanted.shape[1])

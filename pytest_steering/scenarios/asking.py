@@ -13,7 +13,7 @@ from pytest_steering.scenarios.calls import ARGUMENTS, MEMORY, Ask, Asks
 from pytest_steering.scenarios.generations import DECODING, ONE_ROW, OPTIONS, REMEMBERS, RUN, of_repetition
 from pytest_steering.scenarios.prompts import additive, fed
 from pytest_steering.scenarios.steps import Call
-from pytest_steering.steering.plan import Positions
+from pytest_steering.steering.plan import Positions, SteeringPlan
 
 
 def asks(harness: Harness, call: Call) -> Asks:
@@ -46,8 +46,22 @@ def asks(harness: Harness, call: Call) -> Asks:
             return
 
 
-def steered_tokens(positions: Positions, ask: Ask) -> Callable[[Pass], Tensor]:
+def steered_tokens(plan: SteeringPlan, ask: Ask) -> Callable[[Pass], Tensor]:
     """Which tokens of each pass of an ask are steered: ``(rows, columns of the pass)``, boolean."""
+    tokens = _tokens_at(plan.positions, ask)
+    if plan.rows is None:
+        return tokens
+    chosen = torch.tensor([row in plan.rows for row in range(len(ask.fed.real))], device=ask.fed.real.device)
+
+    def of_rows(now: Pass) -> Tensor:
+        found = tokens(now)
+        each = chosen.repeat_interleave(max(1, len(found) // len(chosen)), dim=0) if ask.generates else chosen
+        return found & each.unsqueeze(1)
+
+    return of_rows
+
+
+def _tokens_at(positions: Positions, ask: Ask) -> Callable[[Pass], Tensor]:
     real = ask.fed.real
 
     def plain(now: Pass) -> Tensor:

@@ -80,7 +80,7 @@ def session_of(scenario: Scenario) -> Session:
         return {name: scenario[name] for name in names}
 
     prompt = Prompt(**values("rows", "tokens", "padding", "mask", "ids"))
-    plan = PlanOf(**values("positions", "layers", "vectors", "scale"))
+    plan = PlanOf(**values("positions", "layers", "vectors", "scale", "only"))
     call = Call(prompt, **values("run", "decoding", "options", "arguments", "memory", "state", "thread"))
     draft = Draft(plan, call, scenario["ends"], scenario["history"])
     before = () if scenario["made"] == MADE.plainest else (Make(scenario["made"]),)
@@ -178,6 +178,12 @@ def _other_layers(draft: Draft) -> Iterator[Step]:
 @BLOCK.value("a block of other positions inside a block", needs=(*_NESTED, "LAST"))
 def _other_positions(draft: Draft) -> Iterator[Step]:
     yield from draft.inside(positions="last" if draft.plan.positions != "last" else "all", seed=1)
+
+
+@BLOCK.value("a block of other rows inside one of some rows", needs=(*_NESTED, "BATCH", "ROWS"))
+def _other_rows(draft: Draft) -> Iterator[Step]:
+    only, others = ("others", "first") if draft.plan.only == "others" else ("first", "others")
+    yield from replace(draft, plan=replace(draft.plan, only=only)).inside(only=others, seed=1)
 
 
 @BLOCK.value("three blocks inside each other", needs=_NESTED)

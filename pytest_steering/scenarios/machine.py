@@ -46,7 +46,7 @@ def worker(harness: Harness) -> type[Worker]:
     """A machine whose sessions hold what this model and this adapter can do."""
     can = choices(harness.can)
     prompts = st.builds(Prompt, **_each(can, "rows", "tokens", "padding", "mask", "ids"), seed=st.integers(0, 3))
-    plans = st.builds(PlanOf, **_each(can, "positions", "layers", "vectors", "scale"), seed=st.integers(0, 3))
+    plans = st.builds(PlanOf, **_each(can, "positions", "layers", "vectors", "scale", "only"), seed=st.integers(0, 3))
     calls = st.builds(
         Call, prompts, **_each(can, "run", "decoding", "options", "arguments", "memory", "state", "thread")
     )

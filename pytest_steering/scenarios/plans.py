@@ -17,6 +17,7 @@ POSITIONS = dimension("positions")
 LAYERS = dimension("layers")
 VECTORS = dimension("vectors")
 SCALE = dimension("scale")
+ONLY = dimension("only")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class PlanOf:
     layers: str = "middle"
     vectors: str = "ordinary"
     scale: str = "one"
+    only: str = "every"
     seed: int = 0
 
 
@@ -36,7 +38,8 @@ def made(harness: Harness, plan: PlanOf) -> SteeringPlan:
     scale = SCALE.make(plan.scale)()
     ordinary = [harness.plans.within(layer, harness.plans.vector(layer, plan.seed), float(scale)) for layer in layers]
     vectors = VECTORS.make(plan.vectors)(ordinary)
-    return SteeringPlan(dict(zip(layers, vectors, strict=True)), scale, POSITIONS.make(plan.positions)())
+    positions, rows = POSITIONS.make(plan.positions)(), ONLY.make(plan.only)()
+    return SteeringPlan(dict(zip(layers, vectors, strict=True)), scale, positions, rows)
 
 
 # Positions
@@ -194,3 +197,24 @@ def _whole() -> int:
 @SCALE.value("a scale that is a tensor", alone=True)
 def _tensor() -> Tensor:
     return torch.tensor(1.5)
+
+
+# Rows
+
+
+@ONLY.value("plans of every row", name="every")
+def _every_row() -> None:
+    """All rows are steered."""
+
+
+_ROWS = ("BATCH", "ROWS")
+
+
+@ONLY.value("a plan of the first row alone", needs=_ROWS, name="first")
+def _first_row() -> tuple[int, ...]:
+    return (0,)
+
+
+@ONLY.value("a plan of all rows but the first", needs=_ROWS, name="others")
+def _other_rows() -> tuple[int, ...]:
+    return tuple(range(1, 64))

@@ -137,7 +137,7 @@ class ByReference:
         with ExitStack() as stack:
             for plan in blocks.values():
                 if plan.scale:
-                    where = steered_tokens(plan.positions, ask)
+                    where = steered_tokens(plan, ask)
                     stack.enter_context(reference(self._harness.architecture, deltas_of(plan), where, shaken))
             yield self._harness.model
 
@@ -147,7 +147,7 @@ class ByReference:
 
 def _again(plan: SteeringPlan) -> SteeringPlan:
     """The same plan as an object that nobody else keeps, with the same vectors."""
-    return SteeringPlan(dict(plan.vectors), plan.scale, plan.positions)
+    return SteeringPlan(dict(plan.vectors), plan.scale, plan.positions, plan.rows)
 
 
 Steerer = ByAdapter | ByReference

@@ -20,6 +20,8 @@ class Capability(StrEnum):
     """Positions GENERATED are honoured: the generated tokens and none of the prompt's."""
     BATCH = "batch"
     """Every row of a batch is steered."""
+    ROWS = "rows"
+    """A plan may name the rows of the batch that it steers, so that each row has a plan of its own."""
     PADDING = "padding"
     """Padding in a batch of unequal lengths is left alone, on either side."""
     GENERATE = "generate"

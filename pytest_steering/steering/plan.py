@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -32,14 +32,19 @@ class Positions(StrEnum):
 class SteeringPlan:
     """What decoder layer ``i`` emits becomes ``h + scale * vectors[i]`` at ``positions`` and stays as it is elsewhere.
 
-    ``vectors`` maps a decoder layer index to a steering vector of shape ``(hidden_size,)``. A plan that could mean
-    nothing (no vector, another rank, a NaN or infinity, a negative index) raises ``ValueError`` when it is made; one
-    that does not fit a model raises it in :meth:`check`. A plan is equal to itself alone; it can be copied and pickled.
+    ``vectors`` maps a decoder layer index to a steering vector of shape ``(hidden_size,)``. ``rows`` are those of the
+    batch that are steered, as the caller counts them, with all that a search makes of each; ``None`` are all, and one
+    that a batch does not have is nobody's. Nested blocks of other rows give each row a plan of its own.
+
+    A plan that could mean nothing (no vector, another rank, a NaN or infinity, a negative index) raises ``ValueError``
+    when it is made; one that does not fit a model raises it in :meth:`check`. A plan is equal to itself alone; it can
+    be copied and pickled.
     """
 
     vectors: Mapping[int, Tensor]
     scale: float = 1.0
     positions: Positions = Positions.ALL
+    rows: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.vectors:
@@ -50,9 +55,11 @@ class SteeringPlan:
             raise ValueError(f"the scale must be a finite number that float32 can hold; got {self.scale}")
         object.__setattr__(self, "vectors", MappingProxyType(dict(self.vectors)))
         object.__setattr__(self, "positions", Positions(self.positions))
+        if self.rows is not None:
+            object.__setattr__(self, "rows", _checked_rows(self.rows))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return SteeringPlan, (dict(self.vectors), self.scale, self.positions)
+        return SteeringPlan, (dict(self.vectors), self.scale, self.positions, self.rows)
 
     def check(self, architecture: Architecture) -> None:
         """The plan fits the model, or ``ValueError`` names the layer, the width or the scale that does not.
@@ -76,6 +83,19 @@ class SteeringPlan:
                     f"scale {self.scale:g} times the steering vector of layer {layer} overflows "
                     f"{str(dtype).removeprefix('torch.')}, the dtype of the residual stream"
                 )
+
+    def check_every_row(self, by: str) -> None:
+        """The plan steers all rows, or ``ValueError`` says that ``by`` cannot tell them apart."""
+        if self.rows is not None:
+            raise ValueError(f"{by} steers every row of a batch; it cannot steer rows {', '.join(map(str, self.rows))}")
+
+
+def _checked_rows(rows: Iterable[object]) -> tuple[int, ...]:
+    found = tuple(rows)
+    whole = [row for row in found if isinstance(row, int) and not isinstance(row, bool) and row >= 0]
+    if not found or len(whole) != len(found):
+        raise ValueError(f"the rows of a plan are whole numbers from 0, at least one; got {found}")
+    return tuple(sorted(set(whole)))
 
 
 def _check_vector(layer: object, vector: object) -> None:

@@ -64,6 +64,22 @@ class TokenKinds:
         self._real = self._new(torch.ones(ROWS, COLUMNS, dtype=torch.bool))
         self._last = self._new(torch.zeros(ROWS, dtype=torch.int64))
         """The column of each prompt's final real token."""
+        self.groups = 1
+        """How many groups of rows there is room for, each of which is steered alike."""
+        self._group = self._new(torch.zeros(ROWS + 1, dtype=torch.int64))
+        """The group of each row; the last is that of all rows that no plan names."""
+
+    def group(self, rows: Mapping[int, int], groups: int) -> None:
+        """Each of these rows is of another group than 0 from now on; more room makes the graphs anew."""
+        if groups > self.groups:
+            self.groups = max(8, 1 << (groups - 1).bit_length())
+        most = max(rows, default=0)
+        if most >= len(self._group) - 1:
+            self._group = self._new(torch.zeros(2 * most + 1, dtype=torch.int64))
+        found = torch.zeros_like(self._group, device="cpu")
+        for row, number in rows.items():
+            found[row] = number
+        self._group.copy_(found)
 
     def _new(self, tensor: Tensor) -> Tensor:
         with torch.inference_mode(False):
@@ -102,8 +118,8 @@ class TokenKinds:
             self._last[:rows] = (torch.arange(columns, device=self._device) * real).amax(dim=1)
 
     def of_pass(self, kwargs: Mapping[str, Any]) -> Tensor | None:
-        """The kinds ``(rows, columns)`` of the pass that is called so; ``None`` where its arguments do not tell where
-        it begins."""
+        """The kinds ``(rows, columns)`` of the pass that is called so, those of each group of rows after those of the
+        one before; ``None`` where its arguments do not tell where it begins."""
         tokens, mask = input_tokens(kwargs), input_mask(kwargs)
         rows, columns = tokens.shape[0], tokens.shape[1]
         begin = _begin(kwargs, columns, mask)
@@ -113,6 +129,7 @@ class TokenKinds:
         generating = self._columns > 0
         absolute = begin + torch.arange(columns, device=device)
         row = torch.arange(rows, device=device)
+        group = torch.where(generating, row * self._rows // rows, row).clamp(max=len(self._group) - 1)
         row = torch.where(generating, row * self._rows // rows, 0)
         known = (generating & self._masked).expand(rows, 1)
         room = self._real.shape[1]
@@ -131,7 +148,8 @@ class TokenKinds:
         last = torch.where(known, self._last[row].unsqueeze(1), last)
         kinds = torch.where(absolute == last, TokenKind.PROMPT_END, TokenKind.PROMPT)
         generated = generating & (absolute >= self._columns)
-        return torch.where(generated, TokenKind.GENERATED, torch.where(real, kinds, TokenKind.PADDING))
+        kinds = torch.where(generated, TokenKind.GENERATED, torch.where(real, kinds, TokenKind.PADDING))
+        return kinds if self.groups == 1 else kinds + self._group[group].unsqueeze(1) * len(TokenKind)
 
 
 def _begin(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int | Tensor | None:

@@ -67,13 +67,19 @@ class PassPositions:
     """
 
     def __init__(
-        self, positions: Positions, extra: ExtraPositions = NONE, generation: Generation | None = None
+        self,
+        positions: Positions,
+        extra: ExtraPositions = NONE,
+        generation: Generation | None = None,
+        rows: tuple[int, ...] | None = None,
     ) -> None:
         """Where ``extra`` positions of the model's own stand before the tokens, the mask is never simply ``True``.
 
-        Blocks that may be nested share a ``generation``: whichever of them generates, all know it.
+        Blocks that may be nested share a ``generation``: whichever of them generates, all know it. With ``rows``, no
+        other rows of the batch are steered.
         """
         self.positions = positions
+        self.of_rows = rows
         self.extra = extra
         self._alone = TokensAlone(extra)
         self.generation = generation or Generation()
@@ -109,6 +115,10 @@ class PassPositions:
             self.mask = self._generated(self.prompt, mask, tokens.device)
         if self.mask is True and self._alone.in_stream:
             self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
+        if self.of_rows is not None and self.mask is not False:
+            prompts = rows if self.prompt is None else self.prompt.rows
+            chosen = rows_chosen(self.of_rows, prompts, rows).to(tokens.device).expand(rows, columns)
+            self.mask = chosen if self.mask is True else self.mask & chosen
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
         start = begins_at(kwargs, columns, mask)
@@ -162,6 +172,13 @@ class PassPositions:
         columns = torch.arange(prompt_columns, device=real.device)
         last = (columns * mask[:, :prompt_columns].to(torch.bool)).amax(dim=1, keepdim=True)
         return (absolute == last) & real
+
+
+def rows_chosen(chosen: tuple[int, ...], prompts: int, rows: int) -> Tensor:
+    """Which of the ``rows`` of a pass belong to the chosen ones of so many prompts, ``(rows, 1)``: beams and several
+    returned sequences repeat each in place."""
+    prompt = torch.arange(rows) * max(1, prompts) // max(1, rows)
+    return torch.isin(prompt, torch.tensor(chosen)).unsqueeze(1)
 
 
 def _each_row(prompt: Prompt, rows: int) -> Tensor | None:

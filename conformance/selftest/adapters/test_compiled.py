@@ -101,6 +101,58 @@ def test_what_a_plan_says_makes_no_graph_on_other_models(kind: str) -> None:
     assert wrong(CompiledAdapter, WAYS[0], kind) == set()
 
 
+OF_ROWS = (
+    (SteeringPlan({1: RISING}, rows=(0,)), SteeringPlan({2: FALLING}, 2.0, Positions.LAST, rows=(1,))),
+    (SteeringPlan({1: RISING, 3: FALLING}), SteeringPlan({1: FALLING}, -1.0, rows=(1,))),
+    (SteeringPlan({0: FALLING}, rows=(1,)),),
+    (SteeringPlan({0: FALLING}, rows=(0, 70)), SteeringPlan({1: FALLING}, 0.5, rows=(0,)), SteeringPlan({1: RISING})),
+)
+"""Plans that are open at once, each of rows of its own."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_row_of_a_batch_has_a_plan_of_its_own_in_one_graph(way: str, target: Target) -> None:
+    """Rows make room for their plans once, and graphs with it; what is open then makes none."""
+    graphs, adapter = Graphs(), CompiledAdapter(target.model, target.architecture)
+    call = compile_as(way, target.model, target.architecture.layers, graphs)
+    plain, made = logits(call), 0
+    for number, plans in enumerate((*OF_ROWS, *OF_ROWS)):
+        with ExitStack() as stack:
+            for plan in plans:
+                stack.enter_context(adapter.steer(plan))
+            assert torch.allclose(logits(call), hooks(target, *plans), atol=1e-5)
+        assert torch.equal(logits(call), plain)
+        if number == len(OF_ROWS) - 1:
+            made = graphs.made
+    assert graphs.made == made
+
+
+def test_more_plans_in_a_batch_than_there_is_room_for_make_room(target: Target) -> None:
+    ids, graphs = torch.arange(2, 62).view(20, 3), Graphs()
+    adapter, fresh = CompiledAdapter(target.model, target.architecture), load_target(target.spec)
+    call = compile_as(WAYS[0], target.model, target.architecture.layers, graphs)
+    beside = HooksAdapter(fresh.model, fresh.architecture)
+    with torch.no_grad(), ExitStack() as stack:
+        plans = [SteeringPlan({1: RISING}, float(row + 1), rows=(row,)) for row in range(20)]
+        wanted = [stack.enter_context(beside.steer(plan)) for plan in plans][-1](input_ids=ids).logits
+        for plan in plans:
+            stack.enter_context(adapter.steer(plan))
+        assert torch.allclose(call(input_ids=ids).logits, wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"num_beams": 2}], ids=["greedy", "beams"])
+def test_what_a_row_generates_is_steered_by_its_plan_in_the_graph(target: Target, options: dict[str, Any]) -> None:
+    fresh, adapter = load_target(target.spec), CompiledAdapter(target.model, target.architecture)
+    compile_as(WAYS[0], target.model, target.architecture.layers, Graphs())
+    for plans in OF_ROWS[:3]:
+        with ExitStack() as inside, ExitStack() as beside:
+            found = generated([inside.enter_context(adapter.steer(plan)) for plan in plans][-1], **options)
+            eager = HooksAdapter(fresh.model, fresh.architecture)
+            wanted = generated([beside.enter_context(eager.steer(plan)) for plan in plans][-1], **options)
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("adapter", "sentence"),
     [

@@ -50,6 +50,7 @@ class NnterpAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The yielded object traces each of its calls and steers inside the trace."""
+        plan.check_every_row(self.name)
         yield _Traced(self.standardized, plan)
 
 

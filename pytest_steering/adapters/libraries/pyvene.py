@@ -39,6 +39,7 @@ class PyveneAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The intervenable model, called as pyvene asks for."""
+        plan.check_every_row(self.name)
         representations = [
             {
                 **self._component(layer),

@@ -47,6 +47,7 @@ class RepengAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The wrapped model inside the block, the model unwrapped again afterwards."""
+        plan.check_every_row(self.name)
         directions = {layer: vector.detach().cpu().float().numpy() for layer, vector in plan.vectors.items()}
         with no_such_layer_refused():
             control = ControlModel(self.model, list(plan.vectors))

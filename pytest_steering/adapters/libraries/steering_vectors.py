@@ -50,6 +50,7 @@ class SteeringVectorsAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The model itself while all positions are steered, else one that is told the positions of each call."""
+        plan.check_every_row(self.name)
         vector = SteeringVector(dict(plan.vectors))
         if plan.positions is not Positions.ALL:
             yield _Somewhere(self.model, vector, plan)

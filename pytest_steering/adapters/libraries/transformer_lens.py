@@ -70,6 +70,7 @@ class TransformerLensAdapter(SteeringAdapter):
     @contextmanager
     def steer(self, plan: SteeringPlan) -> Iterator[Any]:
         """The bridge with its hooks inside the block."""
+        plan.check_every_row(self.name)
         plan.check(self.architecture)
         hooks = [
             (f"blocks.{layer}.hook_resid_post", _adds(plan.scale * vector)) for layer, vector in plan.vectors.items()

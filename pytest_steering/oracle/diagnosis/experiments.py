@@ -111,7 +111,7 @@ def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: 
     outlier[0] = 2 * _OUTLIER * ordinary.abs().amax()
     for vector in (ordinary, outlier):
         try:
-            judge(harness, SteeringPlan({layer: vector}, plan.scale, plan.positions), inputs)
+            judge(harness, SteeringPlan({layer: vector}, plan.scale, plan.positions, plan.rows), inputs)
         except Violation as violation:
             return None if vector is ordinary else violation.likely
     return None

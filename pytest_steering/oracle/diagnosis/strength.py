@@ -64,7 +64,9 @@ def scale_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[d
         if not scale or not _fits(plain, vector, scale):
             continue
         try:
-            steered = harness.steered(SteeringPlan(plan.vectors, scale, plan.positions), inputs).received(layer)
+            steered = harness.steered(SteeringPlan(plan.vectors, scale, plan.positions, plan.rows), inputs).received(
+                layer
+            )
         except ValueError:
             curve[scale] = math.nan
             continue
