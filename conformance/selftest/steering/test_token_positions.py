@@ -143,3 +143,15 @@ def test_beams_repeat_each_row() -> None:
         passes.begin_pass(Entry(), (torch.zeros(4, 4, dtype=torch.long),), {})
     assert isinstance(passes.mask, Tensor)
     assert passes.mask.int().tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+def test_the_rows_of_a_plan_are_those_of_the_prompts() -> None:
+    """A search has several rows for each of them, one after the other."""
+    ids = torch.zeros(2, 3, dtype=torch.long)
+    passes = PassPositions(Positions.ALL, rows=(1, 7))
+    passes.begin_pass(Entry(), (), {"input_ids": ids})
+    assert isinstance(passes.mask, Tensor)
+    assert passes.mask.tolist() == [[False] * 3, [True] * 3]
+    with passes.generating(ids, None):
+        passes.begin_pass(Entry(), (), {"input_ids": ids.repeat_interleave(2, dim=0)})
+        assert passes.mask.any(1).tolist() == [False, False, True, True]
