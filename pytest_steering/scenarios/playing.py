@@ -154,7 +154,7 @@ class _Play:
                 kept.vectors[layer].data.copy_(vector)
             except RuntimeError as error:
                 raise Unfit(f"the vectors cannot be overwritten: {one_line(error)}") from None
-        self._plans[new] = SteeringPlan(kept.vectors, wanted.scale, wanted.positions, wanted.rows)
+        self._plans[new] = replace(wanted, vectors=kept.vectors)
 
     def _odd(self, number: int, what: str) -> None:
         self._played.odd.append(f"step {number + 1}: {what}")

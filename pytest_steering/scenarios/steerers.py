@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -147,7 +148,7 @@ class ByReference:
 
 def _again(plan: SteeringPlan) -> SteeringPlan:
     """The same plan as an object that nobody else keeps, with the same vectors."""
-    return SteeringPlan(dict(plan.vectors), plan.scale, plan.positions, plan.rows)
+    return replace(plan, vectors=dict(plan.vectors))
 
 
 Steerer = ByAdapter | ByReference

@@ -128,9 +128,9 @@ class TokenKinds:
         device = self._device
         generating = self._columns > 0
         absolute = begin + torch.arange(columns, device=device)
-        row = torch.arange(rows, device=device)
-        group = torch.where(generating, row * self._rows // rows, row).clamp(max=len(self._group) - 1)
-        row = torch.where(generating, row * self._rows // rows, 0)
+        each = torch.arange(rows, device=device)
+        prompt = each * self._rows // rows
+        row = torch.where(generating, prompt, 0)
         known = (generating & self._masked).expand(rows, 1)
         room = self._real.shape[1]
         prompts = self._real[row][:, absolute.clamp(max=room - 1)] | (absolute >= self._columns)
@@ -149,7 +149,10 @@ class TokenKinds:
         kinds = torch.where(absolute == last, TokenKind.PROMPT_END, TokenKind.PROMPT)
         generated = generating & (absolute >= self._columns)
         kinds = torch.where(generated, TokenKind.GENERATED, torch.where(real, kinds, TokenKind.PADDING))
-        return kinds if self.groups == 1 else kinds + self._group[group].unsqueeze(1) * len(TokenKind)
+        if self.groups == 1:
+            return kinds
+        group = self._group[torch.where(generating, prompt, each).clamp(max=len(self._group) - 1)]
+        return kinds + group.unsqueeze(1) * len(TokenKind)
 
 
 def _begin(kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int | Tensor | None:

@@ -80,6 +80,8 @@ class PassPositions:
         """
         self.positions = positions
         self.of_rows = rows
+        self._chosen: dict[tuple[int, int, torch.device], Tensor] = {}
+        """Which rows of a pass these are: the same in every pass of one shape."""
         self.extra = extra
         self._alone = TokensAlone(extra)
         self.generation = generation or Generation()
@@ -116,8 +118,11 @@ class PassPositions:
         if self.mask is True and self._alone.in_stream:
             self.mask = torch.ones(rows, columns, dtype=torch.bool, device=tokens.device)
         if self.of_rows is not None and self.mask is not False:
-            prompts = rows if self.prompt is None else self.prompt.rows
-            chosen = rows_chosen(self.of_rows, prompts, rows).to(tokens.device).expand(rows, columns)
+            shape = rows if self.prompt is None else self.prompt.rows, rows, tokens.device
+            if shape not in self._chosen:
+                with torch.inference_mode(False):
+                    self._chosen[shape] = rows_chosen(self.of_rows, *shape)
+            chosen = self._chosen[shape].expand(rows, columns)
             self.mask = chosen if self.mask is True else self.mask & chosen
 
     def _start(self, kwargs: Mapping[str, Any], columns: int, mask: Tensor | None) -> int:
@@ -174,11 +179,11 @@ class PassPositions:
         return (absolute == last) & real
 
 
-def rows_chosen(chosen: tuple[int, ...], prompts: int, rows: int) -> Tensor:
+def rows_chosen(chosen: tuple[int, ...], prompts: int, rows: int, device: torch.device) -> Tensor:
     """Which of the ``rows`` of a pass belong to the chosen ones of so many prompts, ``(rows, 1)``: beams and several
     returned sequences repeat each in place."""
     prompt = torch.arange(rows) * max(1, prompts) // max(1, rows)
-    return torch.isin(prompt, torch.tensor(chosen)).unsqueeze(1)
+    return torch.isin(prompt, torch.tensor(chosen)).unsqueeze(1).to(device)
 
 
 def _each_row(prompt: Prompt, rows: int) -> Tensor | None:

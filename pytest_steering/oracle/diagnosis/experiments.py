@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -111,7 +112,7 @@ def wrong_outliers(harness: Harness, plan: SteeringPlan, inputs: Inputs, judge: 
     outlier[0] = 2 * _OUTLIER * ordinary.abs().amax()
     for vector in (ordinary, outlier):
         try:
-            judge(harness, SteeringPlan({layer: vector}, plan.scale, plan.positions, plan.rows), inputs)
+            judge(harness, replace(plan, vectors={layer: vector}), inputs)
         except Violation as violation:
             return None if vector is ordinary else violation.likely
     return None

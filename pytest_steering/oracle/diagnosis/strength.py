@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,9 +65,7 @@ def scale_curve(harness: Harness, plan: SteeringPlan, inputs: Inputs) -> tuple[d
         if not scale or not _fits(plain, vector, scale):
             continue
         try:
-            steered = harness.steered(SteeringPlan(plan.vectors, scale, plan.positions, plan.rows), inputs).received(
-                layer
-            )
+            steered = harness.steered(replace(plan, scale=scale), inputs).received(layer)
         except ValueError:
             curve[scale] = math.nan
             continue
