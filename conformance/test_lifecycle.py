@@ -16,7 +16,6 @@ from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.oracle.keeping import check_room
 from pytest_steering.oracle.loaded import Loaded
 from pytest_steering.oracle.model_state import likely_leftover, model_state
 from pytest_steering.oracle.own_changes import without
@@ -130,7 +129,6 @@ def test_nesting(harness: Harness) -> None:
 @pytest.mark.steering_requirement(id="two-models")
 def test_two_models(harness: Harness, loaded: Loaded) -> None:
     """two models are steered at once, each by its own plan, and one that is not steered stays as it is."""
-    check_room(harness)
     other = _copied(harness, loaded)
     inputs, layer = harness.prompts.batch(), harness.plans.layers("middle")[0]
     plans = harness.plans.plan([layer]), harness.plans.plan([layer], -2.0, seed=1)

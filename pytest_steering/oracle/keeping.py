@@ -17,7 +17,7 @@ from pytest_steering.errors import SteeringError, one_line
 from pytest_steering.oracle.applicability import not_applicable
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.steering.plan import SteeringPlan
-from pytest_steering.targets.memory import available_bytes, give_back, parameter_bytes
+from pytest_steering.targets.memory import give_back
 
 
 def kept_by(harness: Harness, plan: SteeringPlan | None) -> int:
@@ -56,13 +56,6 @@ def freed(harness: Harness, plan: SteeringPlan | None) -> bool:
     del model
     give_back()
     return gone() is None
-
-
-def check_room(harness: Harness) -> None:
-    """There is room for a second copy of the model, or the requirement is not applicable."""
-    needed, free = parameter_bytes(harness.model), available_bytes(harness.target.device)
-    if needed > free // 2:
-        not_applicable(f"a second copy of the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
 
 
 def _steer(harness: Harness, model: nn.Module, plan: SteeringPlan) -> None:

@@ -89,7 +89,7 @@ def _widened(harness: Harness) -> Undo:
 
 def _accumulates(harness: Harness) -> Undo:
     """The caller adds up gradients."""
-    parameters = changeable(harness.model)[:3]
+    parameters = sorted(changeable(harness.model), key=nn.Parameter.numel)[:3]
     before = [parameter.grad for parameter in parameters]
     kept = [torch.ones_like(parameter) for parameter in parameters]
     for parameter, gradient in zip(parameters, kept, strict=True):

@@ -59,7 +59,9 @@ def _frozen(harness: Harness) -> Iterator[None]:
 @STATE.value("autocast")
 @contextmanager
 def _autocast(harness: Harness) -> Iterator[None]:
-    with torch.no_grad(), torch.autocast(harness.target.device.type, dtype=torch.bfloat16):
+    device, small = harness.target.device.type, harness.target.small
+    # Its cache is half a model more.
+    with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, cache_enabled=small):
         yield
 
 

@@ -16,11 +16,11 @@ EXAMPLES = ((SMALL, 30), (300_000_000, 15))
 """Up to how many parameters there are how many examples; what takes longer has the fewest."""
 FEWEST = 6
 
-SCENARIOS = ((SMALL, 1000), (300_000_000, 24))
+SCENARIOS = ((SMALL, 1000), (300_000_000, 18))
 """The same for scenarios of the covering array."""
 FEWEST_SCENARIOS = 12
 
-SESSIONS = ((SMALL, 30), (300_000_000, 8))
+SESSIONS = ((SMALL, 30), (300_000_000, 6))
 """The same for sessions, each of a dozen passes."""
 FEWEST_SESSIONS = 4
 

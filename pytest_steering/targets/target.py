@@ -80,11 +80,17 @@ class Target:
         self.notes.append(f"{because}, modules of the model are others: found again at {self.architecture.layers_path}")
 
     def copied(self) -> nn.Module:
-        """Another model like it; what cannot be copied (sharded weights, locks, open files) raises why."""
+        """Another model like it; what cannot be copied (sharded weights, locks, open files) raises why.
+
+        Of a large model both have the same matrices, to which no adapter writes, and each has biases and norms of its
+        own.
+        """
         if self.sharding is not None:
             raise TargetError("it is spread over several ranks, and a rank alone copies no more than its part")
+        if self.small:
+            return copy.deepcopy(self.model)
         give_back()
-        return copy.deepcopy(self.model)
+        return copy.deepcopy(self.model, {id(item): item for item in self.model.parameters() if item.ndim > 1})
 
     @cached_property
     def small(self) -> bool:

@@ -82,7 +82,7 @@ def test_a_small_model_is_tried_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "scenarios", "sessions"), [(135_000_000, 24, 8), (300_000_001, FEWEST_SCENARIOS, FEWEST_SESSIONS)]
+    ("parameters", "scenarios", "sessions"), [(135_000_000, 18, 6), (300_000_001, FEWEST_SCENARIOS, FEWEST_SESSIONS)]
 )
 def test_of_a_large_one_fewer_are_judged(parameters: int, scenarios: int, sessions: int) -> None:
     assert scenarios_for(of_size(parameters)) == scenarios
