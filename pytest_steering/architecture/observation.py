@@ -61,9 +61,11 @@ class Trace:
 
     @property
     def bytes(self) -> int:
-        """The size of what arrived."""
-        arrived = (tensor for now in self.passes for tensor in now.received.values())
-        return sum(tensor.numel() * tensor.element_size() for tensor in arrived)
+        """The size of what arrived and of a result that is a tensor."""
+        held = [tensor for now in self.passes for tensor in now.received.values()]
+        if isinstance(self.result, Tensor):
+            held.append(self.result)
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     def received(self, layer: int) -> Tensor:
         """The residual stream after ``layer`` in the only pass; ``Unseen`` when none was."""

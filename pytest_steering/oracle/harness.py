@@ -177,15 +177,12 @@ class Harness:
         if where is None and self.prompts.mask(inputs) is not None:
             where = self.prompts.real(inputs)
         key = _print_of(plan, inputs, where)
-        if key in self.unsteered.expected:
-            kept: Trace = self.unsteered.expected[key]
-            return kept
+        return self.unsteered.expected.once(key, lambda: self._forward_expected(plan, inputs, where))
+
+    def _forward_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], where: Tensor | None) -> Trace:
         given = self.unsteered.given(inputs)
         with self.running(), reference(self.architecture, deltas_of(plan), where):
-            trace = runs.forward(self.target, self.model, given)
-        if self.unsteered.expected.room(trace.bytes + trace.result.numel() * trace.result.element_size()):
-            self.unsteered.expected[key] = trace
-        return trace
+            return runs.forward(self.target, self.model, given)
 
     def generated_expected(self, plan: SteeringPlan, inputs: Mapping[str, Tensor], **options: Any) -> Trace:
         """``generate`` under the reference implementation, at every token."""

@@ -21,27 +21,12 @@ from pytest_steering.oracle.inputs import Prompts, zero_mean
 from pytest_steering.oracle.model_state import model_state
 from pytest_steering.oracle.own_changes import Entry, entries_changed
 from pytest_steering.oracle.reference import reference
+from pytest_steering.oracle.store import Store
 from pytest_steering.oracle.tolerance import coarsest, furthest, rounding
 from pytest_steering.targets.memory import Workload, plan_workload
 from pytest_steering.targets.target import Target
 
 _COARSE = (torch.float16, torch.bfloat16)
-
-
-class Store(dict[Any, Any]):
-    """Runs that are kept as long as there is room."""
-
-    most = 128 * 2**20
-    """Bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes = 0
-
-    def room(self, size: int) -> bool:
-        """There is room for one of ``size`` bytes, which is taken."""
-        self._bytes += size
-        return self._bytes <= self.most
 
 
 class Unsteered:
@@ -52,11 +37,11 @@ class Unsteered:
         self.architecture = target.architecture
         self.prompts = prompts
         self.workload = workload
-        self.calls: Store = Store()
+        self.calls: Store[Any] = Store(_size)
         """What each call under the reference implementation did."""
-        self.expected: Store = Store()
+        self.expected: Store[Trace] = Store(_size)
         """What each forward pass under the reference implementation did."""
-        self._runs: dict[str, Trace] = {}
+        self._runs: Store[Trace] = Store(_size)
 
     @classmethod
     def of(cls, target: Target) -> Self:
@@ -76,9 +61,7 @@ class Unsteered:
     def run(self, inputs: Mapping[str, Tensor]) -> Trace:
         """The forward pass of ``inputs``, watched after every layer."""
         key = repr([(name, tensor.tolist()) for name, tensor in inputs.items()])
-        if key not in self._runs:
-            self._runs[key] = self.run_again(inputs)
-        return self._runs[key]
+        return self._runs.once(key, lambda: self.run_again(inputs))
 
     def run_again(self, inputs: Mapping[str, Tensor]) -> Trace:
         """Another forward pass."""
@@ -267,3 +250,9 @@ class Unsteered:
             f"{type(self.target.model).__name__}.generate cannot be made to choose given tokens, so there is no "
             "unsteered run to compare with: it ignores logits processors"
         )
+
+
+def _size(kept: Any) -> int:
+    """The bytes of what was seen."""
+    size: int = kept.bytes
+    return size

@@ -19,7 +19,7 @@ from pytest_steering.architecture.weights import is_sharded
 from pytest_steering.errors import one_line
 from pytest_steering.oracle.generation_settings import own_settings
 from pytest_steering.oracle.harness import Harness
-from pytest_steering.oracle.unsteered import Store
+from pytest_steering.oracle.store import Store
 from pytest_steering.scenarios.asking import asks
 from pytest_steering.scenarios.calls import tensors_of
 from pytest_steering.scenarios.making import Changes
@@ -51,7 +51,7 @@ _LARGEST = 4 * 2**20
 """Elements of a parameter for whose gradient is asked."""
 
 
-def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | None = None) -> Played:
+def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store[Called] | None = None) -> Played:
     """Every step of the session, until one cannot be taken.
 
     What a call does under the reference implementation depends on the call and the open plans alone: with ``kept``
@@ -69,7 +69,7 @@ def play(harness: Harness, session: Session, steerer: Steerer, *, kept: Store | 
 class _Play:
     """A session while it is played."""
 
-    def __init__(self, harness: Harness, steerer: Steerer, kept: Store | None) -> None:
+    def __init__(self, harness: Harness, steerer: Steerer, kept: Store[Called] | None) -> None:
         self._harness = harness
         self._steerer = steerer
         self._kept = kept
@@ -182,10 +182,12 @@ class _Play:
 
     def _called(self, step: Call | Fail) -> Called:
         """The call's asks, or what is kept of them."""
+        if self._kept is None:
+            return self._played_call(step)
         key = step, tuple(self._open.values()), self._changes.computes
-        if self._kept is not None and key in self._kept:
-            kept: Called = self._kept[key]
-            return kept
+        return self._kept.once(key, lambda: self._played_call(step))
+
+    def _played_call(self, step: Call | Fail) -> Called:
         called = Called()
         try:
             self._run(step.call if isinstance(step, Fail) else step, called.seen)
@@ -196,8 +198,6 @@ class _Play:
                 raise
             # The suite's own tools fail on the model: no adapter is to blame.
             called.unfit = f"it cannot be asked of this model: {one_line(error)}"
-        if self._kept is not None and self._kept.room(called.bytes):
-            self._kept[key] = called
         return called
 
     def _run(self, step: Call, seen: list[Seen]) -> None:

@@ -36,7 +36,11 @@ def test_what_two_large_models_share_fails_or_passes_as_ever(tmp_path: Path) -> 
     model, shared = "tiny:llama?hidden=1280&layers=3", "fixtures.known_bad.state:SharedByAllModels"
     adapters = [f"--steering-adapter={name}" for name in ("hooks", "folded", shared)]
     found = verdicts(
-        tmp_path / "report.json", f"--steering-model={model}", *adapters, "-k", "two_models or nothing_is_kept or threads"
+        tmp_path / "report.json",
+        f"--steering-model={model}",
+        *adapters,
+        "-k",
+        "two_models or nothing_is_kept or threads",
     )
     failed = {name.split()[-1]: row["failed"] for name, row in found.items()}
     assert failed == {"hooks": set(), "folded": set(), "SharedByAllModels": {"two-models", "threads"}}

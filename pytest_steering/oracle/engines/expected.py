@@ -15,6 +15,7 @@ from pytest_steering.architecture.residual import logits_of
 from pytest_steering.oracle import runs
 from pytest_steering.oracle.plans import Plans
 from pytest_steering.oracle.reference import deltas_of, reference
+from pytest_steering.oracle.store import Store
 from pytest_steering.oracle.unsteered import Unsteered
 from pytest_steering.steering.plan import Positions, SteeringPlan
 from pytest_steering.targets.target import Target
@@ -45,8 +46,7 @@ class Expected:
         self.architecture = target.architecture
         self.unsteered = unsteered
         self.plans = Plans(target.architecture, unsteered)
-        self._kept: dict[Any, Tensor] = {}
-        self._bytes = 0
+        self._kept: Store[Tensor] = Store(lambda found: found.nbytes, _KEPT)
 
     def prompt(self, length: int, seed: int = 0) -> tuple[int, ...]:
         """Seeded token ids."""
@@ -60,13 +60,7 @@ class Expected:
         """The same with each plan at positions of its own: double precision on the CPU."""
         steps = [(plan, where) for plan, where in steps if plan.scale and bool(where.any())]
         key = tuple(tokens), tuple((_contents(plan), tuple(where.tolist())) for plan, where in steps)
-        if key not in self._kept:
-            found = self._run(tokens, steps)
-            self._bytes += found.numel() * 8
-            if self._bytes > _KEPT:
-                return found
-            self._kept[key] = found
-        return self._kept[key]
+        return self._kept.once(key, lambda: self._run(tokens, steps))
 
     def _run(self, tokens: Sequence[int], steps: Steps) -> Tensor:
         ids = torch.tensor([list(tokens)])
