@@ -39,7 +39,7 @@ class Workload:
 
 
 _NORMAL = Workload()
-_OF_A_LARGE_MODEL = Workload(new_tokens=4)
+_OF_A_LARGE_MODEL = Workload(tokens=6, new_tokens=4)
 _LEAST = Workload(rows=2, tokens=4, new_tokens=2)
 
 
@@ -91,8 +91,8 @@ def plan_workload(
     device: torch.device,
     available: int | None = None,
 ) -> Workload:
-    """The largest workload, up to 3 rows of 10 tokens and 6 new ones (4 of a large model), that fits into half of the
-    free memory.
+    """The largest workload that fits into half of the free memory: up to 3 rows of 10 tokens and 6 new ones, of a large
+    model 6 and 4.
 
     Tokens shrink before rows. ``available`` is in bytes and measured when not given; a model without weights
     needs no memory. ``TargetError`` when not even 2 rows of 4 tokens fit.

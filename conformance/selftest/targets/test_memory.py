@@ -107,7 +107,7 @@ def plan(available: int) -> Workload:
 def test_normal_workload(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(20_000_000_000) == Workload(rows=3, tokens=10, new_tokens=6, note="")
     monkeypatch.setattr(memory, "SMALL", 1)
-    assert plan(20_000_000_000) == Workload(rows=3, tokens=10, new_tokens=4, note=""), "of a large model"
+    assert plan(20_000_000_000) == Workload(rows=3, tokens=6, new_tokens=4, note=""), "of a large model"
 
 
 def test_workload_shrinks_tokens_before_rows() -> None:
