@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from pytest_steering.architecture.compiled import eager
+from pytest_steering.architecture.modes import training
 from pytest_steering.architecture.residual import logits_of, same_bits
+from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import SteeringError, Violation, one_line
 from pytest_steering.oracle import checks, comparison, tolerance
 from pytest_steering.oracle.applicability import not_applicable
@@ -177,16 +179,12 @@ def _copied(harness: Harness, loaded: Loaded) -> Harness:
 def test_model_left_alone(harness: Harness) -> None:
     """after the block the model's mode, config, hooks, parameters, buffers and attributes are what they were."""
     inputs, plan = harness.prompts.batch(), harness.plans.plan(harness.architecture.steering_layers)
-    try:
-        harness.model.train()
-        with harness.running():
-            harness.model(**inputs)
-    except Exception:  # some models train on whole sequences only, or not at all
-        harness.model.eval()
-    # Somebody else's hooks are no adapter's to remove.
-    foreign = [harness.architecture.layers[layer].register_forward_hook(_nothing) for layer in plan.vectors]
-    before = without(model_state(harness.model), harness.unsteered.changes)
-    try:
+    own = harness.unsteered.changes
+    layers = (harness.architecture.layers[layer] for layer in plan.vectors)
+    mode = training(harness.model) if harness.unsteered.trains else contextlib.nullcontext()
+    # The mode is not an adapter's to switch, and somebody else's hooks are none to remove.
+    with mode, hooked(*(layer.register_forward_hook(_nothing) for layer in layers)):
+        before = without(model_state(harness.model), own)
         with contextlib.suppress(RuntimeError), harness.steering(plan) as steered, harness.running():
             steered(**inputs)
             if harness.can("GENERATE"):
@@ -194,11 +192,7 @@ def test_model_left_alone(harness: Harness) -> None:
                     pad = harness.target.pad_token_id
                     steered.generate(**inputs, max_new_tokens=2, do_sample=False, pad_token_id=pad)
             raise RuntimeError
-        after = without(model_state(harness.model), harness.unsteered.changes)
-    finally:
-        harness.model.eval()
-        for hook in foreign:
-            hook.remove()
+        after = without(model_state(harness.model), own)
     for what, value in before.items():
         if not _same(after.get(what), value):
             raise Violation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+import torch
 from torch import nn
 
 from pytest_steering.errors import one_line
@@ -18,9 +19,11 @@ class CannotTrain(Exception):
 def training(model: nn.Module) -> Iterator[None]:
     """The model is in training mode inside the block, and each of its modules in its own mode afterwards.
 
-    A model that refuses raises ``CannotTrain``, and is as it was.
+    What passes in that mode write into buffers, such as running means and the vectors of a spectral norm, is taken
+    back. A model that refuses raises ``CannotTrain``, and is as it was.
     """
     modes = {module: module.training for module in model.modules()}
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if not buffer.is_meta]
     try:
         try:
             model.train()
@@ -30,6 +33,10 @@ def training(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+        for buffer, values in buffers:
+            if not torch.equal(buffer, values):
+                with torch.no_grad(), torch.inference_mode(buffer.is_inference()):
+                    buffer.copy_(values)
 
 
 @contextmanager

@@ -27,6 +27,13 @@ def weights_of(module: nn.Module) -> Iterator[Tensor]:
                 yield tensor
 
 
+def set_flag(parameter: Tensor, flag: bool) -> None:
+    """The parameter wants gradients or not; one that was made in inference mode takes the flag there alone."""
+    if parameter.requires_grad != flag:
+        with torch.inference_mode(parameter.is_inference()):
+            parameter.requires_grad_(flag)
+
+
 def _packed(module: nn.Module) -> Any:
     weight = getattr(module, "weight", None)
     return weight() if callable(weight) else None

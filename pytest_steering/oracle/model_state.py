@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.weights import held, offloaded, plain_parts, shard_again
+from pytest_steering.architecture.weights import held, offloaded, plain_parts, set_flag, shard_again
 from pytest_steering.oracle.diagnosis.causes import Cause, Diagnosis
 
 _HOOKS = (
@@ -224,8 +224,7 @@ class Snapshot:
                     value.clear()
                     value.update(contents)
         for parameter, flag in self._flags:
-            if parameter.requires_grad != flag:
-                parameter.requires_grad_(flag)
+            set_flag(parameter, flag)
         for config, values in self._configs:
             vars(config).clear()
             vars(config).update(values)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pytest_steering.architecture.inputs import cache_in, spoils
+from pytest_steering.architecture.modes import training
 from pytest_steering.architecture.observation import Trace
 from pytest_steering.architecture.weights import plain_parts
 from pytest_steering.errors import one_line
@@ -151,9 +152,26 @@ class Unsteered:
 
     @cached_property
     def changes(self) -> frozenset[Entry]:
-        """What the model itself changes of itself whenever it is called or generates."""
+        """What the model itself changes of itself whenever it is called or generates, in either mode."""
         if self.target.fake is not None:
             return frozenset()
+        found = self._changed()
+        if self.trains:
+            with training(self.target.model):
+                found |= self._changed()
+        return found
+
+    @cached_property
+    def trains(self) -> bool:
+        """Whether a pass in training mode runs: some models train on whole sequences only, or not at all."""
+        if self.target.fake is not None:
+            return False
+        with suppress(Exception), training(self.target.model):
+            self.run_again(self.prompts.batch())
+            return True
+        return False
+
+    def _changed(self) -> frozenset[Entry]:
         states = []
         inputs = self.prompts.batch()
         for _ in range(2):
@@ -177,6 +195,21 @@ class Unsteered:
         if dtype.itemsize < torch.float32.itemsize:
             return f"the model computes NaN in {dtype}; run it in a wider dtype (--steering-dtype=float32)"
         return f"the model computes NaN in {dtype} from weights that hold none; mend what it computes"
+
+    @cached_property
+    def cannot_repeat_training(self) -> str:
+        """Why passes in training mode tell nothing of each other; empty where two alike compute the same.
+
+        A spectral norm takes another step in each, and so does what follows the load of experts.
+        """
+        if self.target.fake is not None or not self.trains:
+            return ""
+        with training(self.target.model), torch.random.fork_rng(devices=[]):
+            results = []
+            for _ in range(2):
+                torch.manual_seed(0)
+                results.append(self.run_again(self.prompts.batch()).result)
+        return "" if torch.equal(*results) else "two unsteered passes in training mode, one after the other, differ"
 
     @cached_property
     def spoils_inputs(self) -> bool:

@@ -221,13 +221,17 @@ def _next(harness: Harness, fed: Fed, start: int, cache: Any, generates: bool) -
 
 
 def tensors_of(output: Any, path: str = "") -> dict[str, Tensor]:
-    """Every tensor in what a call returned, by its path; memory and hidden states are left out."""
+    """Every tensor in what a call returned, by its path; memory and hidden states are left out.
+
+    In a tuple nothing has a name: what lies deeper than its own tensors is hidden states, attentions or memory.
+    """
     if isinstance(output, Tensor):
         return {path: output}
     if hasattr(output, "items"):
         pairs = [(str(key), value) for key, value in output.items() if key not in _UNCOMPARED]
     elif isinstance(output, tuple | list):
-        pairs = [(str(number), value) for number, value in enumerate(output)]
+        deeper = () if path else (tuple, list)
+        pairs = [(str(number), value) for number, value in enumerate(output) if not isinstance(value, deeper)]
     else:
         return {}
     return {key: tensor for name, value in pairs for key, tensor in tensors_of(value, f"{path}.{name}").items()}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pytest_steering.architecture.weights import shard_again
+from pytest_steering.architecture.weights import set_flag, shard_again
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.prompts import Unfit
 from pytest_steering.scenarios.states import training
@@ -27,7 +27,7 @@ COMPUTES = frozenset({"trains", "weights", "matrices", "widened"})
 
 def _trains(harness: Harness) -> Undo:
     """The model is in training mode."""
-    mode = training(harness.model)
+    mode = training(harness)
     mode.__enter__()
 
     def undo() -> str:
@@ -71,7 +71,7 @@ def _widened(harness: Harness) -> Undo:
     model = harness.model
     tensors = [*model.parameters(), *model.buffers()]
     dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
-    plain = all(type(each) in (nn.Parameter, Tensor) and not each.is_meta for each in tensors)
+    plain = all(type(each) in (nn.Parameter, Tensor) and not (each.is_meta or each.is_inference()) for each in tensors)
     if not plain or len(dtypes) != 1 or (dtype := dtypes.pop()) not in _WIDER:
         raise Unfit("the model has no one dtype that a wider one holds")
     size = sum(tensor.nbytes for tensor in tensors)
@@ -144,11 +144,11 @@ def _flags(harness: Harness) -> Undo:
     """One parameter learns that did not, or no longer."""
     parameter = next(iter(changeable(harness.model)))
     before = parameter.requires_grad
-    parameter.requires_grad_(not before)
+    set_flag(parameter, not before)
 
     def undo() -> str:
         there = parameter.requires_grad is not before
-        parameter.requires_grad_(before)
+        set_flag(parameter, before)
         return "" if there else "the gradient flag that the caller had set is another afterwards"
 
     return undo
@@ -197,7 +197,10 @@ def changeable(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _computes(parameter: nn.Parameter) -> bool:
-    """Its class can be multiplied and added to in place: a library's own, in which quantised numbers lie, may not."""
+    """It can be multiplied and added to in place: one that was made in inference mode cannot, and a library's own
+    class, in which quantised numbers lie, may not."""
+    if parameter.is_inference():
+        return False
     if type(parameter) is nn.Parameter:
         return True
     try:

@@ -62,7 +62,7 @@ class Changes:
         # How large vectors are is measured on the model as it was.
         self._harness.unsteered.residual_size(0)
         if how == "in-training":
-            with training(self._harness.model):
+            with training(self._harness):
                 self._made()
         elif how == "trains":
             # The mode is the caller's from before any block until after it.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pytest_steering.architecture import modes
 from pytest_steering.architecture.tracing import hooked
+from pytest_steering.architecture.weights import set_flag
 from pytest_steering.oracle.harness import Harness
 from pytest_steering.scenarios.neighbour import beside
 from pytest_steering.scenarios.prompts import Unfit
@@ -31,7 +32,7 @@ def _evaluation(_harness: Harness) -> Iterator[None]:
 @STATE.value("training mode", needs=("TRAINING",))
 @contextmanager
 def _training(harness: Harness) -> Iterator[None]:
-    with training(harness.model), torch.no_grad():
+    with training(harness), torch.no_grad():
         yield
 
 
@@ -48,12 +49,12 @@ def _frozen(harness: Harness) -> Iterator[None]:
     wanting = [parameter for parameter in harness.model.parameters() if parameter.requires_grad]
     try:
         for parameter in wanting:
-            parameter.requires_grad_(False)
+            set_flag(parameter, False)
         with torch.enable_grad():
             yield
     finally:
         for parameter in wanting:
-            parameter.requires_grad_(True)
+            set_flag(parameter, True)
 
 
 @STATE.value("autocast")
@@ -117,10 +118,12 @@ def _beside(harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
 
 
 @contextmanager
-def training(model: nn.Module) -> Iterator[None]:
-    """The model is in training mode inside the block; ``Unfit`` where it has none."""
+def training(harness: Harness) -> Iterator[None]:
+    """The model is in training mode inside the block; ``Unfit`` where it has none, or changes itself in it."""
+    if harness.unsteered.cannot_repeat_training:
+        raise Unfit(harness.unsteered.cannot_repeat_training)
     try:
-        with modes.training(model):
+        with modes.training(harness.model):
             yield
     except modes.CannotTrain as error:
         raise Unfit(str(error)) from error

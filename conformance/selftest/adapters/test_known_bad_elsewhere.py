@@ -54,13 +54,12 @@ def test_the_cause_is_named_on_another_anatomy(number: int, tmp_path: Path) -> N
 @pytest.mark.parametrize("adapter", ["nnsight", "folded"])
 def test_known_good_ones_conform(adapter: str, tmp_path: Path) -> None:
     conform(tmp_path, ("tiny:starcoder2",), f"--steering-adapter={adapter}", "-k", "not overhead")
-    conform(tmp_path, ("tiny:gpt_bigcode", "tiny:qwen2"), f"--steering-adapter={adapter}", "--steering-profile=core")
+    conform(tmp_path, ("tiny:gpt_bigcode",), f"--steering-adapter={adapter}", "--steering-profile=core")
 
 
 @pytest.mark.slow
 def test_the_three_families_conform(tmp_path: Path) -> None:
-    """The third is what a run of all tests judges."""
-    conform(tmp_path, ("tiny:gpt_bigcode",), "--steering-adapter=hooks", "-k", "not overhead and not compile")
+    """The third is what a run of all tests judges, and untrained ones what the other tests of right adapters do."""
     trained = ("fixtures/trained/gpt_bigcode", "fixtures/trained/qwen2")
     conform(tmp_path, trained, "--steering-adapter=hooks", "-k", "divergence or generation or numerics")
 

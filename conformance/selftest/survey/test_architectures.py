@@ -70,7 +70,7 @@ def test_it_holds_every_type() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["hooks", "nnsight"])
 def test_one_of_each_anatomy_is_judged_as_kept(adapter: str, tmp_path: Path) -> None:
-    entries = sample(representatives(SURVEY), 2 if adapter == "hooks" else 4, "SAMPLES")
+    entries = sample(representatives(SURVEY), 3 if adapter == "hooks" else 6, "SAMPLES")
     chosen = {entry["spec"]: entry["verdicts"][adapter] for entry in entries}
     found = verdicts(
         tmp_path / "report.json",

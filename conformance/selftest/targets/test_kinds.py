@@ -26,7 +26,8 @@ from pytest_steering.targets.tiny.models import tiny_model
 KINDS = "pytest_steering.fixtures.kinds"
 CHOSEN = (
     "layers_found or exact_delta or model_left_alone or every_pass or padded_equals or two_models or clean_after_exit "
-    "or same_twice or nesting or seed_dose or making or batch_equals or detection_repeats or changed_inside"
+    "or same_twice or nesting or seed_dose or making or batch_equals or detection_repeats or changed_inside "
+    "or arguments or states"
 )
 PACKAGES = {
     "peft:": "peft",
@@ -43,7 +44,8 @@ PACKAGES = {
 PLAIN = ("quantised:buffers", "quantised:all_buffers", "quantised:gptq", "quantised:inference_only",
          "quantised:float8", "quantised:dynamic",
          "placed:data_parallel", "placed:sharded", "placed:float_head", "placed:patched_layers",
-         "placed:no_tokenizer_fits")  # fmt: skip
+         "placed:no_tokenizer_fits", "changing:spectral_norm", "changing:expert_load",
+         "changing:made_in_inference_mode", "changing:shows_all")  # fmt: skip
 MADE = ("peft:active", "peft:several", "peft:disabled", "peft:merged", "peft:merged_in_place", "peft:injected",
         "peft:dora", "peft:half", "peft:adalora", "peft:ia3", "peft:prompt_tuning", "peft:prefix_tuning",
         "peft:prompt_tuning_gpt2", "peft:p_tuning", "peft:context_aware", "peft:cartridge",
