@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -113,8 +114,13 @@ def _beside(harness: Harness, call: Callable[[], Any], *, steered: bool) -> Any:
     if not steered:
         return call()
     meet = harness.architecture.entry.register_forward_pre_hook(harness.neighbour.meet)
-    with hooked(meet), beside(harness.neighbour):
-        return call()
+    filters = warnings.filters[:]
+    try:
+        with hooked(meet), beside(harness.neighbour):
+            return call()
+    finally:
+        # Before Python 3.14 two threads that catch warnings put back each other's filters, whoever calls whom.
+        warnings.filters[:] = filters  # type: ignore[index]
 
 
 @contextmanager

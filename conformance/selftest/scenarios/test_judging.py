@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from conformance.selftest.scenarios.harnesses import BAD, harness_of
+from pytest_steering.adapters.hooks import HooksAdapter
 from pytest_steering.architecture.observation import observe
+from pytest_steering.architecture.tracing import hooked
 from pytest_steering.errors import Violation
 from pytest_steering.oracle.diagnosis.causes import Cause
 from pytest_steering.oracle.harness import Harness
@@ -22,7 +32,9 @@ from pytest_steering.scenarios.scenes import scenes
 from pytest_steering.scenarios.space import Scenario
 from pytest_steering.scenarios.steerers import ByReference
 from pytest_steering.scenarios.table import DIMENSIONS
+from pytest_steering.steering.plan import SteeringPlan
 from pytest_steering.targets import memory
+from pytest_steering.targets.target import load_target
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +113,35 @@ def test_two_models_in_two_threads_are_told_apart() -> None:
     with pytest.raises(Violation):
         check(harness_of(f"{BAD}.uses.modes:SharedByThreads"), scenario)
     assert len(check(harness_of(), scenario)) == 1
+
+
+class CatchesWarnings(HooksAdapter):
+    """Each pass ignores warnings, and puts the filters back that it found."""
+
+    @contextmanager
+    def steer(self, plan: SteeringPlan) -> Iterator[Any]:
+        caught = threading.local()
+
+        def begin(_module: nn.Module, _args: Any) -> None:
+            caught.now = warnings.catch_warnings()
+            caught.now.__enter__()
+            warnings.simplefilter("ignore")
+
+        def end(_module: nn.Module, _args: Any, _output: Any) -> None:
+            time.sleep(0.01)  # the passes of two threads overlap
+            caught.now.__exit__(None, None, None)
+
+        entry = self.architecture.entry
+        around = hooked(entry.register_forward_pre_hook(begin), entry.register_forward_hook(end))
+        with around, super().steer(plan) as steered:
+            yield steered
+
+
+def test_two_threads_that_put_back_each_others_filters_are_no_fault() -> None:
+    scenarios = [Scenario.of(thread="beside", run=run) for run in ("forward", "generate")] * 4
+    target = load_target("tiny:llama")
+    adapter = CatchesWarnings(target.model, target.architecture)
+    assert len(check(Harness(target, adapter, CatchesWarnings), scenarios)) == len(scenarios)
 
 
 def test_the_settings_of_a_checkpoint_are_a_use() -> None:
