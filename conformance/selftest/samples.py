@@ -7,9 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+def everything(variable: str) -> bool:
+    """The environment says ``variable=all`` or ``SAMPLES=all``."""
+    return "all" in (os.environ.get(variable), os.environ.get("SAMPLES"))
+
+
 def sample(cases: Sequence[Any], every: int, variable: str) -> Sequence[Any]:
-    """Every so manyth case, or all of them where the environment says ``variable=all`` or ``SAMPLES=all``."""
-    return cases if "all" in (os.environ.get(variable), os.environ.get("SAMPLES")) else cases[::every]
+    """Every so manyth case, or all of them where the environment asks for everything."""
+    return cases if everything(variable) else cases[::every]
 
 
 def sample_of_each(cases: Iterable[Any], key: str, every: int, variable: str) -> Sequence[Any]:

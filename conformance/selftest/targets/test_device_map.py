@@ -12,6 +12,7 @@ import torch
 
 from conformance.selftest.desk import Desk, refused
 from conformance.selftest.places import TRAINED
+from conformance.selftest.samples import sample
 from conformance.selftest.verdicts_of import verdicts
 from pytest_steering.errors import SpecError, TargetError
 from pytest_steering.targets import devices
@@ -22,6 +23,7 @@ pytest.importorskip("accelerate")
 
 STARCODER = str(TRAINED / "starcoder2")
 SPLIT = '{"": "cpu", "model.layers.1": "disk", "model.layers.3": "disk"}'
+PLACED = [(name, text) for text in ("disk", SPLIT, "cpu") for name in ("starcoder2", "qwen2", "gpt_bigcode")]
 MOSTLY_DISK = '{"": "disk", "model.layers.0": "cpu"}'
 """One place inside another: accelerate alone would take the outer one for the whole."""
 IDS = torch.arange(1, 9).view(2, 4)
@@ -178,8 +180,7 @@ def test_a_right_adapter_conforms_where_few_are_asked(text: str, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", ["cpu", "disk", SPLIT])
-@pytest.mark.parametrize("name", ["starcoder2", "qwen2", "gpt_bigcode"])
+@pytest.mark.parametrize(("name", "text"), sample(PLACED, 4, "KNOWN_GOOD"))
 def test_a_right_adapter_conforms(name: str, text: str, tmp_path: Path) -> None:
     """In the core; the whole suite takes minutes, and was seen to pass."""
     text = text.replace("model.layers", "transformer.h") if name == "gpt_bigcode" else text

@@ -25,6 +25,7 @@ from pytest_steering.fixtures.training.writing import write_checkpoint
 from tokenizers import Tokenizer
 
 from conformance.selftest.places import TRAINED
+from conformance.selftest.samples import everything
 from pytest_steering.evaluation.scenarios import Pair, embedded_root, load_secllmholmes
 from pytest_steering.evaluation.styles import STYLES, render
 from pytest_steering.targets.target import Target, load_target
@@ -182,6 +183,7 @@ def test_training_repeats_bit_for_bit() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not everything("SAMPLES"), reason="a minute of training: SAMPLES=all asks for it")
 @pytest.mark.usefixtures("_one_thread")
 def test_retrained_model_behaves_like_the_kept_one(tmp_path: Path) -> None:
     """A third of the steps: better than chance, and steered by its own direction as the kept one is."""
