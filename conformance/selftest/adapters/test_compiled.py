@@ -110,7 +110,9 @@ OF_ROWS = (
 """Plans that are open at once, each of rows of its own."""
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [way if way == "each layer" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+)
 def test_each_row_of_a_batch_has_a_plan_of_its_own_in_one_graph(way: str, target: Target) -> None:
     """Rows make room for their plans once, and graphs with it; what is open then makes none."""
     graphs, adapter = Graphs(), CompiledAdapter(target.model, target.architecture)

@@ -80,6 +80,7 @@ def test_who_waits_sees_what_is_loading_and_how_far_it_is(slow: Desk, workers: t
     assert "22 passed" in left
 
 
+@pytest.mark.slow
 def test_a_log_gets_nothing(slow: Desk) -> None:
     result = slow.run_apart("--steering-model=slowly:slow", RIGHT, *FEW)
     assert result.ret == 0
@@ -89,6 +90,7 @@ def test_a_log_gets_nothing(slow: Desk) -> None:
     assert result.outlines.count("steering: slowly:slow with my_steering:Right") == 1
 
 
+@pytest.mark.slow
 def test_where_others_write_or_nobody_wants_it_nothing_is_drawn(slow: Desk) -> None:
     asked = ("--steering-model=slowly:slow", RIGHT, "-k", "layers_found", "-p", "no:cacheprovider")
     ways = (("-q",), ("-s",), ("-o", "log_cli=true"))
