@@ -45,12 +45,14 @@ def _scales(most: float) -> st.SearchStrategy[float]:
     info = torch.finfo(torch.float32)
     most = min(most, info.max / 8)
     least = max(most / max(most, 1e4) ** 2, info.smallest_normal)
-    ordinary = st.floats(-min(1000.0, most), min(1000.0, most))
+    ordinary = st.floats(-min(1000.0, most), min(1000.0, most), allow_subnormal=False)
     edges = st.sampled_from(
         [edge for edge in (0.0, -0.0, 1e-12, -1e-12, 1e-3, 100.0, -100.0, most, -most) if abs(edge) <= most]
     )
     wide = st.builds(
-        lambda sign, power: sign * most ** (1 - power) * least**power, st.sampled_from([-1.0, 1.0]), st.floats(0, 1)
+        lambda sign, power: sign * most ** (1 - power) * least**power,
+        st.sampled_from([-1.0, 1.0]),
+        st.floats(0, 1, allow_subnormal=False),
     )
     return ordinary | edges | wide
 

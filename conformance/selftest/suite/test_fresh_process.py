@@ -87,3 +87,23 @@ def test_what_the_run_has_is_handed_on(desk: Desk) -> None:
     desk.write(conftest="import torch\n\ntorch.set_default_dtype(torch.float64)\n")
     result = desk.run_apart("--steering-model=tiny:llama", "--steering-adapter=mine:Mine", "-k", "fresh_process")
     assert "1 passed" in result.stdout.str(), result.stdout.str() + result.stderr.str()
+
+
+SETTINGS = """
+import gc
+import torch
+
+torch.set_flush_denormal(True)
+torch.use_deterministic_algorithms(True)
+torch.autograd.set_detect_anomaly(True)
+torch.inference_mode().__enter__()
+gc.disable()
+"""
+
+
+@pytest.mark.slow
+def test_what_a_project_sets_for_itself_is_no_fault_of_an_adapter(desk: Desk) -> None:
+    desk.write(conftest=SETTINGS)
+    result = desk.run_apart("--steering-model=tiny:llama", "-k", "not overhead and not all_pairs and not session")
+    assert result.ret == 0, result.stdout.str()
+    assert "conforms to" in result.stdout.str()
