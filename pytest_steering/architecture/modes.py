@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pytest_steering.errors import one_line
 
@@ -23,7 +23,9 @@ def training(model: nn.Module) -> Iterator[None]:
     back. A model that refuses raises ``CannotTrain``, and is as it was.
     """
     modes = {module: module.training for module in model.modules()}
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if not buffer.is_meta]
+    # A plain tensor has values here, and can be compared.
+    plain = (buffer for buffer in model.buffers() if type(buffer) is Tensor and not buffer.is_meta)
+    buffers = [(buffer, buffer.detach().clone()) for buffer in plain]
     try:
         try:
             model.train()
