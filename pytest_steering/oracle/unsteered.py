@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise, starmap
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from pytest_steering.architecture.compiled import eager
 from pytest_steering.architecture.inputs import cache_in, spoils
 from pytest_steering.architecture.modes import training
 from pytest_steering.architecture.observation import Trace
@@ -152,7 +154,8 @@ class Unsteered:
 
     @cached_property
     def changes(self) -> frozenset[Entry]:
-        """What the model itself changes of itself whenever it is called or generates, in either mode."""
+        """What the model itself changes of itself whenever it is called or generates, in either mode, with gradients or
+        without."""
         if self.target.fake is not None:
             return frozenset()
         found = self._changed()
@@ -179,7 +182,10 @@ class Unsteered:
             if not self.cannot_generate:
                 self.generate(inputs, max_new_tokens=2, min_new_tokens=2)
             states.append(model_state(self.target.model))
-        return entries_changed(*states)
+        with suppress(Exception), eager(self.target.model), torch.enable_grad():  # some know no gradients
+            self.target.model(**self.given(inputs))
+            states.append(model_state(self.target.model))
+        return frozenset().union(*starmap(entries_changed, pairwise(states)))
 
     @cached_property
     def not_a_number(self) -> str:
