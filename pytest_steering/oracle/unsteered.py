@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise, starmap
+from operator import attrgetter
 from typing import Any, Self
 
 import torch
@@ -40,11 +41,11 @@ class Unsteered:
         self.architecture = target.architecture
         self.prompts = prompts
         self.workload = workload
-        self.calls: Store[Any] = Store(_size)
+        self.calls: Store[Any] = Store(attrgetter("bytes"))
         """What each call under the reference implementation did."""
-        self.expected: Store[Trace] = Store(_size)
+        self.expected: Store[Trace] = Store(attrgetter("bytes"))
         """What each forward pass under the reference implementation did."""
-        self._runs: Store[Trace] = Store(_size)
+        self._runs: Store[Trace] = Store(attrgetter("bytes"))
 
     @classmethod
     def of(cls, target: Target) -> Self:
@@ -208,7 +209,7 @@ class Unsteered:
 
         A spectral norm takes another step in each, and so does what follows the load of experts.
         """
-        if self.target.fake is not None or not self.trains:
+        if not self.trains:
             return ""
         with training(self.target.model), torch.random.fork_rng(devices=[]):
             results = []
@@ -289,9 +290,3 @@ class Unsteered:
             f"{type(self.target.model).__name__}.generate cannot be made to choose given tokens, so there is no "
             "unsteered run to compare with: it ignores logits processors"
         )
-
-
-def _size(kept: Any) -> int:
-    """The bytes of what was seen."""
-    size: int = kept.bytes
-    return size
