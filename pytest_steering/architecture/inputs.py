@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.beside import SOURCE_TOKENS, beside_text
 from pytest_steering.architecture.weights import device_of
 from pytest_steering.errors import ArchitectureError
 
-SOURCE_TOKENS = 6
 _TOKENS = ("decoder_input_ids", "decoder_inputs_embeds", "input_ids", "inputs_embeds")
 _EMBEDDED = 200
 
@@ -67,8 +67,7 @@ def possible_inputs(model: nn.Module) -> list[ModelInputs]:
     named = anything or "input_ids" in accepted
     name = "input_ids" if named else next(iter(accepted), "input_ids")
     plain = ModelInputs(name, positional=not named, mask_name=mask, numbered=numbered)
-    image = _image(model) if "pixel_values" in accepted else None
-    pictured = [replace(plain, beside={"pixel_values": image})] if image is not None else []
+    pictured = [replace(plain, beside=more) for more in beside_text(model)]
     unmasked = [replace(plain, mask_name="")] if mask else []
     return [plain, *pictured, *unmasked]
 
@@ -157,11 +156,9 @@ def _of_decoders(model: nn.Module, accepted: set[str]) -> list[ModelInputs]:
     """An encoder-decoder is steered in its decoder; the encoder reads the same source for every row."""
     mask = "decoder_attention_mask" if "decoder_attention_mask" in accepted else ""
     source = {"input_ids": seeded_ids(model, 1, SOURCE_TOKENS, seed=1)} if "input_ids" in accepted else {}
-    image = _image(model)
-    pictured = {name: image for name in ("pixel_values",) if name in accepted and image is not None}
     begins = _first(model, "decoder_start_token_id", "bos_token_id")
     plain = ModelInputs("decoder_input_ids", mask_name=mask, begins=begins, beside=source)
-    return [plain, replace(plain, beside={**source, **pictured})]
+    return [plain, *(replace(plain, beside={**source, **more}) for more in beside_text(model))]
 
 
 def _first(model: nn.Module, *names: str) -> int | None:
@@ -169,17 +166,6 @@ def _first(model: nn.Module, *names: str) -> int | None:
     configs = (getattr(model, "generation_config", None), getattr(model, "config", None))
     values = (getattr(config, name, None) for name in names for config in configs)
     return next((value for value in values if isinstance(value, int)), None)
-
-
-def _image(model: nn.Module) -> Tensor | None:
-    """A seeded square image ``(1, channels, size, size)`` as the config describes it; none when it does not."""
-    config = getattr(model, "config", None)
-    for part in (getattr(config, "vision_config", None), getattr(config, "encoder", None), config):
-        size = getattr(part, "image_size", None)
-        if isinstance(size, int):
-            shape = 1, int(getattr(part, "num_channels", 3)), size, size
-            return torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    return None
 
 
 def spoils(call: Callable[..., Any], inputs: Mapping[str, Tensor]) -> bool:

@@ -38,7 +38,8 @@ def peculiarities(
         )
     if "input_ids" in probe.model_inputs.beside:
         yield "encoder beside", "positions are those of the decoder's tokens; the encoder reads one fixed source text"
-    if "pixel_values" in probe.model_inputs.beside:
+    images = {"pixel_values", "flattened_patches"} & probe.model_inputs.beside.keys()
+    if images:
         yield "needs an image", "the model does not run on text alone, so every row is given one fixed image"
     for path in others:
         yield "another stack", f"{path} writes into the same logits and is not steered"

@@ -52,6 +52,21 @@ def test_an_image_only_where_text_alone_does_not_run() -> None:
     assert not load_target("tiny:llava").architecture.model_inputs.beside
 
 
+@pytest.mark.parametrize(
+    ("spec", "beside"),
+    [
+        ("tiny:pix2struct", {"flattened_patches"}),
+        ("tiny:udop", {"input_ids", "pixel_values", "bbox"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_patches_and_boxes_where_an_image_does_not_do(spec: str, beside: set[str], dtype: str) -> None:
+    architecture = load_target(spec, dtype=dtype).architecture
+    assert set(architecture.model_inputs.beside) == beside
+    assert any("one fixed image" in note for note in architecture.notes)
+    assert architecture.num_layers == 4
+
+
 def test_a_model_that_nothing_suits_says_what_was_tried() -> None:
     target = load_target("tiny:blip-2")
     with pytest.raises(
