@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 SOURCE_TOKENS = 6
 """How long the text is that an encoder reads."""
-_PATCHES = 16
+_SIDE = 4
+"""Patches along each side of a flattened image."""
 
 
 def beside_text(model: nn.Module) -> Iterator[dict[str, Tensor]]:
@@ -40,9 +41,8 @@ def _patches(model: nn.Module) -> Tensor | None:
     for part in _parts(model):
         width = getattr(part, "patch_embed_hidden_size", None)
         if isinstance(width, int):
-            side = int(_PATCHES**0.5)
-            places = torch.cartesian_prod(torch.arange(1, side + 1), torch.arange(1, side + 1))
-            return torch.cat([places[None].float(), _seeded(1, _PATCHES, width)], dim=-1)
+            along = torch.arange(1.0, _SIDE + 1)
+            return torch.cat([torch.cartesian_prod(along, along)[None], _seeded(1, _SIDE**2, width)], dim=-1)
     return None
 
 

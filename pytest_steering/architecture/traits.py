@@ -38,8 +38,7 @@ def peculiarities(
         )
     if "input_ids" in probe.model_inputs.beside:
         yield "encoder beside", "positions are those of the decoder's tokens; the encoder reads one fixed source text"
-    images = {"pixel_values", "flattened_patches"} & probe.model_inputs.beside.keys()
-    if images:
+    if {"pixel_values", "flattened_patches"} & probe.model_inputs.beside.keys():
         yield "needs an image", "the model does not run on text alone, so every row is given one fixed image"
     for path in others:
         yield "another stack", f"{path} writes into the same logits and is not steered"

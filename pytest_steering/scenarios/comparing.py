@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ class Comparison:
         self._wanted = wanted
         self._rounded: set[int] = set()
         """The calls in which something arrived that is near what should have, and not the same bits."""
+        self._shakes: list[Played] = []
 
     def check(self, found: Played) -> None:
         """Nothing differs that should not, or ``Violation``."""
@@ -241,19 +243,18 @@ class Comparison:
         open_ = [other != wanted for other in others if other is not None and other.shape == wanted.shape]
         return bool(open_) and not bool(((found != wanted) & ~torch.stack(open_).any(0)).any())
 
-    @cached_property
+    @property
     def _shaken(self) -> list[Played]:
         """The session by the reference implementation, rounded a little otherwise wherever something is added."""
-        return [self._shake(seed) for seed in (1, 2)]
+        return list(islice(self._shaken_often(), 2))
 
     def _shaken_often(self) -> Iterator[Played]:
         """More such sessions, as many as are asked for: which of two tokens is chosen is open less often than a sum."""
-        yield from self._shaken
-        for seed in range(3, _SHAKES + 1):
-            yield self._shake(seed)
-
-    def _shake(self, seed: int) -> Played:
-        return play(self._harness, self._session, ByReference(self._harness, shaken=seed))
+        for number in range(_SHAKES):
+            if number == len(self._shakes):
+                shaken = ByReference(self._harness, shaken=number + 1)
+                self._shakes.append(play(self._harness, self._session, shaken))
+            yield self._shakes[number]
 
     @cached_property
     def _inside(self) -> Played:
