@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pytest_steering.architecture.weights import weights_of
+
 SOURCE_TOKENS = 6
 """How long the text is that an encoder reads."""
 _SIDE = 4
@@ -18,7 +20,7 @@ _SIDE = 4
 def beside_text(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """What ``model`` might want beside text, one row of each: an image, then all that is known to its ``forward``."""
     accepted = inspect.signature(model.forward).parameters
-    dtype = getattr(model, "dtype", torch.float32)
+    dtype = next((weight.dtype for weight in weights_of(model) if weight.is_floating_point()), torch.float32)
     made = {name: make(model) for name, make in _MAKERS.items() if name in accepted}
     known = {name: tensor.to(dtype) for name, tensor in made.items() if tensor is not None}
     if "pixel_values" in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +66,25 @@ def test_patches_and_boxes_where_an_image_does_not_do(spec: str, beside: set[str
     assert set(architecture.model_inputs.beside) == beside
     assert any("one fixed image" in note for note in architecture.notes)
     assert architecture.num_layers == 4
+
+
+class NamesItsDtype(nn.Module):
+    """Runs on an image beside the text, and calls its dtype by a name of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4, dtype=torch.bfloat16)
+        self.config = SimpleNamespace(image_size=8)
+        self.dtype = "bf16"
+
+    def forward(self, input_ids: Tensor, pixel_values: Tensor | None = None) -> Tensor:
+        embedded: Tensor = self.embedding(input_ids)
+        return embedded
+
+
+def test_an_image_is_of_the_dtype_of_the_weights() -> None:
+    (pixels,) = [made.beside["pixel_values"] for made in possible_inputs(NamesItsDtype()) if made.beside]
+    assert (pixels.dtype, pixels.shape) == (torch.bfloat16, (1, 3, 8, 8))
 
 
 def test_a_model_that_nothing_suits_says_what_was_tried() -> None:
